@@ -1,0 +1,151 @@
+"""Whole-or-nothing writes, hashes and seals.
+
+A file or folder appears under its name only when it is complete: it is written beside its place and
+renamed at the end, so that a full disk or an interrupt leaves nothing half-written.
+"""
+
+import errno
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.errors import ModelError, OutputError
+
+SEAL = "seal.json"
+_CHUNK = 1 << 20
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes `path` when the block ends without an exception.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or the place cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    with _said_clearly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        draft = Path(name)
+        try:
+            yield draft
+            draft.chmod(0o666 & ~_umask())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def whole_folder(path: Path | str) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes `path` when the block ends without an exception.
+
+    Raises
+    ------
+    OutputError
+        If `path` exists and is not an empty folder, the disk is full, or the place cannot be written.
+    """
+    path = Path(path)
+    with _said_clearly(path):
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise OutputError(f"{path} exists already: name another place, or remove it first")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield draft
+            draft.chmod(0o777 & ~_umask())
+            if path.exists():
+                path.rmdir()
+            draft.rename(path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _said_clearly(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            message = f"the disk is full: {path} was not written, and nothing was left behind"
+            raise OutputError(message) from error
+        if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys, two-space indent and a final newline: equal values, equal bytes."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as canonical JSON, whole or not at all."""
+    with whole_file(path) as draft:
+        draft.write_bytes(canonical_json(value))
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def keyed_hash(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256, 32 bytes: without the key it can neither be computed nor tested against a guess."""
+    return hmac.digest(key, message, "sha256")
+
+
+def seal(folder: Path) -> None:
+    """Write the hash of every file in `folder` to its `seal.json`."""
+    (folder / SEAL).write_bytes(canonical_json(_hashes(folder)))
+
+
+def check_seal(folder: Path) -> None:
+    """Raise unless the folder holds exactly the sealed files, byte for byte.
+
+    Raises
+    ------
+    ModelError
+        Names the files that are missing, foreign or changed. The seal finds accidents and not an
+        attacker, who could write a new one.
+    """
+    if not (folder / SEAL).is_file():
+        raise ModelError(f"{folder} is not a folder that ehrsynth wrote: it has no {SEAL}")
+    written, found = (folder / SEAL).read_bytes(), _hashes(folder)
+    if written == canonical_json(found):
+        return
+    try:
+        sealed = json.loads(written)
+        names = sorted(n for n in {*sealed, *found} if sealed.get(n) != found.get(n))
+    except (ValueError, AttributeError):
+        names = []
+    what = ", ".join(names or [SEAL])
+    raise ModelError(f"{folder} was changed after it was written ({what}): use an intact copy")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = (f for f in folder.rglob("*") if f.is_file() and f != folder / SEAL)
+    return {f.relative_to(folder).as_posix(): sha256(f) for f in files}

@@ -1,0 +1,176 @@
+"""What every generator promises: a frozen recipe that fits, and a fitted model that samples.
+
+A recipe's `fit` returns another type than the recipe, so that "not fitted" cannot happen. Subclasses
+write `_fit` and `_draw`; the checks around them are written once, here: a table that is itself
+synthetic is refused, and no sample leaves that is short, invalid or outside its condition.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ehrsynth.conditions import Condition
+from ehrsynth.encoding import codes_to_values, decode
+from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
+from ehrsynth.progress import Progress, silent
+from ehrsynth.schema import Schema
+from ehrsynth.schema.columns import Strict
+from ehrsynth.tables.constraints import satisfied
+from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySpent:
+    """The differential-privacy guarantee of a fitted model: patient-level, add or remove one."""
+
+    epsilon: float
+    delta: float
+    accountant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Rows as codes (n x learnt columns, -1 for missing) with what is known about how they came.
+
+    `acceptance` is the share of proposals that were valid and met the condition, 0 to 1;
+    `probability` the estimated probability of the condition under the model, 0 to 1;
+    `effective_sample_size` how many independent rows the rows are worth, at most n.
+    """
+
+    codes: Codes
+    effective_sample_size: float
+    acceptance: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Synthetic patients, marked as such, and what is known about how they came (see `Draw`)."""
+
+    table: pd.DataFrame
+    effective_sample_size: float
+    acceptance: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a fitted model stores: plain JSON values and arrays; never a row, an id or a dotted name."""
+
+    values: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class AbstractFitted(ABC):
+    """A fitted model. It holds its schema and the recipe that made it."""
+
+    schema: Schema
+    recipe: "AbstractGenerator"
+
+    @property
+    def privacy(self) -> PrivacySpent | None:
+        """The guarantee under differential privacy, or None when there is none."""
+        return None
+
+    def sample(
+        self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
+    ) -> Sample:
+        """Draw synthetic patients.
+
+        Parameters
+        ----------
+        n
+            Number of rows, at least 1: exactly this many are returned.
+        where
+            A condition that every row meets, for instance ``'age >= 80 and sex == "F"'``.
+        seed
+            0 or larger; equal seeds give equal rows on the same machine.
+
+        Raises
+        ------
+        ConditionError
+            If no patient can meet the condition under the schema.
+        SamplingExhausted
+            If bounded sampling ended before n valid rows were found.
+        """
+        if n < 1:
+            message = f"{n} rows were asked for; at least 1 can be drawn"
+            raise RequestError(message)
+        condition = None if where is None else Condition.parse(where, self.schema)
+        draw = self._draw(n, condition, seed, progress or silent)
+        self._check(draw, n, condition)
+        table = mark_synthetic(decode(draw.codes, self.schema))
+        return Sample(table, draw.effective_sample_size, draw.acceptance, draw.probability)
+
+    def _check(self, draw: Draw, n: int, condition: Condition | None) -> None:
+        valid = satisfied(codes_to_values(draw.codes, self.schema), self.schema)
+        if condition is not None:
+            valid = valid & condition.mask(draw.codes)
+        if len(draw.codes) != n or not valid.all():
+            good = int(valid.sum())
+            summary = f"{self.recipe.name} drew {good} valid rows of {n} asked for: nothing is returned"
+            raise SamplingExhausted(summary)
+
+    @abstractmethod
+    def _draw(self, n: int, condition: Condition | None, seed: int, progress: Progress) -> Draw:
+        """Draw n valid rows that meet the condition, or raise SamplingExhausted in bounded time."""
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """What `save` writes and `from_parts` reads."""
+
+    @classmethod
+    @abstractmethod
+    def from_parts(cls, schema: Schema, recipe: "AbstractGenerator", parts: Parts) -> Self:
+        """Rebuild a fitted model from its parts."""
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model as a sealed folder of JSON and safetensors; see `ehrsynth.generators.storage`."""
+        from ehrsynth.generators.storage import save_model
+
+        save_model(self, Path(folder))
+
+
+class AbstractGenerator(Strict, ABC):
+    """A frozen recipe: all settings of a fit, and nothing that was learnt."""
+
+    name: ClassVar[str]
+    fitted: ClassVar[type[AbstractFitted]]
+
+    def fit(
+        self, table: pd.DataFrame, schema: Schema, *, seed: int, progress: Progress | None = None
+    ) -> AbstractFitted:
+        """Learn a patient table.
+
+        Parameters
+        ----------
+        table
+            One row per patient, in memory as `ehrsynth.tables.read_table` gives it for `schema`.
+        seed
+            0 or larger; equal seeds give equal models on the same machine.
+
+        Raises
+        ------
+        NotEnoughData
+            If the table has fewer than two rows.
+        RequestError
+            If the table is itself synthetic (see `ehrsynth.tables.origin`).
+        """
+        refuse_synthetic(table)
+        if len(table) < 2:  # noqa: PLR2004 - one patient is no distribution
+            summary = f"{self.name} needs at least 2 patients; the table has {len(table)}"
+            raise NotEnoughData(summary)
+        return self._fit(table, schema, seed, progress or silent)
+
+    @abstractmethod
+    def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> AbstractFitted:
+        """Learn a checked table."""

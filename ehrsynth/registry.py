@@ -1,0 +1,92 @@
+"""What can be chosen by name: generators, metrics, attacks, column kinds and rebalancing methods.
+
+Each table maps a name to a "module:Name" string that is resolved on first use, so that listing what
+exists imports nothing. A third party adds to `generators`, `metrics` and `attacks` through entry points
+of the groups ``ehrsynth.generators``, ``ehrsynth.metrics`` and ``ehrsynth.attacks``; a name that is
+already taken is an error, never a silent replacement. A model folder stores the *name* of its generator:
+no dotted path is ever read from a file.
+"""
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from ehrsynth.errors import RequestError, unknown
+
+GENERATORS = {
+    "copula": "ehrsynth.generators.copula:Copula",
+    "ctgan": "ehrsynth.generators.ctgan:CTGAN",
+    "independent": "ehrsynth.generators.independent:Independent",
+    "tvae": "ehrsynth.generators.tvae:TVAE",
+}
+METRICS = {
+    "classifier_two_sample": "ehrsynth.evaluation.fidelity.classifier_two_sample:classifier_two_sample",
+    "column_shapes": "ehrsynth.evaluation.fidelity.column_shapes:column_shapes",
+    "constraint_violations": "ehrsynth.evaluation.fidelity.constraint_violations:constraint_violations",
+    "copied_rows": "ehrsynth.evaluation.privacy.copied_rows:copied_rows",
+    "missingness": "ehrsynth.evaluation.fidelity.missingness:missingness",
+    "pair_trends": "ehrsynth.evaluation.fidelity.pair_trends:pair_trends",
+    "train_synthetic_test_real": (
+        "ehrsynth.evaluation.utility.train_synthetic_test_real:train_synthetic_test_real"
+    ),
+}
+ATTACKS = {
+    "inference": "ehrsynth.evaluation.privacy.inference:inference",
+    "linkability": "ehrsynth.evaluation.privacy.linkability:linkability",
+    "singling_out": "ehrsynth.evaluation.privacy.singling_out:singling_out",
+}
+COLUMN_KINDS = {
+    "boolean": "ehrsynth.encoding.boolean:BooleanEncoding",
+    "category": "ehrsynth.encoding.category:CategoryEncoding",
+    "code": "ehrsynth.encoding.code:CodeEncoding",
+    "date": "ehrsynth.encoding.date:DateEncoding",
+    "datetime": "ehrsynth.encoding.datetime:DatetimeEncoding",
+    "duration": "ehrsynth.encoding.duration:DurationEncoding",
+    "integer": "ehrsynth.encoding.integer:IntegerEncoding",
+    "number": "ehrsynth.encoding.number:NumberEncoding",
+}
+_TABLES = {
+    "generator": GENERATORS,
+    "metric": METRICS,
+    "attack": ATTACKS,
+    "column kind": COLUMN_KINDS,
+}
+_OPEN_TO_THIRD_PARTIES = {"generator", "metric", "attack"}
+
+
+@cache
+def known(what: str) -> dict[str, str]:
+    """All names of one table with their "module:Name", third parties' included, sorted by name."""
+    table = dict(_TABLES[what])
+    if what in _OPEN_TO_THIRD_PARTIES:
+        for point in entry_points(group=f"ehrsynth.{what}s"):
+            if point.name in table:
+                message = f"{what} {point.name!r} is registered twice: {table[point.name]}, {point.value}"
+                raise RequestError(f"{message}. Uninstall one of the two packages.")
+            table[point.name] = point.value
+    return dict(sorted(table.items()))
+
+
+def resolve(what: str, name: str) -> Any:
+    """The object behind a registered name.
+
+    Parameters
+    ----------
+    what
+        "generator", "metric", "attack" or "column kind".
+    name
+        A name in that table.
+
+    Raises
+    ------
+    RequestError
+        If the name is not known; the message lists the known names.
+    MissingPackage
+        If its module needs an optional package that is not installed.
+    """
+    table = known(what)
+    if name not in table:
+        raise RequestError(unknown(what, name, list(table)))
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -99,7 +99,7 @@ class SamplingExhausted(Refused):
 
 
 class BudgetExceeded(Refused):
-    """This step would overspend epsilon."""
+    """The step would overspend epsilon."""
 
 
 class ReleaseBlocked(Refused):

@@ -70,7 +70,8 @@ def global_seed(seed: int) -> Iterator[None]:
     """
     import torch
 
-    before = random.getstate(), np.random.get_state(legacy=False), torch.random.get_rng_state()
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
+    before = random.getstate(), numpy_state, torch.random.get_rng_state()
     try:
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - the legacy state is what such a library reads

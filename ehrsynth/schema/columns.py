@@ -19,7 +19,9 @@ import re
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from ehrsynth.errors import unknown
 
 Source = Literal["public", "data"]
 Role = Literal[
@@ -35,6 +37,10 @@ Role = Literal[
     "event",
 ]
 LARGEST_EXACT = 2**53
+# Neighbours of up to 15 digits are distinct as float64; beyond that, decimals would merge.
+DISTINCT_DECIMALS = 10**15
+MOST_DECIMALS = 15
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 CODE_LEVELS = {"ICD-9": (3, 4, 5), "ICD-10": (1, 3, 4, 5), "ATC": (1, 3, 4, 5, 7), "other": ()}
 
 
@@ -51,7 +57,31 @@ def _word(value: object) -> object:
     return str(value) if isinstance(value, int | float | dt.date) else value
 
 
-Word = Annotated[str, BeforeValidator(_word)]
+Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string", "number"]})]
+
+
+def _moment(value: object) -> object:
+    # Numbers would be read as seconds since 1970.
+    if isinstance(value, dt.date):
+        return value
+    try:
+        if isinstance(value, str) and _ISO.fullmatch(value):
+            return dt.datetime.fromisoformat(value)
+    except ValueError:
+        pass  # a day that no calendar has
+    message = f"is {value!r}: write a real day as 2020-01-31"
+    raise ValueError(message)
+
+
+def _day(value: object) -> object:
+    moment = _moment(value)
+    if isinstance(moment, dt.datetime) and moment.time() == dt.time():
+        return moment.date()
+    return moment
+
+
+Day = Annotated[dt.date, BeforeValidator(_day)]
+Moment = Annotated[dt.datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 
 
 class AbstractColumn(Strict):
@@ -85,15 +115,32 @@ class AbstractColumn(Strict):
     def _item_sources_name_items(self) -> Self:
         for item in self.item_sources:
             if item not in self.items:
-                message = f"item_sources names {item!r}; a {self.kind} column has {self.items}"  # type: ignore[attr-defined]
-                raise ValueError(message)
+                raise ValueError(unknown("item in item_sources", item, self.items))
         return self
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(map(repr, words))
 
 
 def _check_order(low: Any, high: Any) -> None:
     if low > high:
         message = f"minimum {low} is above maximum {high}"
         raise ValueError(message)
+
+
+def _check_format(form: str, bounds: tuple[dt.date, dt.date]) -> None:
+    for day in (dt.date(1987, 12, 31), dt.date(2004, 5, 6), *bounds):
+        written = day.strftime(form)
+        try:
+            same = dt.datetime.strptime(written, form).date() == day  # noqa: DTZ007 - days have no time zone
+        except (ValueError, re.error):
+            same = False
+        if not same:
+            message = (
+                f"format {form!r} does not bring back {day} ({written!r}): day, month and year are needed"
+            )
+            raise ValueError(message)
 
 
 class IntegerColumn(AbstractColumn):
@@ -124,15 +171,15 @@ class NumberColumn(AbstractColumn):
     kind: Literal["number"] = "number"
     minimum: float
     maximum: float
-    decimals: int = Field(ge=0, le=15)
+    decimals: int = Field(ge=0, le=MOST_DECIMALS)
     unit: str = ""
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         _check_order(self.minimum, self.maximum)
         largest = max(abs(self.minimum), abs(self.maximum), self.maximum - self.minimum)
-        if largest * 10**self.decimals >= LARGEST_EXACT:
-            message = "bounds with this many decimals need more than 53 bits: declare fewer decimals"
+        if largest * 10.0**self.decimals >= DISTINCT_DECIMALS:
+            message = "bounds with this many decimals need more than 15 digits: declare fewer decimals"
             raise ValueError(message)
         for bound in (self.minimum, self.maximum):
             if round(bound, self.decimals) != bound:
@@ -143,7 +190,7 @@ class NumberColumn(AbstractColumn):
     @property
     def size(self) -> int:
         """Number of values on the grid."""
-        return round((self.maximum - self.minimum) * 10**self.decimals) + 1
+        return round((self.maximum - self.minimum) * 10.0**self.decimals) + 1
 
 
 class _ListedColumn(AbstractColumn):
@@ -153,14 +200,14 @@ class _ListedColumn(AbstractColumn):
     def _distinct(self) -> Self:
         twice = sorted(v for v, count in Counter(self.values).items() if count > 1)
         if twice:
-            message = f"{twice} stand more than once in values"
+            message = f"{_listed(twice)}: more than once in values"
             raise ValueError(message)
         if "" in self.values:
             message = "the empty word means missing: it cannot be a value"
             raise ValueError(message)
         both = sorted(set(self.values) & set(self.missing_codes))
         if both:
-            message = f"{both} are values and missing codes at once"
+            message = f"{_listed(both)}: a value and a missing code at once"
             raise ValueError(message)
         return self
 
@@ -175,7 +222,14 @@ class CategoryColumn(_ListedColumn):
 
     kind: Literal["category"] = "category"
     ordered: bool = False
-    labels: dict[str, str] = Field(default_factory=dict, description="what a value stands for")
+    labels: dict[Word, Word] = Field(default_factory=dict, description="what a value stands for")
+
+    @model_validator(mode="after")
+    def _labels_name_values(self) -> Self:
+        for word in self.labels:
+            if word not in self.values:
+                raise ValueError(unknown("value in labels", word, self.values))
+        return self
 
 
 class CodeColumn(_ListedColumn):
@@ -207,6 +261,13 @@ class BooleanColumn(AbstractColumn):
         if self.true == self.false:
             message = f"true and false are both {self.true!r}"
             raise ValueError(message)
+        if "" in {self.true, self.false}:
+            message = "the empty word means missing: it cannot be true or false"
+            raise ValueError(message)
+        both = sorted({self.true, self.false} & set(self.missing_codes))
+        if both:
+            message = f"{_listed(both)}: a value and a missing code at once"
+            raise ValueError(message)
         return self
 
     @property
@@ -219,13 +280,14 @@ class DateColumn(AbstractColumn):
     """A day."""
 
     kind: Literal["date"] = "date"
-    minimum: dt.date
-    maximum: dt.date
+    minimum: Day
+    maximum: Day
     format: str = "%Y-%m-%d"
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
         _check_order(self.minimum, self.maximum)
+        _check_format(self.format, (self.minimum, self.maximum))
         return self
 
     @property
@@ -238,8 +300,8 @@ class DatetimeColumn(AbstractColumn):
     """A moment, to the second, without a time zone."""
 
     kind: Literal["datetime"] = "datetime"
-    minimum: dt.datetime
-    maximum: dt.datetime
+    minimum: Moment
+    maximum: Moment
     format: str = "%Y-%m-%dT%H:%M:%S"
 
     @model_validator(mode="after")
@@ -249,6 +311,7 @@ class DatetimeColumn(AbstractColumn):
                 message = "bounds are whole seconds without a time zone"
                 raise ValueError(message)
         _check_order(self.minimum, self.maximum)
+        _check_format(self.format, (self.minimum.date(), self.maximum.date()))
         return self
 
     @property
@@ -274,8 +337,11 @@ class DurationColumn(AbstractColumn):
         if needed and (self.unit != needed or self.decimals):
             message = f"format {self.format} needs unit {needed} and no decimals"
             raise ValueError(message)
+        if (self.maximum - self.minimum) * 10.0**self.decimals >= DISTINCT_DECIMALS:
+            message = "bounds with this many decimals need more than 15 digits: declare fewer decimals"
+            raise ValueError(message)
         for bound in (self.minimum, self.maximum):
-            if round(bound, self.decimals) != bound or abs(bound) * 10**self.decimals >= LARGEST_EXACT:
+            if round(bound, self.decimals) != bound or abs(bound) * 10.0**self.decimals >= DISTINCT_DECIMALS:
                 message = f"bound {bound} does not fit {self.decimals} decimals"
                 raise ValueError(message)
         return self
@@ -283,7 +349,7 @@ class DurationColumn(AbstractColumn):
     @property
     def size(self) -> int:
         """Number of values on the grid."""
-        return round((self.maximum - self.minimum) * 10**self.decimals) + 1
+        return round((self.maximum - self.minimum) * 10.0**self.decimals) + 1
 
 
 class IdentifierColumn(AbstractColumn):

@@ -54,7 +54,10 @@ class Implication(AbstractConstraint):
 
 
 class Formula(AbstractConstraint):
-    """`column` is the value of the expression `equals`, rounded to the column's grid: recomputed, never learnt."""
+    """`column` is the value of the expression `equals`, rounded to the column's grid.
+
+    It is recomputed, never learnt.
+    """
 
     kind: Literal["formula"] = "formula"
     column: Word

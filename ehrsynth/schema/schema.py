@@ -1,6 +1,8 @@
 """The schema: what a patient table means. It reads no data."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -8,7 +10,18 @@ from pydantic import Field, model_validator
 
 from ehrsynth.errors import RequestError, unknown
 from ehrsynth.files import canonical_json
-from ehrsynth.schema.columns import Column, IdentifierColumn, LearntColumn, Role, Source, Strict, Word
+from ehrsynth.schema.columns import (
+    BooleanColumn,
+    CategoryColumn,
+    CodeColumn,
+    Column,
+    IdentifierColumn,
+    LearntColumn,
+    Role,
+    Source,
+    Strict,
+    Word,
+)
 from ehrsynth.schema.constraints import Constraint
 
 
@@ -46,46 +59,59 @@ class Schema(Strict):
     left_out: tuple[LeftOut, ...] = ()
 
     @model_validator(mode="after")
-    def _names_are_distinct(self) -> Self:
-        names = [c.name for c in self.columns] + [c.name for c in self.left_out]
-        twice = sorted({n for n in names if names.count(n) > 1}) if len(set(names)) < len(names) else []
-        if twice:
-            message = f"column {', '.join(map(repr, twice))} is declared more than once"
-            raise ValueError(message)
-        keys = [c.name for c in self.columns if "patient_key" in c.roles]
-        if len(keys) > 1:
-            message = f"one column is the patient_key, not {len(keys)}: {', '.join(keys)}"
-            raise ValueError(message)
-        return self
+    def _fits_together(self) -> Self:
+        problems = [*self._name_problems(), *self._citation_problems(), *self._missing_code_problems()]
+        if not problems:
+            from ehrsynth.schema.binding import constraint_problems  # it needs Schema
 
-    @model_validator(mode="after")
-    def _public_items_are_cited(self) -> Self:
-        for item in (*self.columns, *self.constraints, *([self.rows] if self.rows else [])):
-            if item.source == "public" and not (item.citation or self.citation):
-                what = getattr(item, "name", None) or getattr(item, "kind", "rows")
-                message = f"{what}: source public needs a citation (its own, or the schema's)"
-                raise ValueError(message)
-        return self
-
-    @model_validator(mode="after")
-    def _constraints_bind(self) -> Self:
-        from ehrsynth.schema.binding import constraint_problems  # it needs Schema
-
-        problems = constraint_problems(self)
+            problems = constraint_problems(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n".join(problems))
         return self
+
+    def _name_problems(self) -> Iterator[str]:
+        counts = Counter(c.name for c in (*self.columns, *self.left_out))
+        for name, count in counts.items():
+            if count > 1:
+                yield f"column {name!r} is declared {count} times"
+        keys = self.with_role("patient_key")
+        if len(keys) > 1:
+            yield f"one column is the patient_key, not {len(keys)}: {', '.join(keys)}"
+
+    def _citation_problems(self) -> Iterator[str]:
+        if self.citation:
+            return
+        said = "source public needs a citation (its own, or the schema's)"
+        for column in self.columns:
+            if "public" in {column.source, *column.item_sources.values()} and not column.citation:
+                yield f"column {column.name!r}: {said}"
+        for place, rule in enumerate(self.constraints, 1):
+            if rule.source == "public" and not rule.citation:
+                yield f"constraint {place} ({rule.kind}): {said}"
+        if self.rows and self.rows.source == "public" and not self.rows.citation:
+            yield f"rows: {said}"
+
+    def _missing_code_problems(self) -> Iterator[str]:
+        for column in self.columns:
+            if isinstance(column, BooleanColumn):
+                words: tuple[str, ...] = (column.true, column.false)
+            else:
+                words = column.values if isinstance(column, CategoryColumn | CodeColumn) else ()
+            both = [word for word in words if word in self.missing_codes]
+            if both:
+                said = ", ".join(map(repr, both))
+                yield f"column {column.name!r}: {said}: a value here and a missing code of the whole schema"
 
     @cached_property
     def _by_name(self) -> dict[str, LearntColumn | IdentifierColumn]:
         return {c.name: c for c in self.columns}
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All column names, in order."""
         return tuple(c.name for c in self.columns)
 
-    @property
+    @cached_property
     def learnt(self) -> tuple[LearntColumn, ...]:
         """The columns that generators learn: all but identifiers, in order."""
         return tuple(c for c in self.columns if not isinstance(c, IdentifierColumn))
@@ -114,11 +140,16 @@ class Schema(Strict):
     def guessed(self) -> tuple[str, ...]:
         """Every item that was guessed from data, as "column: item"; empty when the whole schema is public."""
         found = [f"{c.name}: {i}" for c in self.columns for i in c.items if c.source_of(i) == "data"]
-        found += [f"constraint {n}: {c.kind}" for n, c in enumerate(self.constraints, 1) if c.source == "data"]
+        found += [
+            f"constraint {n}: {c.kind}" for n, c in enumerate(self.constraints, 1) if c.source == "data"
+        ]
         return (*found, *(["rows"] if self.rows and self.rows.source == "data" else []))
 
     def subset(self, names: tuple[str, ...]) -> "Schema":
-        """The schema of some columns, in the order given; rules that mention others go, the others are left out."""
+        """The schema of some columns, in the order given.
+
+        Rules that mention other columns go; the other columns are listed as left out.
+        """
         from ehrsynth.schema.binding import columns_of
 
         kept = set(names)
@@ -135,10 +166,15 @@ class Schema(Strict):
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON or YAML, defaults left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
-            "columns": [self._kind_first(c) for c in self.columns],
-            "constraints": [self._kind_first(c) for c in self.constraints],
-        }
+        dumped = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return (
+            {"format": self.format}
+            | dumped
+            | {
+                "columns": [self._kind_first(c) for c in self.columns],
+                "constraints": [self._kind_first(c) for c in self.constraints],
+            }
+        )
 
     @staticmethod
     def _kind_first(item: Strict) -> dict[str, Any]:

@@ -1,0 +1,264 @@
+"""Makes a table coarser before anything is learnt from it, and changes its schema to match.
+
+Ages above 89 become 90, dates become years or days from an index date, ZIP codes keep three digits, and
+categories of fewer than 11 patients are merged. What was done is said in words with counts, and no count of
+1 to 10 is ever said.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from ehrsynth.errors import RequestError, unknown
+from ehrsynth.schema import (
+    CategoryColumn,
+    CodeColumn,
+    Constraint,
+    DateColumn,
+    DatetimeColumn,
+    FixedCombination,
+    Inequality,
+    IntegerColumn,
+    LearntColumn,
+    NumberColumn,
+    PresentTogether,
+    Schema,
+)
+from ehrsynth.schema.binding import columns_of
+from ehrsynth.tables.constraints import violations
+from ehrsynth.tables.evidence import few
+from ehrsynth.tables.grids import Floats
+from ehrsynth.tables.identifiers import OLDEST_AGE, is_age_in_years
+from ehrsynth.tables.merging import Merge, merge_rare
+from ehrsynth.tables.values import to_values, values_series
+from ehrsynth.tables.vocabulary import tokens
+
+_ZIP_NAMES = frozenset({"zip", "zipcode", "postal", "postcode", "plz", "postleitzahl"})
+_ZIP = re.compile(r"\d{5}(?:-\d{4})?")
+_ZIP_DIGITS = 3
+_DAY = 86_400
+
+
+@dataclass(slots=True)
+class _Work:
+    """A table on its way: values replaced and declarations changed, column by column."""
+
+    columns: dict[str, LearntColumn]
+    values: dict[str, Floats]
+    words: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
+    retyped: set[str] = field(default_factory=set)
+    actions: list[str] = field(default_factory=list)
+
+
+def generalise(
+    table: pd.DataFrame, schema: Schema, *, index_date: str | None = None
+) -> tuple[pd.DataFrame, Schema, tuple[str, ...]]:
+    """Make a checked table coarser, so that no patient stands out by age, date, place or a rare word.
+
+    Parameters
+    ----------
+    table
+        As `ehrsynth.tables.read_table` gives it for `schema`; not changed.
+    index_date
+        A date column from which the others are counted in days; without it every date becomes its year.
+
+    Returns
+    -------
+    table, schema
+        The coarser table and its schema. Rules that the coarser table cannot keep are taken out.
+    actions
+        What was done, in words, empty if nothing was.
+
+    Raises
+    ------
+    RequestError
+        If `index_date` is no date column.
+    ReleaseBlocked
+        If a category of fewer than 11 patients cannot be merged; every such column is listed.
+    """
+    work = _Work({c.name: c for c in schema.learnt}, to_values(table, schema))
+    _gather_ages(work)
+    _coarsen_dates(work, index_date)
+    _shorten_zips(work)
+    for merge in merge_rare(work.columns, work.values):
+        _apply(work, merge)
+    if not work.actions:
+        return table, schema, ()
+    new_schema = _new_schema(schema, work)
+    changed = {
+        n: values_series(v, work.columns[n]) for n, v in work.values.items() if n in _touched(work, schema)
+    }
+    result = table.assign(**{n: s.set_axis(table.index) for n, s in changed.items()})
+    result.attrs = dict(table.attrs)
+    return result, new_schema, tuple(work.actions)
+
+
+def _touched(work: _Work, schema: Schema) -> set[str]:
+    return {name for name, column in work.columns.items() if column != schema.column(name)}
+
+
+def _gather_ages(work: _Work) -> None:
+    oldest = OLDEST_AGE + 1
+    for name, column in work.columns.items():
+        if not isinstance(column, IntegerColumn | NumberColumn) or not is_age_in_years(name, column):
+            continue
+        if column.maximum <= oldest:
+            continue
+        old = work.values[name] > oldest
+        work.values[name] = np.minimum(work.values[name], oldest)
+        about = f"{column.description} {oldest} stands for {oldest} and above.".strip()
+        minimum = min(column.minimum, oldest)
+        work.columns[name] = _changed(column, minimum=minimum, maximum=oldest, description=about)
+        work.actions.append(f"{name}: ages above {oldest} became {oldest} ({few(int(old.sum()))} patients)")
+
+
+def _coarsen_dates(work: _Work, index_date: str | None) -> None:
+    dated = {n: c for n, c in work.columns.items() if isinstance(c, DateColumn | DatetimeColumn)}
+    if index_date is not None and index_date not in dated:
+        raise RequestError(unknown("date column", index_date, list(dated)))
+    days = {name: _days(work.values[name], column) for name, column in dated.items()}
+    for name, column in dated.items():
+        if index_date is None or name == index_date:
+            _to_years(work, name, column)
+        else:
+            _to_days(work, column, days[name] - days[index_date], dated[index_date])
+
+
+def _days(values: Floats, column: LearntColumn) -> Floats:
+    return np.floor(values / _DAY) if isinstance(column, DatetimeColumn) else values
+
+
+def _to_years(work: _Work, name: str, column: DateColumn | DatetimeColumn) -> None:
+    days = _days(work.values[name], column)
+    dates = np.where(np.isnan(days), 0, days).astype(np.int64).astype("datetime64[D]")
+    years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
+    work.values[name] = np.where(np.isnan(days), np.nan, years)
+    new = IntegerColumn(
+        minimum=column.minimum.year, maximum=column.maximum.year, unit="year", **_kept(column)
+    )
+    work.columns[name] = new
+    work.retyped.add(name)
+    work.actions.append(f"{name}: dates became years ({few(int((~np.isnan(days)).sum()))} patients)")
+
+
+def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, index: Any) -> None:
+    low, high = (
+        _ordinal(column.minimum) - _ordinal(index.maximum),
+        _ordinal(column.maximum) - _ordinal(index.minimum),
+    )
+    fields = _kept(column) | {"missing": column.missing or index.missing}
+    unit = f"days from {index.name}"
+    work.columns[column.name] = IntegerColumn(minimum=low, maximum=high, unit=unit, **fields)
+    work.values[column.name] = days
+    work.retyped.add(column.name)
+    count = few(int((~np.isnan(days)).sum()))
+    work.actions.append(f"{column.name}: dates became days from {index.name} ({count} patients)")
+
+
+def _ordinal(bound: Any) -> int:
+    return int(bound.toordinal())
+
+
+def _kept(column: LearntColumn) -> dict[str, Any]:
+    names = ("name", "description", "roles", "missing", "missing_codes", "source", "citation")
+    sources = {k: v for k, v in column.item_sources.items() if k in {"kind", "minimum", "maximum", "missing"}}
+    return {name: getattr(column, name) for name in names} | {"item_sources": sources}
+
+
+def _shorten_zips(work: _Work) -> None:
+    for name, column in list(work.columns.items()):
+        if not _ZIP_NAMES & {*tokens(name), "".join(tokens(name))}:
+            continue
+        listed = _zip_category(work, name, column) if isinstance(column, IntegerColumn) else column
+        if not isinstance(listed, CategoryColumn | CodeColumn) or not any(map(_ZIP.fullmatch, listed.values)):
+            continue
+        words = {w: w[:_ZIP_DIGITS] if _ZIP.fullmatch(w) else w for w in listed.values}
+        count = few(int((~np.isnan(work.values[name])).sum()))
+        said = f"{name}: ZIP codes were cut to three digits ({count} patients)"
+        _apply(work, Merge(name, words, tuple(dict.fromkeys(words.values())), said))
+
+
+def _zip_category(work: _Work, name: str, column: IntegerColumn) -> CategoryColumn:
+    values = work.values[name]
+    distinct = np.unique(values[~np.isnan(values)])
+    places = np.searchsorted(distinct, values).astype(np.float64)
+    work.values[name] = np.where(np.isnan(values), np.nan, places)
+    category = CategoryColumn(
+        values=tuple(f"{v:05.0f}" for v in distinct), **_kept(column) | {"item_sources": {}}
+    )
+    work.columns[name] = category
+    work.retyped.add(name)
+    return category
+
+
+def _apply(work: _Work, merge: Merge) -> None:
+    """Rename words: the declaration, the values' positions, and what rules have to be told."""
+    column = work.columns[merge.column]
+    if not isinstance(column, CategoryColumn | CodeColumn):  # only such columns are merged
+        return
+    place: dict[str | None, float] = {word: float(i) for i, word in enumerate(merge.values)}
+    place[None] = np.nan
+    new_places = np.array([*(place[merge.words[w]] for w in column.values), np.nan], np.float64)
+    values = work.values[merge.column]
+    old = np.where(np.isnan(values), len(column.values), values).astype(np.int64)
+    work.values[merge.column] = new_places[old]
+    fields: dict[str, Any] = {
+        "values": merge.values,
+        "item_sources": {**column.item_sources, "values": "data"},
+    }
+    if isinstance(column, CategoryColumn):
+        fields["labels"] = {w: label for w, label in column.labels.items() if w in place}
+    codes = tuple(c for c in column.missing_codes if c not in place)
+    work.columns[merge.column] = _changed(column, missing_codes=codes, **fields)
+    before: Mapping[str, str | None] = work.words.get(merge.column, {w: w for w in column.values})
+    work.words[merge.column] = {w: now and merge.words[now] for w, now in before.items()}
+    work.actions.append(merge.said)
+
+
+def _changed(column: Any, **fields: Any) -> Any:
+    return type(column)(**column.model_dump() | fields)
+
+
+def _new_schema(schema: Schema, work: _Work) -> Schema:
+    """The schema with the changed columns, and with the rules that still make sense and still hold."""
+    columns = tuple(work.columns.get(c.name, c) for c in schema.columns)
+    bare = schema.changed(columns=columns, constraints=())
+    kept = [c for old in schema.constraints if (c := _still_bound(old, bare, work)) is not None]
+    new = bare.changed(constraints=tuple(kept))
+    broken = [constraint for constraint, _ in violations(work.values, new)]
+    kept = [c for c in kept if c not in broken]
+    lost = len(schema.constraints) - len(kept)
+    if lost:
+        work.actions.append(
+            f"{lost} rules between columns were taken out: the coarser table cannot keep them"
+        )
+    return bare.changed(constraints=tuple(kept)) if broken else new
+
+
+def _still_bound(constraint: Constraint, bare: Schema, work: _Work) -> Constraint | None:
+    if isinstance(constraint, FixedCombination):
+        constraint = _renamed(constraint, work)
+    mentioned = columns_of(constraint)
+    if mentioned & work.retyped and not isinstance(constraint, PresentTogether):
+        units = {getattr(work.columns[n], "unit", "") if n in work.retyped else "" for n in mentioned}
+        if not isinstance(constraint, Inequality) or constraint.strict or len(units) > 1:
+            return None
+    try:
+        bare.changed(constraints=(constraint,))
+    except (ValidationError, ValueError):
+        return None
+    return constraint
+
+
+def _renamed(constraint: FixedCombination, work: _Work) -> FixedCombination:
+    renames = [work.words.get(name, {}) for name in constraint.columns]
+    rows = [
+        tuple(None if w is None else names.get(w, w) for w, names in zip(row, renames, strict=True))
+        for row in constraint.values
+    ]
+    return FixedCombination(**constraint.model_dump() | {"values": tuple(dict.fromkeys(rows))})

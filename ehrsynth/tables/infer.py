@@ -1,0 +1,229 @@
+"""Proposes a schema for a table that has none; a person checks it.
+
+Everything is stamped ``source: data``. What is a measurement, an identifier or a code cannot be known from a
+file: each guess comes with a comment that says why it was made. A schema holds bounds and lists of values,
+so the proposal holds them too: bounds are rounded outward, values are in alphabetical order, and of how many
+patients hold them only "fewer than 11" is ever said.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ehrsynth.errors import NotEnoughData
+from ehrsynth.schema import (
+    BooleanColumn,
+    Column,
+    Constraint,
+    DateColumn,
+    DatetimeColumn,
+    IdentifierColumn,
+    Inequality,
+    LeftOut,
+    PresentTogether,
+    Role,
+    Schema,
+)
+from ehrsynth.tables.evidence import Evidence, Guess, evidence
+from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
+from ehrsynth.tables.guess_numbers import guess_numbers
+from ehrsynth.tables.guess_words import (
+    guess_booleans,
+    guess_categories,
+    guess_codes,
+    guess_identifiers,
+    guess_text,
+    names_codes,
+)
+from ehrsynth.tables.parsing import parse_words
+from ehrsynth.tables.reading import read_raw
+from ehrsynth.tables.typed import words_of_frame
+from ehrsynth.tables.validation import DECIMAL_COMMA
+from ehrsynth.tables.vocabulary import meanings, names_an_identifier, roles
+
+_LEAST_MISSING = 0.05
+_FEWEST_PAIRS = 30
+_MOST_DATES = 20
+_MOST_OUTCOME_VALUES = 20
+_DESCRIPTION = (
+    "Guessed from data by `ehrsynth schema infer`: check every item. Bounds are rounded outward; the lists of"
+    " values are those that patients hold, rare ones included, so treat this file as you treat the data until"
+    " they are checked. Write `source: public` and a citation where the documentation fixes an item."
+)
+
+
+def infer_schema(source: Path | str | pd.DataFrame, *, name: str) -> tuple[Schema, dict[str, str]]:
+    """Propose a schema for a table, with the reason of each guess.
+
+    Parameters
+    ----------
+    source
+        A file that `ehrsynth.tables.read_raw` reads, or a frame of one row per patient.
+    name
+        The schema's name.
+
+    Returns
+    -------
+    schema
+        Everything stamped ``source: data``. Columns that cannot be learnt are left out, with the reason.
+    comments
+        Column name to the reasons of its guesses, for `ehrsynth.schema.yaml_files.save_schema`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or no column can be used.
+    """
+    frame = _words(source)
+    if not len(frame):
+        raise NotEnoughData("a table without rows says nothing: give at least one patient")
+    commas = bool(frame.attrs.get(DECIMAL_COMMA, False))
+    found = [evidence(column, frame[column], decimal_comma=commas) for column in frame.columns]
+    order = _date_order(found)
+    guesses = _one_patient_key([_with_roles(_guess(each, order), each) for each in found])
+    columns = tuple(g.column for g in guesses if not isinstance(g.column, LeftOut))
+    left_out = tuple(g.column for g in guesses if isinstance(g.column, LeftOut))
+    if not columns:
+        reasons = (f"column {c.name!r}: {c.reason}" for c in left_out)
+        raise NotEnoughData("no column can be used", reasons)
+    constraints = (*_present_together(guesses, found), *_date_order_rules(columns, _moments(guesses, found)))
+    schema = Schema(
+        name=name, description=_DESCRIPTION, columns=columns, constraints=constraints, left_out=left_out
+    )
+    return schema, {g.column.name: "; ".join(g.reasons) for g in guesses if g.reasons}
+
+
+def _words(source: Path | str | pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(source, pd.DataFrame):
+        return read_raw(source)
+    words, _ = words_of_frame(source)
+    return pd.DataFrame(words, columns=list(words))
+
+
+def _guess(found: Evidence, order: str) -> Guess:
+    if not found.words:
+        codes = " but for missing codes" if found.codes else ""
+        return Guess(LeftOut(name=found.name, reason=f"empty in every row{codes}: nothing to learn"))
+    guessers: Sequence[Callable[[Evidence], Guess | None]] = (
+        *((guess_codes,) if names_codes(found.name) else ()),
+        guess_booleans,
+        guess_durations,
+        lambda each: guess_moments(each, order),
+        guess_numbers,
+        guess_identifiers,
+        _repeated_key,
+        guess_codes,
+        guess_text,
+    )
+    guesses = (guesser(found) for guesser in guessers)
+    return next((g for g in guesses if g is not None), None) or guess_categories(found)
+
+
+def _repeated_key(found: Evidence) -> Guess | None:
+    if not names_an_identifier(found.name) or len(found.words) < 2:  # noqa: PLR2004 - a constant tells nobody apart
+        return None
+    reason = "named like an identifier, but its words repeat: give one row per patient, or rename it"
+    return Guess(LeftOut(name=found.name, reason=reason))
+
+
+def _date_order(found: Sequence[Evidence]) -> str:
+    votes = {fitting_orders(each) for each in found} - {""}
+    return votes.pop() if len(votes) == 1 else ""
+
+
+def _with_roles(guess: Guess, found: Evidence) -> Guess:
+    column = guess.column
+    if isinstance(column, LeftOut | IdentifierColumn):
+        return guess
+    given = tuple(role for role in roles(found.name) if _fits(role, column))
+    if "event" in given:
+        given = tuple(dict.fromkeys((*given, "outcome")))
+    if not given:
+        return guess
+    reasons = (*guess.reasons, f"roles guessed from the name: {', '.join(given)}")
+    return Guess(_changed(column, roles=given), reasons)
+
+
+def _fits(role: Role, column: Column) -> bool:
+    """Whether a column of this kind can have the role that its name suggests."""
+    few_values = isinstance(column, BooleanColumn) or (
+        column.kind in {"category", "integer"}
+        and not isinstance(column, IdentifierColumn)
+        and column.size <= _MOST_OUTCOME_VALUES
+    )
+    if role == "event":
+        return isinstance(column, BooleanColumn)
+    if role in {"outcome", "treatment"}:
+        return few_values
+    if role == "time":
+        return column.kind in {"integer", "number", "duration"} and not few_values
+    return role != "site" or column.kind in {"category", "integer", "boolean"}
+
+
+def _one_patient_key(guesses: list[Guess]) -> list[Guess]:
+    """The first identifier that the name says is the patient's, or the only one, tells patients apart."""
+    places = [i for i, g in enumerate(guesses) if isinstance(g.column, IdentifierColumn)]
+    full = [i for i in places if not guesses[i].column.missing]  # type: ignore[union-attr]
+    named = [i for i in full if "patient" in meanings(guesses[i].column.name)] or [
+        i for i in full if names_an_identifier(guesses[i].column.name)
+    ]
+    key = named[0] if named else full[0] if len(full) == 1 else None
+    if key is None:
+        return guesses
+    guess = guesses[key]
+    reasons = (*guess.reasons, "taken as the patient key: it decides who goes to the holdout")
+    keyed = Guess(_changed(guess.column, roles=("patient_key",)), reasons)
+    return [keyed if i == key else g for i, g in enumerate(guesses)]
+
+
+def _changed(column: Any, **fields: Any) -> Any:
+    return type(column)(**column.model_dump() | fields)
+
+
+def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> list[Constraint]:
+    """Columns that are missing in exactly the same rows, if those are more than one in twenty."""
+    groups: dict[bytes, list[str]] = {}
+    for guess, each in zip(guesses, found, strict=True):
+        if isinstance(guess.column, LeftOut | IdentifierColumn) or not guess.column.missing:
+            continue
+        mask = each.absent(guess.column.missing_codes)
+        if mask.mean() > _LEAST_MISSING:
+            groups.setdefault(np.packbits(mask).tobytes(), []).append(guess.column.name)
+    why = "missing in exactly the same rows"
+    return [
+        PresentTogether(columns=tuple(names), description=why, source="data")
+        for names in groups.values()
+        if len(names) > 1
+    ]
+
+
+def _moments(guesses: Sequence[Guess], found: Sequence[Evidence]) -> dict[str, NDArray[np.float64]]:
+    """Dates as days, datetimes as seconds, row by row; NaN for missing."""
+    moments = {}
+    for guess, each in zip(guesses, found, strict=True):
+        if isinstance(guess.column, DateColumn | DatetimeColumn):
+            parsed = parse_words(each.words, guess.column).values
+            moments[guess.column.name] = np.append(parsed, np.nan)[each.places]
+    return moments
+
+
+def _date_order_rules(
+    columns: tuple[Column, ...], moments: dict[str, NDArray[np.float64]]
+) -> list[Constraint]:
+    """Pairs of dates of which the first is never after the second, in enough rows to say so."""
+    dated = [c for c in columns if c.name in moments][:_MOST_DATES]
+    rules: list[Constraint] = []
+    for low in dated:
+        for high in dated:
+            if low is high or low.kind != high.kind:
+                continue
+            a, b = moments[low.name], moments[high.name]
+            both = ~(np.isnan(a) | np.isnan(b))
+            if both.sum() >= _FEWEST_PAIRS and np.all(a[both] <= b[both]) and np.any(a[both] < b[both]):
+                why = "never after it in any row: check that this is a rule"
+                rules.append(Inequality(low=low.name, high=high.name, description=why, source="data"))
+    return rules

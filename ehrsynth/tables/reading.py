@@ -1,0 +1,155 @@
+"""A file or a frame becomes a checked patient table: the one way in.
+
+A table enters once, is checked once against its schema, and nothing later guesses a type, a bound or a
+category again.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ehrsynth.errors import DataError, NotEnoughData, RequestError
+from ehrsynth.schema import Schema
+from ehrsynth.tables import origin
+from ehrsynth.tables.delimited import header_problems, read_delimited
+from ehrsynth.tables.typed import words_of_arrow, words_of_frame
+from ehrsynth.tables.validation import DECIMAL_COMMA, STORED_AS, parse_and_check
+
+_PARQUET = b"PAR1"
+_ZIP = b"PK\x03\x04"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+
+
+def read_table(
+    path: Path | str, schema: Schema, *, delimiter: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
+    """Read a patient table, one row per patient, and check it against its schema.
+
+    Parameters
+    ----------
+    path
+        A CSV or other delimited file, gzipped or not, or a Parquet file.
+    delimiter, encoding
+        How a delimited file is written; found out when None.
+
+    Returns
+    -------
+    DataFrame
+        The schema's columns in order, typed as in `ehrsynth.schema.columns`. A file that is marked as
+        synthetic gives a table that is (see `ehrsynth.tables.origin`).
+
+    Raises
+    ------
+    DataError
+        If the file is unreadable or does not fit the schema; every violation is listed by column and count.
+    RequestError
+        If there is no such file.
+    """
+    expected = {*schema.names, *(column.name for column in schema.left_out)}
+    raw = _read(Path(path), delimiter, encoding, expected)
+    return _checked(raw, schema, Path(path).name)
+
+
+def read_raw(path: Path | str, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+    """Read a file's cells as words, unchecked: every cell a `str`, empty where nothing stands.
+
+    Delimiter (comma, semicolon, tab, bar and some rarer ones), encoding (UTF-8, UTF-16, UTF-32, cp1252,
+    Latin-1, with or without byte order mark) and gzip are found out. Raises as `read_table`.
+    """
+    return _read(Path(path), delimiter, encoding, ())
+
+
+def table_from_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Check a pandas frame of one's own as `read_table` checks a file; its index is left out.
+
+    Raises
+    ------
+    DataError
+        If the frame does not fit the schema; every violation is listed by column and count.
+    """
+    _check_names([str(name) for name in frame.columns], "the frame", schema.names)
+    if not len(frame):
+        raise NotEnoughData("the frame has no rows: give at least one patient")
+    words, stored = words_of_frame(frame)
+    raw = pd.DataFrame(words)
+    raw.attrs = {STORED_AS: stored}
+    return _checked(_with_origin(raw, marked=origin.is_synthetic(frame)), schema, "the frame")
+
+
+def _read(path: Path, delimiter: str | None, encoding: str | None, expected: Collection[str]) -> pd.DataFrame:
+    if delimiter is not None and len(delimiter) != 1:
+        raise RequestError("a delimiter is one character, for instance ';'")
+    head = _head(path)
+    if not head:
+        raise DataError(f"{path.name} is empty: give a file with a header and one row per patient")
+    if head in {_ZIP, _OLD_EXCEL}:
+        raise DataError(
+            f"{path.name} is a workbook or an archive: save the sheet as CSV (UTF-8), or unpack it"
+        )
+    marked = origin.read_sidecar(path)
+    if head == _PARQUET:
+        raw, also_marked = _read_parquet(path, expected)
+        return _with_origin(raw, marked=marked or also_marked)
+    raw, dialect = read_delimited(path, delimiter=delimiter, encoding=encoding, expected=expected)
+    raw.attrs = {DECIMAL_COMMA: dialect.delimiter == ";"}
+    return _with_origin(raw, marked=marked)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(4)
+    except FileNotFoundError:
+        problem = "there is no such file"
+    except IsADirectoryError:
+        problem = "it is a folder: name one file"
+    except OSError as error:
+        problem = error.strerror or "unknown reason"
+    raise RequestError(f"{path} cannot be read: {problem}")
+
+
+def _read_parquet(path: Path, expected: Collection[str]) -> tuple[pd.DataFrame, bool]:
+    table = _arrow_table(path)
+    _check_names(table.column_names, path.name, expected)
+    if not table.num_rows:
+        raise NotEnoughData(f"{path.name} has columns and no rows: give at least one patient")
+    words, stored = words_of_arrow(table)
+    raw = pd.DataFrame(words)
+    raw.attrs = {STORED_AS: stored}
+    metadata = table.schema.metadata or {}
+    return raw, metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode()
+
+
+def _arrow_table(path: Path) -> pa.Table:
+    try:
+        return pq.ParquetFile(path).read()
+    except (pa.ArrowException, OSError, ValueError):
+        pass  # the exception may quote what it stumbled over
+    raise DataError(f"{path.name} is damaged: it begins like a Parquet file and does not read as one")
+
+
+def _check_names(names: list[str], what: str, expected: Collection[str]) -> None:
+    problems = header_problems(names, expected)
+    if not names:
+        problems = ["there is no column"]
+    if problems:
+        raise DataError(f"{what} has a header that cannot be used", problems)
+
+
+def _with_origin(raw: pd.DataFrame, *, marked: bool) -> pd.DataFrame:
+    if origin.COLUMN in raw.columns:
+        words = set(raw[origin.COLUMN].unique())
+        marked = marked or any(word.strip().casefold() == origin.SYNTHETIC for word in words)
+    return origin.mark_synthetic(raw) if marked else raw
+
+
+def _checked(raw: pd.DataFrame, schema: Schema, what: str) -> pd.DataFrame:
+    table, violations = parse_and_check(raw, schema)
+    if violations:
+        n = len(violations)
+        summary = f"{what} does not fit the schema {schema.name!r}: {n:,} problem{'s' if n > 1 else ''}"
+        raise DataError(summary, map(str, violations))
+    return origin.mark_synthetic(table) if origin.is_synthetic(raw) else table

@@ -197,7 +197,7 @@ class _Region:
 
 
 def _both(one: _Region, other: _Region) -> _Region:
-    met = [_meet(a, b) for a in one.boxes for b in other.boxes]
+    met = [tuple(map(CodeSet.intersect, a, b)) for a in one.boxes for b in other.boxes]
     return _bounded([box for box in met if not _is_empty(box)], exact=one.exact and other.exact)
 
 
@@ -224,10 +224,6 @@ def _hull(boxes: list[_Sets]) -> _Region:
 
 def _is_empty(box: _Sets) -> bool:
     return any(codes.is_empty for codes in box)
-
-
-def _meet(one: _Sets, other: _Sets) -> _Sets:
-    return tuple(a.intersect(b) for a, b in zip(one, other, strict=True))
 
 
 def _apart(one: CodeSet, other: CodeSet) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 from ehrsynth.errors import RequestError, unknown
 
 GENERATORS = {
+    "autoregressive": "ehrsynth.generators.autoregressive:Autoregressive",
+    "cart": "ehrsynth.generators.cart:Cart",
     "copula": "ehrsynth.generators.copula:Copula",
     "ctgan": "ehrsynth.generators.ctgan:CTGAN",
     "independent": "ehrsynth.generators.independent:Independent",

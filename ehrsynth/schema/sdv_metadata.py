@@ -29,7 +29,8 @@ from ehrsynth.schema.schema import Schema
 _VERSIONS = ("V1", "V2", "SINGLE_TABLE_V1", "SINGLE_TABLE_V2", "MULTI_TABLE_V1")
 _WHOLE = ("Int", "UInt")
 _CLOCK = re.compile(r"%[HIMSTXcp]")
-_RUNNING = re.compile(r"([\w -]*)\[0-9\]\{(\d+)\}([\w -]*)")
+_LITERAL = r"((?:[^\\\[\](){}.*+?|^$]|\\\W)*)"
+_RUNNING = re.compile(rf"{_LITERAL}\[0-9\]\{{(\d+)\}}{_LITERAL}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +159,11 @@ def _read_datetime(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_id(said: Mapping[str, Any]) -> dict[str, Any]:
-    running = _RUNNING.fullmatch(str(said.get("regex_format", "")).replace("\\", ""))
-    pattern = {"pattern": f"{running[1]}{'#' * int(running[2])}{running[3]}"} if running else {}
-    return {"kind": "identifier", **pattern}
+    running = _RUNNING.fullmatch(str(said.get("regex_format", "")))
+    if running is None:
+        return {"kind": "identifier"}
+    before, after = (re.sub(r"\\(\W)", r"\1", part) for part in (running[1], running[3]))
+    return {"kind": "identifier", "pattern": f"{before}{'#' * int(running[2])}{after}"}
 
 
 _BOUNDS = {"minimum": "range_min", "maximum": "range_max"}

@@ -44,9 +44,7 @@ def _too_large(found: Evidence) -> Guess:
     if found.unique and len(found.words) > 1 and all(w.isdigit() for w in found.words):
         reason = "each patient has their own number, and numbers beyond 2^53 are no measurements"
         return Guess(_identifier(found), (reason,))
-    return Guess(
-        LeftOut(name=found.name, reason="numbers beyond 2^53: no computer holds them exactly")
-    )
+    return Guess(LeftOut(name=found.name, reason="numbers beyond 2^53: no computer holds them exactly"))
 
 
 def _without_sentinels(found: Evidence, values: Floats) -> tuple[Evidence, Floats]:

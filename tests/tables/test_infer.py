@@ -379,3 +379,23 @@ def io_csv(folder):
     pd.DataFrame({"a": range(20, 80), "b": repeated("x", "y", "z")}).to_csv(buffer, index=False)
     (folder / "t.csv").write_text(buffer.getvalue())
     return folder / "t.csv"
+
+
+WORDS = """
+0 1 -9 -99 NA ? none None unknown 1.5 2,5 1e5 1E-3 inf -inf .5 5. +3 00012 2020-01-31 31/01/2020 9999-12-31
+é 2020-13-40 12:30 7:05:09 25:61 Y n yes No A01 I21.3 250.01 V45 18-24 <5 >90 5% 9007199254740993 1e400 1e-400
+2020-05 2020-01-01T10:00:00Z P1D PT3H # -- 0x1F true -0 0.30000000000000004 20200131 01-Feb-99 Infinity
+"""
+POOL = WORDS.split()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_is_in_a_table_what_is_inferred_fits_it(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    rows = int(rng.choice([1, 2, 12, 80]))
+    names = ("id", "age", "date", "x", "icd", "zip")
+    words = {n: rng.choice(rng.choice(POOL, size=int(rng.integers(1, 9))), size=rows) for n in names}
+    path = tmp_path / "t.csv"
+    pd.DataFrame({**words, "z": [str(i % 3 + 1) for i in range(rows)]}).to_csv(path, index=False)
+    schema, _ = infer_schema(path, name="t")
+    assert len(read_table(path, schema)) == rows

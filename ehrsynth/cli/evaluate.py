@@ -1,0 +1,57 @@
+"""`ehrsynth evaluate`: measure a synthetic table, whoever made it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ehrsynth.cli.options import EvaluatedRows, Json, OutFolder, PolicyFile, SchemaFile, Seed
+
+Train = Annotated[
+    Path,
+    typer.Option("--train", help="The patients that the generator learnt from.", exists=True, dir_okay=False),
+]
+Holdout = Annotated[
+    Path,
+    typer.Option(
+        "--holdout", help="Patients of the same kind that it never saw.", exists=True, dir_okay=False
+    ),
+]
+Synthetic = Annotated[
+    Path, typer.Option("--synthetic", help="The synthetic patients.", exists=True, dir_okay=False)
+]
+
+
+def evaluate(
+    train: Train,
+    holdout: Holdout,
+    synthetic: Synthetic,
+    schema: SchemaFile,
+    out: OutFolder,
+    *,
+    policy: PolicyFile = None,
+    rows: EvaluatedRows = None,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Measure a synthetic table and say what the gate would; with --policy, a no ends with exit code 3."""
+    from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.places import must_be_free
+    from ehrsynth.cli.results import show_results
+    from ehrsynth.errors import ReleaseBlocked
+    from ehrsynth.randomness import fresh_seed
+    from ehrsynth.release.appraisal import appraise, write_appraisal
+    from ehrsynth.release.policy import load_policy
+    from ehrsynth.schema.yaml_files import load_schema
+    from ehrsynth.tables import read_table
+
+    must_be_free(out)
+    meaning, limits = load_schema(schema), load_policy(policy)
+    real, unseen, made = (read_table(file, meaning) for file in (train, holdout, synthetic))
+    seed = fresh_seed() if seed is None else seed
+    with drawn() as progress:
+        found = appraise(real, unseen, made, meaning, seed=seed, policy=limits, rows=rows, progress=progress)
+    write_appraisal(found, meaning, out)
+    show_results(out / "report.json", as_json=json)
+    if policy is not None and not found.decision.released:
+        raise ReleaseBlocked(f"blocked: {found.decision.reasons[0]}", found.decision.reasons[1:])

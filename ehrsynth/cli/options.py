@@ -1,0 +1,52 @@
+"""Options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_GENERATOR = "autoregressive"
+DataFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A table with one row per patient: CSV (plain or .gz) or Parquet.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+SchemaFile = Annotated[
+    Path,
+    typer.Option("--schema", "-s", help="What the table means (YAML).", exists=True, dir_okay=False),
+]
+Generator = Annotated[
+    str, typer.Option("--generator", "-g", help="Who learns the table: see `ehrsynth list generators`.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting of the generator, for instance epochs=20; repeatable."
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
+]
+TrainOnSynthetic = Annotated[
+    bool,
+    typer.Option("--train-on-synthetic", help="Accept a table that is itself marked as synthetic."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine.")]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="A folder to make; it must not exist yet.")]
+PolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--policy", help="What a release must meet (YAML). [default: policy.yaml of ehrsynth]", exists=True
+    ),
+]
+EvaluatedRows = Annotated[
+    int | None,
+    typer.Option(
+        "--evaluated-rows", min=2, help="Measure on so many patients, drawn at random, where there are more."
+    ),
+]

@@ -1,0 +1,34 @@
+"""Places to write to, looked at before the work begins rather than after it."""
+
+from pathlib import Path
+
+from ehrsynth.errors import OutputError
+
+
+def must_be_free(folder: Path) -> None:
+    """Raise if a folder cannot be made here, so that an hour of fitting is not lost to a name.
+
+    Raises
+    ------
+    OutputError
+        If the name is taken by a file or by a folder with something in it.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputError(f"{folder} exists already: name another place, or remove it first")
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not parent.is_dir():
+        raise OutputError(f"{folder} cannot be made: {parent} is not a folder")
+
+
+def must_be_table(file: Path) -> None:
+    """Raise if a table cannot be written under this name.
+
+    Raises
+    ------
+    OutputError
+        If the ending is none that tables are written with, or the name is a folder's.
+    """
+    if not file.name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise OutputError(f"{file.name} has no known ending: use .csv, .csv.gz or .parquet")
+    if file.is_dir():
+        raise OutputError(f"{file} is a folder: name a file in it")

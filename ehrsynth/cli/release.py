@@ -1,0 +1,89 @@
+"""`ehrsynth release`: the whole job, from a table to two folders, or to a no with its reasons."""
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from ehrsynth.cli.options import (
+    DEFAULT_GENERATOR,
+    DataFile,
+    EvaluatedRows,
+    Generator,
+    Json,
+    OutFolder,
+    PolicyFile,
+    SchemaFile,
+    Seed,
+    Settings,
+    TrainOnSynthetic,
+)
+
+Rows = Annotated[
+    int | None,
+    typer.Option("--rows", "-n", min=1, help="Synthetic patients. [default: as many as were learnt from]"),
+]
+SplitKey = Annotated[
+    str | None,
+    typer.Option(
+        "--split-key",
+        metavar="HEX",
+        help="With --seed, makes an earlier release again: both stand in its internal/manifest.json.",
+    ),
+]
+
+
+def release(
+    data: DataFile,
+    schema: SchemaFile,
+    out: OutFolder,
+    *,
+    generator: Generator = DEFAULT_GENERATOR,
+    settings: Settings = None,
+    policy: PolicyFile = None,
+    rows: Rows = None,
+    evaluated_rows: EvaluatedRows = None,
+    seed: Seed = None,
+    split_key: SplitKey = None,
+    train_on_synthetic: TrainOnSynthetic = False,
+    json: Json = False,
+) -> None:
+    """Check, split, learn, sample, evaluate, decide: OUT/share may leave, OUT/internal may not.
+
+    A no ends with exit code 3 and its reasons, and there is no OUT/share.
+    """
+    from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.results import show_results
+    from ehrsynth.generators.recipes import parse_settings
+    from ehrsynth.release.job import release as make_release
+    from ehrsynth.release.policy import load_policy
+    from ehrsynth.schema.yaml_files import load_schema
+
+    meaning, limits = load_schema(schema), load_policy(policy)
+    with drawn() as progress:
+        made = make_release(
+            data,
+            meaning,
+            out,
+            generator=generator,
+            settings=parse_settings(settings or []),
+            rows=rows,
+            seed=seed,
+            key=_bytes(split_key),
+            policy=limits,
+            evaluated_rows=evaluated_rows,
+            train_on_synthetic=train_on_synthetic,
+            command=shlex.join(["ehrsynth", *sys.argv[1:]]),
+            progress=progress,
+        )
+    if made.decision.released or json:
+        show_results(out / "internal" / "report.json", as_json=json)
+    made.raise_if_blocked()
+
+
+def _bytes(split_key: str | None) -> bytes | None:
+    try:
+        return None if split_key is None else bytes.fromhex(split_key)
+    except ValueError:
+        raise typer.BadParameter("give hexadecimal digits", param_hint="--split-key") from None

@@ -1,0 +1,48 @@
+"""`ehrsynth sample`: draw synthetic patients from a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ehrsynth.cli.options import Json, Seed
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A folder that `fit` made.", exists=True, file_okay=False)
+]
+Rows = Annotated[
+    int, typer.Option("--rows", "-n", min=1, help="How many patients: exactly so many are drawn.")
+]
+OutTable = Annotated[Path, typer.Option("--out", "-o", help="A .csv, .csv.gz or .parquet file.")]
+Where = Annotated[
+    str | None,
+    typer.Option("--where", help="Only such patients, for instance 'age >= 80 and sex == \"F\"'."),
+]
+
+
+def sample(
+    model: Model, rows: Rows, out: OutTable, *, where: Where = None, seed: Seed = None, json: Json = False
+) -> None:
+    """Draw synthetic patients, all of them, or only those that meet a condition."""
+    from ehrsynth.cli.drawing import drawn, show_facts
+    from ehrsynth.cli.places import must_be_table
+    from ehrsynth.generators.storage import load_model
+    from ehrsynth.randomness import fresh_seed
+    from ehrsynth.tables import write_table
+
+    must_be_table(out)
+    fitted = load_model(model)
+    seed = fresh_seed() if seed is None else seed
+    with drawn() as progress:
+        drawn_rows = fitted.sample(rows, where=where, seed=seed, progress=progress)
+    write_table(drawn_rows.table, fitted.schema, out)
+    facts = {
+        "table": str(out),
+        "patients": rows,
+        "where": where,
+        "effective_sample_size": drawn_rows.effective_sample_size,
+        "acceptance": drawn_rows.acceptance,
+        "probability": drawn_rows.probability,
+        "seed": seed,
+    }
+    show_facts(facts, as_json=json)

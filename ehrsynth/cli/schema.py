@@ -1,0 +1,58 @@
+"""`ehrsynth schema`: propose a schema for a table, and check one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ehrsynth.cli.guard import guarded
+from ehrsynth.cli.options import DataFile, Json
+
+app = typer.Typer(
+    help="Propose what a table means, or check it.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+OutSchema = Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")]
+Given = Annotated[Path, typer.Argument(metavar="SCHEMA", exists=True, dir_okay=False)]
+GivenData = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DATA]", help="A table to check as well.", exists=True, dir_okay=False),
+]
+Name = Annotated[str, typer.Option("--name", help="The schema's name. [default: the file's]")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
+
+
+@app.command("infer")
+@guarded
+def infer(
+    data: DataFile, out: OutSchema, *, name: Name = "", force: Force = False, json: Json = False
+) -> None:
+    """Propose a schema: each guess is marked `source: data`, with a comment to check it by."""
+    from ehrsynth.cli.drawing import show_facts
+    from ehrsynth.errors import OutputError
+    from ehrsynth.schema.yaml_files import save_schema
+    from ehrsynth.tables.infer import infer_schema
+
+    if out.exists() and not force:
+        raise OutputError(f"{out} exists already: name another file, or say --force")
+    schema, comments = infer_schema(data, name=name or data.name.partition(".")[0])
+    save_schema(schema, out, comments=comments)
+    facts = {"schema": str(out), "columns": len(schema.columns), "comments": len(comments)}
+    show_facts(facts, as_json=json)
+
+
+@app.command("check")
+@guarded
+def check(schema: Given, data: GivenData = None, *, json: Json = False) -> None:
+    """Check a schema, and a table against it: every violation is listed by column and count."""
+    from ehrsynth.cli.drawing import show_facts
+    from ehrsynth.schema.yaml_files import load_schema
+
+    meaning = load_schema(schema)
+    facts: dict[str, object] = {"schema": str(schema), "columns": len(meaning.columns)}
+    facts["constraints"] = len(meaning.constraints)
+    facts["guessed_from_data"] = len(meaning.guessed())
+    if data is not None:
+        from ehrsynth.tables import read_table
+
+        facts |= {"table": str(data), "patients": len(read_table(data, meaning)), "violations": 0}
+    show_facts(facts, as_json=json)

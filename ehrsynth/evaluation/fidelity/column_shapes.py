@@ -1,0 +1,90 @@
+"""Do single columns have the right distribution?"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ehrsynth.evaluation.base import Score
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
+from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
+from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.progress import Progress, silent
+from ehrsynth.schema import Schema
+
+_DECIMALS = 14  # as sdmetrics rounds before it compares
+
+
+def column_shapes(
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> Score:
+    """How alike single columns are, on average: the Column Shapes of sdmetrics.
+
+    Numbers, dates and durations: 1 less the Kolmogorov-Smirnov distance (KSComplement). Categories, codes and
+    booleans: 1 less the total variation distance (TVComplement). Missing values are left out; see
+    `missingness`. A column with no value in one of the tables has no score and does not count.
+
+    Range and direction: 0 to 1, higher is closer. The interval is a jackknife over groups of patients;
+    `reference` is the training table against the holdout. `details` has each column's score and reference.
+    """
+    report = progress or silent
+    real = matrix(holdout, schema)
+    found = _shapes(real, matrix(synthetic, schema), seed)
+    report(0.5, "column shapes: reference")
+    reference = _shapes(real, matrix(train, schema), seed)
+    measure = np.where(real.discrete, "total variation", "Kolmogorov-Smirnov")
+    columns = [
+        {"column": name, "measure": str(kind), "score": score, "reference": ref}
+        for name, kind, score, ref in zip(
+            real.names, measure, one_by_one(found[0]), one_by_one(reference[0]), strict=True
+        )
+    ]
+    return score_of(
+        "column_shapes",
+        mean_of_known(found),
+        mean_of_known(reference),
+        better="higher",
+        details={"columns": columns},
+        unknown="no column has values in both tables",
+    )
+
+
+def _shapes(real: Matrix, other: Matrix, seed: int) -> Floats:
+    """(1 + groups) x columns: the scores of all rows, then with each group left out."""
+    real_group, other_group = random_groups(len(real), seed, "real"), random_groups(len(other), seed, "other")
+    scores = np.empty((1 + protocol().groups, len(real.columns)))
+    for place, is_discrete in enumerate(real.discrete):
+        left, right = real.values[:, place], other.values[:, place]
+        present = ~np.isnan(left), ~np.isnan(right)
+        points, inverse = np.unique(
+            np.concatenate([left[present[0]], right[present[1]]]).round(_DECIMALS), return_inverse=True
+        )
+        split = int(present[0].sum())
+        p = _shares(inverse[:split], real_group[present[0]], len(points))
+        q = _shares(inverse[split:], other_group[present[1]], len(points))
+        scores[:, place] = 1 - (_total_variation(p, q) if is_discrete else _kolmogorov_smirnov(p, q))
+    return scores
+
+
+def _shares(places: NDArray[np.int64], group: NDArray[np.int64], points: int) -> Floats:
+    groups = protocol().groups
+    counts = np.bincount(group * points + places, minlength=groups * points).reshape(groups, points)
+    total = counts.sum(axis=0)
+    kept = np.vstack([total, total - counts]).astype(np.float64)
+    sums = kept.sum(axis=1, keepdims=True)
+    return np.divide(kept, sums, out=np.full_like(kept, np.nan), where=sums > 0)
+
+
+def _total_variation(p: Floats, q: Floats) -> Floats:
+    return np.asarray(np.abs(p - q).sum(axis=1) / 2)
+
+
+def _kolmogorov_smirnov(p: Floats, q: Floats) -> Floats:
+    if not p.shape[1]:
+        return np.full(len(p), np.nan)
+    return np.asarray(np.abs(np.cumsum(p - q, axis=1)).max(axis=1))

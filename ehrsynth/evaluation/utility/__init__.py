@@ -1,0 +1,1 @@
+"""Does work done on the synthetic table hold on real patients?"""

@@ -1,0 +1,180 @@
+"""Multinomial logistic regression on coarse features, as a score card: points for each level of each feature.
+
+It is what boosted trees begin from. A tree that must leave ten patients in a leaf and stops early pulls small
+groups towards everybody; a ridge on few coefficients does so far less (Hoerl and Kennard 1970).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ehrsynth.errors import ModelError
+from ehrsynth.generators.chain.features import Feature, Features
+from ehrsynth.generators.marginals import CROWD
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+MOST_INPUTS = 2_000
+MOST_LEVELS = 32
+_MOST_NUMBERS = 20_000_000  # of the design matrix: 80 MB
+_STEPS = 60
+_CURVES = 3  # inputs of a number: missing, slope, curve
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCard:
+    """Weights of the inputs (inputs x classes) and of no input at all (`bias`, classes).
+
+    The inputs of feature i are `ends[i - 1]` to ``ends[i] - 1``; `level` is the feature's value that an input
+    stands for, or -1 for the inputs of a number. `cells` is each number's count of cells, 0 for a category.
+    """
+
+    cells: Codes
+    ends: Codes
+    level: Codes
+    weights: Singles
+    bias: Singles
+
+    def scores(self, features: Features) -> Floats:
+        """The sum of the points, n x classes."""
+        total = np.tile(self.bias, (len(features), 1))
+        for place, points in enumerate(self._points):
+            if len(points):
+                total += points[np.minimum(features[:, place].astype(np.int64), len(points) - 1)]
+        return total.astype(np.float64)
+
+    @cached_property
+    def _points(self) -> list[Singles]:
+        """The points of each feature by its value; the last row stands for all larger values."""
+        starts = np.append(0, self.ends[:-1])
+        return [
+            basis(self.level[a:b], int(cells)) @ self.weights[a:b] if b > a else np.empty((0, 0), np.float32)
+            for a, b, cells in zip(starts, self.ends, self.cells, strict=True)
+        ]
+
+    def checked(self, features: int, classes: int) -> Self:
+        """Itself, if it gives so many classes from so many features.
+
+        Raises
+        ------
+        ModelError
+            If it does not.
+        """
+        inputs = len(self.level)
+        fine = self.weights.shape == (inputs, classes) and self.bias.shape == (classes,)
+        fine = fine and self.cells.shape == self.ends.shape == (features,)
+        fine = fine and bool(np.isfinite(self.weights).all()) and bool(np.isfinite(self.bias).all())
+        fine = fine and bool((np.diff(self.ends, prepend=0) >= 0).all()) and int(self.ends[-1]) == inputs
+        fine = fine and bool(((self.cells >= 0) & (self.cells < 1 << 16)).all())
+        fine = fine and bool(((self.level >= -1) & (self.level < 1 << 24)).all())
+        numbers = np.diff(self.ends, prepend=0)[self.cells > 0]
+        if not fine or not np.isin(numbers, (0, _CURVES)).all():
+            message = "a stored score card does not fit its column: the model is damaged"
+            raise ModelError(message)
+        return self
+
+
+def basis(level: Codes, cells: int) -> Singles:
+    """What the values 0, 1, ... of one feature become: values x inputs.
+
+    A category has a column for each of its `level`; a number has "missing", a slope and a curve.
+    """
+    if cells == 0:
+        return (np.arange(level.max(initial=0) + 2)[:, None] == level).astype(np.float32)
+    at = 4 * (np.arange(cells + 1) - 0.5) / cells - 2
+    missing = np.arange(cells + 1) == 0
+    at[missing] = 0.0
+    return np.column_stack([missing, at, at**2 / 2]).astype(np.float32)
+
+
+def learn_score_card(
+    features: Features, label: Codes, classes: int, seen: Sequence[Feature], *, ridge: float
+) -> ScoreCard:
+    """Fit by penalised maximum likelihood.
+
+    Parameters
+    ----------
+    features
+        n x features, at least one.
+    label
+        One class a row, 0 to classes - 1.
+    seen
+        What the columns of `features` are.
+    ridge
+        Half the penalty on each squared weight, in units of log likelihood; above 0.
+    """
+    cells = np.array([0 if f.listed else len(f.cuts) + 1 for f in seen], np.int64)
+    levels = _levels(features, cells)
+    level, ends = np.concatenate(levels), np.cumsum([len(kept) for kept in levels])
+    rows = max(CROWD, min(len(label), _MOST_NUMBERS // max(len(level), 1)))
+    design = np.empty((rows, len(level)), np.float32)
+    for place, (kept, stop) in enumerate(zip(levels, ends, strict=True)):
+        table = basis(kept, int(cells[place]))
+        design[:, stop - len(kept) : stop] = table[
+            np.minimum(features[:rows, place].astype(np.int64), len(table) - 1)
+        ]
+    weights, bias = _fitted(design, label[:rows], classes, ridge)
+    return ScoreCard(cells, ends, level, weights, bias)
+
+
+def _levels(features: Features, cells: Codes) -> list[Codes]:
+    """The inputs of each feature: frequent categories, without the most frequent, which all others face."""
+    most = min(MOST_LEVELS, max(_CURVES, MOST_INPUTS // len(cells)))
+    found = []
+    for place, count in enumerate(cells):
+        held = np.bincount(features[:, place].astype(np.int64))
+        frequent = np.argsort(-held, kind="stable")[1 : most + 1]
+        is_constant = bool((held == held.sum()).any())
+        numbers = np.full(0 if is_constant else _CURVES, -1)
+        found.append(numbers if count else np.sort(frequent[held[frequent] >= CROWD]))
+    return found
+
+
+def _fitted(design: Singles, label: Codes, classes: int, ridge: float) -> tuple[Singles, Singles]:
+    rows, inputs = design.shape
+    hit = label[:, None] == np.arange(classes)
+    start = np.zeros((inputs + 1, classes))
+    start[-1] = np.log((hit.sum(axis=0) + 0.5) / (rows + 0.5 * classes))
+
+    def loss(flat: Floats) -> tuple[float, Floats]:
+        weights = flat.reshape(start.shape)
+        scores = (design @ weights[:-1].astype(np.float32)).astype(np.float64) + weights[-1]
+        scores -= scores.max(axis=1, keepdims=True)
+        odds = np.exp(scores)
+        total = odds.sum(axis=1, keepdims=True)
+        gap = odds / total - hit
+        slope = np.vstack([design.T @ gap.astype(np.float32) + ridge * weights[:-1], gap.sum(axis=0)])
+        lost = np.log(total).sum() - scores[hit].sum() + ridge / 2 * (weights[:-1] ** 2).sum()
+        return float(lost) / rows, slope.ravel() / rows
+
+    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": 1e-5})
+    weights = found.x.reshape(start.shape).astype(np.float32)
+    return weights[:-1], weights[-1]
+
+
+_FIELDS = ("cells", "ends", "level", "weights", "bias")
+
+
+def pack_score_card(card: ScoreCard, name: str) -> dict[str, NDArray[Any]]:
+    """A score card as named arrays, for a model's folder."""
+    return {f"{name}.{field}": getattr(card, field) for field in _FIELDS}
+
+
+def unpack_score_card(
+    arrays: Mapping[str, NDArray[Any]], name: str, features: int, classes: int
+) -> ScoreCard:
+    """The score card that `pack_score_card` made.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged.
+    """
+    return ScoreCard(*(arrays[f"{name}.{field}"] for field in _FIELDS)).checked(features, classes)

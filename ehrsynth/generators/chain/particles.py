@@ -1,0 +1,112 @@
+"""Rows drawn along the chain, freely or inside a condition."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.conditions import CodeSet
+from ehrsynth.generators.chain.features import Feature, feature_matrix
+from ehrsynth.generators.chain.link import Link
+from ehrsynth.schema import Schema
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Box = Mapping[str, CodeSet]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chain:
+    """Links in the order of the chain: ``links[i]`` draws the learnt column at ``order[i]``."""
+
+    schema: Schema
+    order: tuple[int, ...]
+    features: tuple[Feature, ...]
+    links: tuple[Link, ...]
+
+    def draw(self, n: int, rng: np.random.Generator) -> Codes:
+        """n rows, rules between columns aside."""
+        return Particles(self, n).run(range(len(self.order)), {}, rng).codes
+
+    def log_prob(self, codes: Codes) -> Floats:
+        """The log probability of each row, in nats."""
+        matrix, total = feature_matrix(codes, self.features), np.zeros(len(codes))
+        for step, (place, link) in enumerate(zip(self.order, self.links, strict=True)):
+            total += link.log_density(matrix[:, self.order[:step]], codes[:, place])
+        return total
+
+
+class Particles:
+    """Rows under way along a chain, with their log weights and the number of the row that each began as."""
+
+    def __init__(self, chain: Chain, n: int) -> None:
+        self.chain = chain
+        self.codes = np.full((n, len(chain.order)), -1, np.int64)
+        self.matrix = np.zeros((n, len(chain.order)), np.float32, order="F")
+        self.log_weight = np.zeros(n)
+        self.founder = np.arange(n)
+        self.link_draws = 0
+
+    @classmethod
+    def begun(cls, chain: Chain, rows: Codes) -> Self:
+        """Particles whose first columns are those of whole rows; the others are drawn over by `step`."""
+        found = cls(chain, len(rows))
+        found.codes, found.matrix = rows.copy(), np.asfortranarray(feature_matrix(rows, chain.features))
+        return found
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def run(self, steps: Iterable[int], box: Box, rng: np.random.Generator) -> Self:
+        """Draw columns in order, conditioned ones within their set; resample when half the rows count for nothing."""
+        for step in steps:
+            if self.step(step, box, rng) and effective(self.log_weight) < len(self) / 2:
+                self.resample(len(self), rng)
+        return self
+
+    def step(self, step: int, box: Box, rng: np.random.Generator) -> bool:
+        """Draw one column; True when it was conditioned, so that the weights have changed."""
+        chain, place = self.chain, self.chain.order[step]
+        allowed = box.get(chain.schema.learnt[place].name)
+        codes, mass = chain.links[step].draw(self.matrix[:, list(chain.order[:step])], allowed, rng)
+        self.codes[:, place] = codes
+        self.matrix[:, place] = chain.features[place].of(codes)
+        self.link_draws += len(codes)
+        if allowed is None:
+            return False
+        with np.errstate(divide="ignore"):
+            self.log_weight += np.log(mass)
+        return True
+
+    def resample(self, n: int, rng: np.random.Generator) -> None:
+        """Go on with n rows in proportion to their weights; each then has the mean weight."""
+        if not np.isfinite(self.log_weight).any():
+            return
+        rows = systematic(self.log_weight, n, rng)
+        mean = log_mean(self.log_weight)
+        self.codes, self.matrix = self.codes[rows], np.asfortranarray(self.matrix[rows])
+        self.founder = self.founder[rows]
+        self.log_weight = np.full(n, mean)
+
+
+def log_mean(log_weight: Floats) -> float:
+    """The log of the mean weight; -inf when all are 0."""
+    top = log_weight.max()
+    return float(top + np.log(np.exp(log_weight - top).mean())) if np.isfinite(top) else -np.inf
+
+
+def effective(log_weight: Floats) -> float:
+    """The effective sample size of weights: (sum w)^2 / sum w^2 (Kong 1992), 0 when all are 0."""
+    if not np.isfinite(log_weight).any():
+        return 0.0
+    weight = np.exp(log_weight - log_weight.max())
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def systematic(log_weight: Floats, n: int, rng: np.random.Generator) -> Codes:
+    """n rows in proportion to their weights, with the least variance."""
+    steps = np.cumsum(np.exp(log_weight - log_weight.max()))
+    points = (np.arange(n) + rng.random()) / n * steps[-1]
+    return np.minimum(np.searchsorted(steps, points, side="right"), len(log_weight) - 1)

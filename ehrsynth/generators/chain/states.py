@@ -1,0 +1,152 @@
+"""A column's states: the intervals of its grid that a link tells apart, and missing.
+
+A state is a value held by at least eleven patients, a range of rarer values with at least eleven patients
+together (drawn uniformly inside), a listed category, or missing. So heaps, zeros and tails survive and no
+rare value is stored or copied.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.conditions import CodeSet
+from ehrsynth.errors import ModelError
+from ehrsynth.generators.marginals import Marginal, learn_marginal
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+MISSING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """Intervals `low` to `high` in ascending order, then missing where it was seen.
+
+    `share` is each state's share of the patients. Missing has low = high = -1 and stands last.
+    """
+
+    low: Codes
+    high: Codes
+    share: Floats
+
+    @classmethod
+    def learn(cls, codes: Codes, size: int, *, listed: bool) -> Self:
+        """The states of one column's codes (see `learn_marginal`)."""
+        return cls.of(learn_marginal(codes, size, listed=listed))
+
+    @classmethod
+    def of(cls, marginal: Marginal) -> Self:
+        """The states of a marginal."""
+        # A point inside a range comes before or after it by the range's middle: an order for splits, no more.
+        order = np.argsort(marginal.low + marginal.high, kind="stable")
+        low, high, share = marginal.low[order], marginal.high[order], marginal.share[order]
+        if marginal.missing > 0:
+            low, high = np.append(low, MISSING), np.append(high, MISSING)
+            share = np.append(share, marginal.missing)
+        return cls(low, high, share)
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def checked(self, size: int) -> Self:
+        """Itself, if its intervals lie on a grid of `size` points and its shares add up to 1.
+
+        Raises
+        ------
+        ModelError
+            If they do not.
+        """
+        last, missing = len(self) - 1, (self.low == MISSING) & (self.high == MISSING)
+        fine = len(self.low) == len(self.high) == len(self.share) > 0
+        fine = fine and not missing[:last].any()
+        fine = fine and bool((missing | ((self.low >= 0) & (self.low <= self.high) & (self.high < size))).all())
+        fine = fine and bool((self.share >= 0).all()) and abs(float(self.share.sum()) - 1) < 1e-6  # noqa: PLR2004
+        if not fine:
+            message = "a column's states are none of its grid: the model is damaged"
+            raise ModelError(message)
+        return self
+
+    @cached_property
+    def is_missing(self) -> NDArray[np.bool_]:
+        """Which state is missing."""
+        return np.asarray(self.low == MISSING)
+
+    @cached_property
+    def width(self) -> Codes:
+        """Number of codes in each state."""
+        return self.high - self.low + 1
+
+    @cached_property
+    def place(self) -> Floats:
+        """Where each state lies between 0 and 1 in the column's distribution; missing lies below, at -0.1."""
+        present = np.where(self.is_missing, 0.0, self.share)
+        ends = np.cumsum(present) / max(present.sum(), 1e-300)
+        return np.where(self.is_missing, -0.1, ends - present / 2)
+
+    def assign(self, codes: Codes) -> Codes:
+        """The state of each code: its own point, else the range around it, else the nearest state."""
+        points = np.flatnonzero((self.width == 1) & ~self.is_missing)
+        ranges = np.flatnonzero(self.width > 1)
+        state = np.full(len(codes), -1, np.int64)
+        _put_points(state, codes, self.low[points], points)
+        for group in (ranges, np.flatnonzero(~self.is_missing)):
+            rest = np.flatnonzero((state < 0) & (codes >= 0))
+            if len(group) and len(rest):
+                state[rest] = group[_nearest(codes[rest], self.low[group], self.high[group])]
+        if self.is_missing.any():
+            state[codes < 0] = len(self) - 1
+        return state
+
+    def weight(self, allowed: CodeSet | None) -> Floats:
+        """The share of each state's codes that a set allows, 0 to 1."""
+        if allowed is None:
+            return np.ones(len(self))
+        inside = np.zeros(len(self), np.int64)
+        for low, high in allowed.intervals:
+            inside += np.maximum(np.minimum(self.high, high) - np.maximum(self.low, low) + 1, 0)
+        inside[self.is_missing] = int(allowed.missing)
+        return inside / self.width
+
+    def draw(self, state: Codes, allowed: CodeSet | None, rng: np.random.Generator) -> Codes:
+        """A code inside each state and inside the set, uniformly."""
+        low, high = self.low[state], self.high[state]
+        codes = rng.integers(low, high, endpoint=True)
+        if allowed is None or not allowed.intervals:
+            return np.asarray(codes, np.int64)
+        wide = np.flatnonzero(high > low)
+        for s in np.unique(state[wide]):
+            rows = wide[state[wide] == s]
+            codes[rows] = _within(int(self.low[s]), int(self.high[s]), allowed, rng.random(len(rows)))
+        return np.asarray(codes, np.int64)
+
+
+def _put_points(state: Codes, codes: Codes, values: Codes, points: Codes) -> None:
+    if len(points):
+        order = np.argsort(values)
+        at = np.minimum(np.searchsorted(values, codes, sorter=order), len(points) - 1)
+        hit = values[order][at] == codes
+        state[hit] = points[order][at][hit]
+
+
+def _nearest(codes: Codes, low: Codes, high: Codes) -> Codes:
+    order = np.argsort(low, kind="stable")
+    low, high = low[order], high[order]
+    at = np.maximum(np.searchsorted(low, codes, side="right") - 1, 0)
+    after = np.minimum(at + 1, len(low) - 1)
+    gap, gap_after = np.maximum(codes - high[at], low[at] - codes), low[after] - codes
+    return np.asarray(order[np.where((gap > 0) & (gap_after >= 0) & (gap_after < gap), after, at)], np.int64)
+
+
+def _within(low: int, high: int, allowed: CodeSet, quantiles: Floats) -> Codes:
+    pieces = [(max(low, a), min(high, b)) for a, b in allowed.intervals]
+    pieces = [(a, b) for a, b in pieces if a <= b]
+    starts = np.array([a for a, _ in pieces], np.int64)
+    counts = np.array([b - a + 1 for a, b in pieces], np.int64)
+    before = np.cumsum(counts) - counts
+    position = np.minimum((quantiles * counts.sum()).astype(np.int64), counts.sum() - 1)
+    piece = np.searchsorted(before, position, side="right") - 1
+    return np.asarray(starts[piece] + position - before[piece], np.int64)

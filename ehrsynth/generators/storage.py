@@ -1,0 +1,125 @@
+"""A fitted model as a folder: JSON, safetensors, the schema and a seal. Loading it runs no code.
+
+``model.json`` names the generator as the registry knows it (never a dotted path) and holds the recipe and
+plain values; ``weights.safetensors`` holds arrays; ``schema.yaml`` the schema; ``seal.json`` the hashes.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ehrsynth.errors import ModelError, RequestError, SchemaError
+from ehrsynth.files import canonical_json, check_seal, seal, whole_folder
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Parts
+from ehrsynth.registry import resolve
+from ehrsynth.schema import Schema
+from ehrsynth.schema.yaml_files import load_schema, save_schema
+
+FORMAT = 1
+MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
+_FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
+# What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError)
+
+
+def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
+    """Write a fitted model, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the folder exists and is not empty, or cannot be written.
+    """
+    parts = fitted.parts()
+    model = {
+        "format": FORMAT,
+        "ehrsynth": version("ehrsynth"),
+        "generator": fitted.recipe.name,
+        "recipe": fitted.recipe.model_dump(mode="json"),
+        "schema_hash": fitted.schema.hash(),
+        "values": dict(parts.values),
+    }
+    # asarray with a copy keeps arrays of no dimension, which ascontiguousarray would not.
+    arrays = {name: np.array(array, order="C", copy=True) for name, array in parts.arrays.items()}
+    with whole_folder(folder) as draft:
+        (draft / MODEL).write_bytes(canonical_json(model))
+        save_file(arrays, draft / WEIGHTS)
+        save_schema(fitted.schema, draft / SCHEMA)
+        seal(draft)
+
+
+def load_model(folder: Path | str) -> AbstractFitted:
+    """Read a model folder back: it then samples exactly as the model that was saved.
+
+    Raises
+    ------
+    ModelError
+        If the folder is foreign, changed, of a newer format, or its parts do not fit together.
+    MissingPackage
+        If the generator needs an optional package that is not installed.
+    """
+    folder = Path(folder)
+    check_seal(folder)
+    model = _read_model(folder)
+    try:
+        schema = load_schema(folder / SCHEMA)
+    except SchemaError as error:
+        raise _damaged(folder, "its schema cannot be read") from error
+    if schema.hash() != model["schema_hash"]:
+        raise _damaged(folder, "its schema is not the one that it was fitted with")
+    recipe = _recipe(folder, model)
+    return _rebuilt(folder, recipe, schema, Parts(model["values"], _read_arrays(folder)))
+
+
+def _rebuilt(folder: Path, recipe: AbstractGenerator, schema: Schema, parts: Parts) -> AbstractFitted:
+    try:
+        return type(recipe).fitted.from_parts(schema, recipe, parts)
+    except _DAMAGE as error:
+        raise _damaged(folder, f"its parts do not fit together ({type(error).__name__})") from error
+
+
+def _read_model(folder: Path) -> dict[str, Any]:
+    try:
+        model = json.loads((folder / MODEL).read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, f"{MODEL} cannot be read") from error
+    if not isinstance(model, dict) or not isinstance(model.get("format"), int):
+        raise _damaged(folder, f"{MODEL} is no model")
+    if model["format"] > FORMAT:
+        message = (
+            f"{folder} has model format {model['format']}; this version reads up to {FORMAT}: update ehrsynth"
+        )
+        raise ModelError(message)
+    if set(model) != _FIELDS or not isinstance(model["values"], dict):
+        raise _damaged(folder, f"{MODEL} does not have the fields of a model")
+    return model
+
+
+def _recipe(folder: Path, model: dict[str, Any]) -> AbstractGenerator:
+    try:
+        kind = cast("type[AbstractGenerator]", resolve("generator", str(model["generator"])))
+    except RequestError as error:
+        message = f"{folder} was made by a generator that is not here: {error}"
+        raise ModelError(message) from error
+    try:
+        return kind.model_validate(model["recipe"])
+    except ValidationError as error:
+        raise _damaged(folder, "its recipe is none of this generator's") from error
+
+
+def _read_arrays(folder: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise _damaged(folder, f"{WEIGHTS} cannot be read") from error
+
+
+def _damaged(folder: Path, why: str) -> ModelError:
+    return ModelError(f"{folder} cannot be loaded: {why}. Use an intact copy, or fit again")

@@ -1,0 +1,1 @@
+"""The release: the job, its gate and policy, the two folders and what checks them afterwards."""

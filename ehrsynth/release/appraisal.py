@@ -1,0 +1,98 @@
+"""A synthetic table that somebody else made, held against the same policy as our own releases."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.files import canonical_json, whole_folder
+from ehrsynth.progress import Progress
+from ehrsynth.release.gate import decide, facts_of
+from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.page import render
+from ehrsynth.report.provenance import Provenance, Rows
+from ehrsynth.report.results import as_json
+from ehrsynth.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Appraisal:
+    """What was measured and what the gate says to it."""
+
+    evaluation: Evaluation
+    decision: Decision
+    provenance: Provenance
+    policy: Policy
+
+
+def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
+    train: pd.DataFrame,
+    holdout: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    *,
+    seed: int,
+    policy: Policy | None = None,
+    rows: int | None = None,
+    progress: Progress | None = None,
+) -> Appraisal:
+    """Evaluate a synthetic table and hold it against a policy.
+
+    Parameters
+    ----------
+    train, holdout
+        The patients that the generator saw, and patients that it did not.
+    rows
+        A declared subsample for the evaluation of large tables; None uses the protocol's own.
+    """
+    policy = load_policy() if policy is None else policy
+    evaluation = evaluate(train, holdout, synthetic, schema, seed=seed, rows=rows, progress=progress)
+    real = pd.concat([train, holdout], ignore_index=True)
+    facts = facts_of(real, len(holdout), schema, policy)
+    decision = decide(evaluation, policy, rows=facts, privacy=None)
+    provenance = Provenance(
+        data=schema.name,
+        title=schema.title,
+        citation=schema.citation,
+        attribution="",
+        generator="",
+        recipe={},
+        schema_hash=schema.hash(),
+        protocol_hash=evaluation.protocol_hash,
+        policy=policy.title or policy.name,
+        policy_hash=policy.hash(),
+        versions={"ehrsynth": version("ehrsynth")},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=Rows(len(real), len(train), len(holdout), len(synthetic)),
+        measured_on=dict(evaluation.rows),
+        guessed=schema.guessed(),
+        seed=seed,
+    )
+    return Appraisal(evaluation, decision, provenance, policy)
+
+
+def write_appraisal(found: Appraisal, schema: Schema, out: Path) -> None:
+    """Write `report.html` and `report.json` into a new folder, whole or not at all: both are internal.
+
+    Raises
+    ------
+    OutputError
+        If the place is taken, cannot be written, or the disk is full; nothing is left behind.
+    """
+    page = render(
+        found.decision,
+        found.provenance,
+        found.evaluation,
+        schema,
+        shareable=False,
+        small_cell=found.policy.small_cell.value,
+    )
+    results = as_json(found.decision, found.provenance, found.evaluation)
+    with whole_folder(out) as draft:
+        for name, content in (("report.html", page.encode()), ("report.json", canonical_json(results))):
+            (draft / name).write_bytes(content)
+            (draft / name).chmod(0o600)

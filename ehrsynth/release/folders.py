@@ -1,0 +1,105 @@
+"""The two folders of a release, written together: whole, or not at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.files import canonical_json, seal, whole_folder
+from ehrsynth.generators.base import AbstractFitted
+from ehrsynth.release.card import card
+from ehrsynth.release.manifest import Secrets, hashes, internal_manifest, public_manifest, write_manifest
+from ehrsynth.release.policy import Policy
+from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.page import render
+from ehrsynth.report.provenance import Provenance
+from ehrsynth.report.results import as_json
+from ehrsynth.schema import Schema
+from ehrsynth.schema.yaml_files import save_schema
+from ehrsynth.tables import write_table
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """Everything that a finished job knows."""
+
+    decision: Decision
+    provenance: Provenance
+    evaluation: Evaluation
+    schema: Schema
+    synthetic: pd.DataFrame
+    model: AbstractFitted
+    secrets: Secrets
+    policy: Policy
+
+
+def write_release(out: Path, made: Product) -> None:
+    """Write `internal/` and, when the gate said yes, `share/`.
+
+    Raises
+    ------
+    OutputError
+        If the place is taken, cannot be written, or the disk is full; nothing is left behind.
+    """
+    with whole_folder(out) as draft:
+        shared = _write_share(draft / SHARE, made) if made.decision.released else {}
+        _write_internal(draft / INTERNAL, made, shared)
+
+
+def _write_share(folder: Path, made: Product) -> dict[str, str]:
+    folder.mkdir()
+    _write_table(folder, made)
+    save_schema(made.schema, folder / "schema.yaml")
+    _write(folder / "report.html", _page(made, shareable=True))
+    _write(folder / "card.md", card(made.decision, made.provenance, made.evaluation, made.schema))
+    write_manifest(folder, public_manifest(folder, made.decision, made.provenance))
+    files = hashes(folder)
+    seal(folder)
+    return files
+
+
+def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None:
+    folder.mkdir(mode=PRIVATE_FOLDER)
+    _write(folder / "report.html", _page(made, shareable=False))
+    results = as_json(made.decision, made.provenance, made.evaluation)
+    (folder / "report.json").write_bytes(canonical_json(results))
+    made.model.save(folder / "model")
+    save_schema(made.schema, folder / "schema.yaml")
+    (folder / "policy.json").write_bytes(canonical_json(made.policy.as_json()))
+    if not made.decision.released:
+        # Kept so that the one who must mend it can look at it; it may not leave.
+        _write_table(folder, made)
+    manifest = internal_manifest(
+        made.decision, made.provenance, made.secrets, made.schema.as_json(), shared=shared
+    )
+    write_manifest(folder, manifest)
+    seal(folder)
+    _close(folder)
+
+
+def _write_table(folder: Path, made: Product) -> None:
+    write_table(made.synthetic, made.schema, folder / "synthetic.csv")
+    write_table(made.synthetic, made.schema, folder / "synthetic.parquet")
+
+
+def _page(made: Product, *, shareable: bool) -> str:
+    return render(
+        made.decision,
+        made.provenance,
+        made.evaluation,
+        made.schema,
+        shareable=shareable,
+        small_cell=made.policy.small_cell.value,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _close(folder: Path) -> None:
+    """Only the owner reads what touched real rows."""
+    for place in (folder, *folder.rglob("*")):
+        place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)

@@ -1,0 +1,210 @@
+"""The gate: an evaluation and a policy in, a decision out. What was not computed is a no."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ehrsynth.evaluation.base import Risk, Score
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.release.policy import Limit, Policy
+from ehrsynth.report.decision import Check, Comparison, Decision, compare
+from ehrsynth.report.words import RISKS, title
+from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
+from ehrsynth.tables.identifiers import scan
+
+_NOT_COMPUTED = "It was not computed, and a check that was not computed is a no."
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gate must know of the table besides its evaluation.
+
+    Parameters
+    ----------
+    patients
+        Rows of the whole table, before the split.
+    holdout
+        Rows that the generator never saw.
+    rarest_category
+        Patients in the rarest category that occurs, over all listed columns; None when no column lists any.
+    guessed
+        Items of the schema that were guessed from the data.
+    suspicions
+        What the scan for identifiers still finds, without a value and without a count of 1 to 10.
+    """
+
+    patients: int
+    holdout: int
+    rarest_category: int | None
+    guessed: int
+    suspicions: tuple[str, ...]
+
+
+def facts_of(table: pd.DataFrame, holdout: int, schema: Schema, policy: Policy) -> Facts:
+    """The facts of a real table, as it was learnt from.
+
+    Parameters
+    ----------
+    table
+        All real patients, both sides of the split.
+    holdout
+        How many of them the generator never saw.
+    """
+    counts = [
+        int(count)
+        for column in schema.learnt
+        if isinstance(column, CategoryColumn | CodeColumn | BooleanColumn)
+        for count in table[column.name].value_counts()
+        if count
+    ]
+    found = [str(f) for f in scan(table, schema) if f.column not in policy.judged_harmless]
+    return Facts(len(table), holdout, min(counts, default=None), len(schema.guessed()), tuple(found))
+
+
+def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: PrivacySpent | None) -> Decision:
+    """Hold an evaluation against a policy.
+
+    The explanations carry no number computed from 1 to 10 patients, so a decision to release may itself
+    be shown.
+
+    Parameters
+    ----------
+    rows
+        The table's own facts.
+    privacy
+        The guarantee of the fitted model; None when there is none.
+    """
+    return Decision.from_checks(
+        [
+            *_risks(evaluation, policy),
+            _copied_rows(evaluation.scores.get("copied_rows"), policy),
+            _violations(evaluation.scores.get("constraint_violations"), policy),
+            _holdout(rows, policy),
+            _size(rows, policy) if privacy is None else _public_schema(rows),
+            _identifiers(rows, policy),
+            _categories(rows, policy),
+        ]
+    )
+
+
+def _check(name: str, value: float | None, limit: Limit, comparison: Comparison, explanation: str) -> Check:
+    said = _NOT_COMPUTED if value is None else explanation
+    return compare(
+        name, value, limit.value, comparison, explanation=said, source=limit.source, citation=limit.citation
+    )
+
+
+def _risks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
+    # An attack that ran counts even where the policy does not ask for it: a leak that was found is a leak.
+    for name in (*policy.attacks, *(n for n in evaluation.risks if n not in policy.attacks)):
+        yield _risk(name, evaluation.risks.get(name), policy)
+
+
+def _risk(name: str, risk: Risk | None, policy: Policy) -> Check:
+    limit = policy.risk_upper_end
+    upper = None if risk is None or risk.value is None else risk.high
+    return compare(
+        title(name),
+        upper,
+        limit.value,
+        "at most",
+        explanation=_risk_in_words(name, risk, upper, limit),
+        source=limit.source,
+        citation=limit.citation,
+    )
+
+
+def _risk_in_words(name: str, risk: Risk | None, upper: float | None, limit: Limit) -> str:
+    if upper is None:
+        return (
+            f"{_NOT_COMPUTED} {_as_sentence(risk.reason)}"
+            if risk is not None and risk.reason
+            else _NOT_COMPUTED
+        )
+    words = RISKS.get(name)
+    claim = words.plain if words else "What this attack gains over its control."
+    if upper <= limit.value:
+        return f"{claim} It stays within the limit."
+    return f"It may be as high as {upper:.3f}, above the limit of {limit.value:g}. {claim}"
+
+
+def _as_sentence(reason: str) -> str:
+    text = reason.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _copied_rows(score: Score | None, policy: Policy) -> Check:
+    limit = policy.copied_rows_above_holdout
+    excess = None
+    if score is not None and score.value is not None and score.reference is not None:
+        excess = max(0.0, _surely_above(score, score.value, score.reference))
+    if excess is not None and excess > limit.value:
+        found = "Rows of training patients occur in the synthetic table more often than those of unseen ones."
+    else:
+        found = (
+            "Rows of training patients occur in the synthetic table no more often than those of unseen ones."
+        )
+    return _check("Copied rows above the holdout's", excess, limit, "at most", found)
+
+
+def _surely_above(score: Score, value: float, reference: float) -> float:
+    """The lower end of the difference: paired where the metric gives it, else of the value alone."""
+    paired = score.details.get("excess")
+    if paired is not None:
+        return float(paired["low"])
+    return (value if score.low is None else score.low) - reference
+
+
+def _violations(score: Score | None, policy: Policy) -> Check:
+    value = None if score is None else score.value
+    found = "Every synthetic row keeps the rules of the schema."
+    if value:
+        found = "Some synthetic rows break a rule of the schema."
+    return _check("Constraint violations", value, policy.constraint_violations, "at most", found)
+
+
+def _holdout(rows: Facts, policy: Policy) -> Check:
+    limit = policy.minimum_holdout
+    # Without a holdout nothing passes, whatever the policy file says.
+    limit = limit.model_copy(update={"value": max(1, limit.value)})
+    found = f"{rows.holdout:,} patients were held out; the policy asks for at least {limit.value:,}."
+    return _check("Patients held out", rows.holdout, limit, "at least", found)
+
+
+def _size(rows: Facts, policy: Policy) -> Check:
+    limit = policy.minimum_patients_without_guarantee
+    found = (
+        f"The table has {rows.patients:,} patients; without a formal guarantee the policy asks for "
+        f"at least {limit.value:,}."
+    )
+    return _check("Patients in the table", rows.patients, limit, "at least", found)
+
+
+def _public_schema(rows: Facts) -> Check:
+    found = "Under differential privacy every bound and category must be known without the data."
+    limit = Limit(value=0, source="ours", citation="A bound read from the data is outside the guarantee.")
+    return _check("Schema items guessed from the data", rows.guessed, limit, "at most", found)
+
+
+def _identifiers(rows: Facts, policy: Policy) -> Check:
+    found = "No column looks like one of the 18 identifiers of HIPAA's Safe Harbor."
+    if rows.suspicions:
+        found = (
+            f"{'. '.join(rows.suspicions)}. A column judged harmless is named in the policy: judged_harmless."
+        )
+    value = len(rows.suspicions)
+    return _check("Signs of identifiers", value, policy.identifiers, "at most", found)
+
+
+def _categories(rows: Facts, policy: Policy) -> Check:
+    limit = policy.category_patients
+    rarest = rows.patients if rows.rarest_category is None else rows.rarest_category
+    enough = rarest >= limit.value
+    found = (
+        f"Every category that occurs is held by at least {limit.value} patients."
+        if enough
+        else f"A category is held by fewer than {limit.value} patients: merge it, or leave its column out."
+    )
+    return _check("Patients in the rarest category", rarest, limit, "at least", found)

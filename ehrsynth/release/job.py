@@ -1,0 +1,255 @@
+"""The main job: a patient table in, a release out: `share/`, which may leave, and `internal/`, which may not.
+
+Everything is computed first and written last, whole or not at all: an interrupt, a full disk or an error
+leaves nothing behind.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+
+from ehrsynth.errors import OutputError, ReleaseBlocked
+from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.files import sha256
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
+from ehrsynth.generators.recipes import recipe
+from ehrsynth.progress import Progress, part, silent
+from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.folders import Product, write_release
+from ehrsynth.release.gate import Facts, decide, facts_of
+from ehrsynth.release.manifest import Secrets, attempts
+from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.provenance import Guarantee, Provenance, Rows
+from ehrsynth.schema import Schema
+from ehrsynth.tables import (
+    accept_synthetic,
+    is_synthetic,
+    read_table,
+    split,
+    table_from_frame,
+)
+from ehrsynth.tables.generalise import generalise
+
+KEY_BYTES = 32
+_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseResult:
+    """What came of it: the gate's decision, and the folder that was written either way."""
+
+    decision: Decision
+    folder: Path
+
+    def raise_if_blocked(self) -> None:
+        """Raise unless the gate said yes.
+
+        Raises
+        ------
+        ReleaseBlocked
+            Its first line names the first reason; all reasons are listed.
+        """
+        if not self.decision.released:
+            first = self.decision.reasons[0]
+            raise ReleaseBlocked(
+                f"blocked: {first}", (*self.decision.reasons, f"see {self.folder / 'internal'}")
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Real:
+    """The real table after generalising, its two sides, and what is secret about them."""
+
+    table: pd.DataFrame
+    schema: Schema
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    actions: tuple[str, ...]
+    secrets: Secrets
+    facts: Facts
+
+
+def release(  # noqa: PLR0913 - one argument for each thing that a person decides
+    data: Path | str | pd.DataFrame,
+    schema: Schema,
+    out: Path | str,
+    *,
+    generator: str = "autoregressive",
+    settings: Mapping[str, object] | None = None,
+    rows: int | None = None,
+    seed: int | None = None,
+    key: bytes | None = None,
+    policy: Policy | None = None,
+    evaluated_rows: int | None = None,
+    train_on_synthetic: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> ReleaseResult:
+    """Make a release: check, generalise, scan, split, fit, sample, evaluate, decide, write two folders.
+
+    Parameters
+    ----------
+    data
+        A patient table as a file, or as a frame that is checked in the same way.
+    out
+        The folder to make: `internal/` always, `share/` only when the gate says yes.
+    generator, settings
+        A registered generator and the fields of its recipe that differ from the defaults.
+    rows
+        Synthetic patients to draw; default as many as were learnt from, and under differential privacy the
+        schema's public row count.
+    seed, key
+        None: fresh. The split is keyed by a secret apart from the seed, because a seed can be guessed; both
+        stand in the internal manifest, and giving both makes the same table again.
+    policy
+        The gate's limits; default `schemas/policy.yaml`.
+    evaluated_rows
+        A declared subsample for the evaluation of large tables; None uses the protocol's own.
+    train_on_synthetic
+        Accept a table that is itself synthetic; the report says so.
+    command
+        How this was asked for; shown inside only.
+
+    Raises
+    ------
+    DataError
+        If the table does not fit the schema.
+    OutputError
+        If `out` is taken or cannot be written; nothing is left behind.
+    ReleaseBlocked
+        Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
+        all are listed, and nothing is written.
+    """
+    out, report = Path(out), progress or silent
+    _must_be_free(out)
+    policy = load_policy() if policy is None else policy
+    chosen = recipe(generator, settings)
+    report(0.0, "reading the table")
+    seed = fresh_seed() if seed is None else seed
+    real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
+    model, synthetic = _synthetic(real, chosen, rows, report)
+    evaluation = evaluate(
+        real.train,
+        real.holdout,
+        synthetic,
+        real.schema,
+        seed=derived_seed(seed, "release", "evaluate"),
+        progress=part(report, 0.55, 0.95),
+        rows=evaluated_rows,
+    )
+    decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
+    report(0.95, "writing the release" if decision.released else "writing why it is blocked")
+    provenance = _provenance(real, chosen, model, policy, evaluation, len(synthetic), command)
+    write_release(
+        out, Product(decision, provenance, evaluation, real.schema, synthetic, model, real.secrets, policy)
+    )
+    report(1.0, decision.sentence)
+    return ReleaseResult(decision, out)
+
+
+def _must_be_free(out: Path) -> None:
+    # Before the work, so that an hour of fitting is not lost to a name; and again when it is written.
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        message = f"{out} exists already: name another place, or remove it first"
+        raise OutputError(message)
+
+
+def _real(  # noqa: PLR0913 - what a person decided
+    data: Path | str | pd.DataFrame,
+    schema: Schema,
+    out: Path,
+    *,
+    seed: int,
+    key: bytes | None,
+    policy: Policy,
+    train_on_synthetic: bool,
+) -> _Real:
+    table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
+    data_hash = _hash(table) if isinstance(data, pd.DataFrame) else sha256(data)
+    actions: tuple[str, ...] = ()
+    if train_on_synthetic and is_synthetic(table):
+        table = accept_synthetic(table)
+        actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
+    table, schema, generalised = generalise(table, schema)
+    key = secrets.token_bytes(KEY_BYTES) if key is None else key
+    train, holdout = split(table, schema, key=key)
+    hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
+    facts = facts_of(table, len(holdout), schema, policy)
+    if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
+        # Nothing is learnt from a table that may name people.
+        raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
+    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts)
+
+
+def _hash(table: pd.DataFrame) -> str:
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+
+
+def _synthetic(
+    real: _Real, chosen: AbstractGenerator, rows: int | None, report: Progress
+) -> tuple[AbstractFitted, pd.DataFrame]:
+    seed = real.secrets.seed
+    model = chosen.fit(
+        real.train, real.schema, seed=derived_seed(seed, "release", "fit"), progress=part(report, 0.05, 0.5)
+    )
+    public = real.schema.rows.value if real.schema.rows is not None else None
+    wanted = rows or (public if model.privacy is not None and public else len(real.train))
+    drawn = model.sample(
+        wanted, seed=derived_seed(seed, "release", "sample"), progress=part(report, 0.5, 0.55)
+    )
+    return model, drawn.table
+
+
+def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
+    real: _Real,
+    chosen: AbstractGenerator,
+    model: AbstractFitted,
+    policy: Policy,
+    evaluation: Evaluation,
+    synthetic: int,
+    command: str,
+) -> Provenance:
+    schema = real.schema
+    return Provenance(
+        data=schema.name,
+        title=schema.title,
+        citation=schema.citation,
+        attribution="",
+        generator=chosen.name,
+        recipe=chosen.model_dump(mode="json"),
+        schema_hash=schema.hash(),
+        protocol_hash=evaluation.protocol_hash,
+        policy=policy.title or policy.name,
+        policy_hash=policy.hash(),
+        versions=_versions(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=Rows(len(real.table), len(real.train), len(real.holdout), synthetic),
+        measured_on=dict(evaluation.rows),
+        guarantee=_guarantee(model.privacy),
+        guessed=schema.guessed(),
+        actions=real.actions,
+        seed=real.secrets.seed,
+        command=command,
+        attempt=real.secrets.attempt,
+    )
+
+
+def _guarantee(spent: PrivacySpent | None) -> Guarantee | None:
+    return None if spent is None else Guarantee(spent.epsilon, spent.delta, spent.accountant)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

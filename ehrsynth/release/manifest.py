@@ -1,0 +1,111 @@
+"""The manifests: the public one says what left, the internal one everything needed to make it again.
+
+The public manifest holds no seed, no key and no plain hash of real data: with a seed and a hash, an
+outsider who knows all patients but one could test for that one.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.files import canonical_json, sha256
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.provenance import Provenance
+from ehrsynth.report.results import plain
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What stays inside: the split's key, the seed, and the plain hash of the real table's file."""
+
+    key: bytes = field(repr=False)
+    seed: int = field(repr=False)
+    data_hash: str = field(repr=False)
+    attempt: int
+
+
+def public_manifest(share: Path, decision: Decision, provenance: Provenance) -> dict[str, Any]:
+    """What may be known of the release, with the hash of each file in `share`.
+
+    Under differential privacy the checks' measured values are left out: they were computed from real
+    patients without noise.
+    """
+    checks = [check.as_json() for check in decision.shareable.checks]
+    if provenance.guarantee is not None:
+        checks = [{name: value for name, value in check.items() if name != "value"} for check in checks]
+    return {
+        "format": FORMAT,
+        "what": "synthetic patients made by ehrsynth; no row stands for a real person",
+        "decision": decision.verdict,
+        "formal_guarantee": guarantee_in_words(provenance),
+        "checks": plain(checks),
+        "provenance": plain(provenance.shareable.as_json()),
+        "files": hashes(share),
+    }
+
+
+def internal_manifest(
+    decision: Decision,
+    provenance: Provenance,
+    secrets: Secrets,
+    schema: Mapping[str, Any],
+    *,
+    shared: Mapping[str, str],
+) -> dict[str, Any]:
+    """Everything needed to make the release again and to check what left."""
+    return {
+        "format": FORMAT,
+        "decision": decision.verdict,
+        "reasons": list(decision.reasons),
+        "provenance": plain(provenance.as_json()),
+        "seed": secrets.seed,
+        "split_key": secrets.key.hex(),
+        "data_sha256": secrets.data_hash,
+        "attempt": secrets.attempt,
+        "schema": plain(schema),
+        "shared_files": dict(shared),
+    }
+
+
+def guarantee_in_words(provenance: Provenance) -> str:
+    """The formal guarantee in one sentence."""
+    given = provenance.guarantee
+    if given is None:
+        return "no formal guarantee"
+    return (
+        f"differentially private for each patient: epsilon {given.epsilon:g}, delta {given.delta:g}, "
+        f"{given.accountant}"
+    )
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Hex SHA-256 of every file in a folder but its manifest and its seal, by relative name."""
+    files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in {MANIFEST, "seal.json"})
+    return {f.relative_to(folder).as_posix(): sha256(f) for f in files}
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest into its folder."""
+    (folder / MANIFEST).write_bytes(canonical_json(manifest))
+
+
+def attempts(folder: Path, data_hash: str) -> int:
+    """How many releases beside `folder` were tried on the same data before.
+
+    Every look at the same patients is another chance to pass by luck; each internal manifest counts them.
+    """
+    return sum(_hash_of(file) == data_hash for file in folder.glob(f"*/internal/{MANIFEST}"))
+
+
+def _hash_of(file: Path) -> str | None:
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    value = found.get("data_sha256") if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,131 @@
+"""Is a release still what was written? Hashes against the manifest and the seal, and the modes inside."""
+
+import json
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.errors import DataError, ModelError, RequestError
+from ehrsynth.files import SEAL, check_seal, sha256
+from ehrsynth.release.manifest import MANIFEST, hashes
+
+SHARE, INTERNAL = "share", "internal"
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found: the recorded decision, how many files were looked at, and all that is wrong."""
+
+    folder: Path
+    decision: str
+    files: int
+    problems: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def raise_if_changed(self) -> None:
+        """Raise unless the release is intact.
+
+        Raises
+        ------
+        DataError
+            Lists everything that is wrong.
+        """
+        if self.problems:
+            summary = f"{self.folder} was changed after it was written: use an intact copy"
+            raise DataError(summary, self.problems)
+
+
+def verify(folder: Path | str) -> Verification:
+    """Check a release folder, or a `share` folder that stands alone.
+
+    Hashes find accidents and careless edits. They are no signature: who can write the folder can write
+    new hashes.
+
+    Raises
+    ------
+    RequestError
+        If the folder is no release.
+    """
+    folder = Path(folder)
+    share, internal = folder / SHARE, folder / INTERNAL
+    if (folder / MANIFEST).is_file():
+        share, internal = folder, folder / INTERNAL
+    if not share.is_dir() and not internal.is_dir():
+        message = f"{folder} is no release: it has neither {SHARE} nor {INTERNAL}"
+        raise RequestError(message)
+    problems: list[str] = []
+    files, decision = 0, ""
+    if share.is_dir():
+        manifest = _manifest(share, problems)
+        problems += _shared(share, manifest)
+        files += len(hashes(share))
+        decision = str(manifest.get("decision", ""))
+    if internal.is_dir() and share != folder:
+        manifest = _manifest(internal, problems)
+        problems += [*_seal(internal, INTERNAL), *_modes(internal), *_agree(folder, manifest)]
+        files += len(hashes(internal))
+        decision = str(manifest.get("decision", decision))
+    return Verification(folder, decision, files, tuple(problems))
+
+
+def _manifest(folder: Path, problems: list[str]) -> Mapping[str, Any]:
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict):
+        problems.append(f"{folder.name}/{MANIFEST} is missing or damaged")
+        return {}
+    return found
+
+
+def _shared(share: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    written, found = manifest.get("files", {}), hashes(share)
+    for name in sorted({*written, *found}):
+        if name not in found:
+            yield f"{SHARE}/{name} is missing"
+        elif name not in written:
+            yield f"{SHARE}/{name} was added"
+        elif written[name] != found[name]:
+            yield f"{SHARE}/{name} was changed"
+    yield from _seal(share, SHARE)
+
+
+def _seal(folder: Path, name: str) -> Iterator[str]:
+    try:
+        check_seal(folder)
+    except ModelError as error:
+        # The seal's own sentence names the files; the folder's place on this machine says nothing more.
+        yield f"{name}: {str(error).replace(str(folder), name)}"
+
+
+def _modes(internal: Path) -> Iterator[str]:
+    for place in (internal, *sorted(internal.rglob("*"))):
+        allowed = PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE
+        mode = stat.S_IMODE(place.lstat().st_mode)
+        if mode & ~allowed:
+            name = place.relative_to(internal.parent).as_posix()
+            yield f"{name} has mode {mode:04o}: others can read it; set it to {allowed:04o}"
+
+
+def _agree(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What left must be what the internal manifest says left: a new seal in `share` is found here."""
+    shared = manifest.get("shared_files", {})
+    if manifest.get("decision") == "blocked" and (folder / SHARE).exists():
+        yield f"{SHARE} exists, but the release was blocked"
+    for name, written in sorted(shared.items()):
+        file = folder / SHARE / name
+        if (folder / SHARE).is_dir() and file.is_file() and sha256(file) != written:
+            yield f"{SHARE}/{name} is not the file that the internal manifest records"
+    if shared and not (folder / SHARE).is_dir():
+        yield f"{SHARE} is missing, but the release was not blocked"
+
+
+__all__ = ["SEAL", "Verification", "verify"]

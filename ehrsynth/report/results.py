@@ -1,0 +1,49 @@
+"""The results of a release or an evaluation as plain JSON values, for a machine."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from ehrsynth.evaluation.base import Risk, Score
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.provenance import Provenance
+
+
+def as_json(decision: Decision, provenance: Provenance, evaluation: Evaluation) -> dict[str, Any]:
+    """Everything that was decided and measured, as JSON values: internal, for it describes real patients.
+
+    The first key is "decision"; a number that is not finite becomes null.
+    """
+    return {
+        "decision": decision.verdict,
+        "sentence": decision.sentence,
+        "reasons": list(decision.reasons),
+        "checks": [check.as_json() for check in decision.checks],
+        "scores": {name: plain(_whole(score)) for name, score in evaluation.scores.items()},
+        "risks": {name: plain(_whole(risk)) for name, risk in evaluation.risks.items()},
+        "provenance": plain(provenance.as_json()),
+    }
+
+
+def _whole(value: Score | Risk) -> dict[str, Any]:
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def plain(value: Any) -> Any:
+    """Mappings, sequences and NumPy values as JSON values; what is not finite becomes None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, Sequence | np.ndarray | set | frozenset):
+        return [plain(item) for item in value]
+    message = f"a {type(value).__name__} is no JSON value"
+    raise TypeError(message)

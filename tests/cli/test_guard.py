@@ -1,0 +1,39 @@
+import errno
+
+import pytest
+
+from ehrsynth.cli.guard import ending
+from ehrsynth.errors import DataError, MissingPackage, ReleaseBlocked
+
+
+def caught(error: BaseException) -> BaseException:
+    with pytest.raises(type(error)) as info:
+        raise error
+    return info.value
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (DataError("wrong", ["age: 3 values"]), 2, "age: 3 values"),
+        (MissingPackage("tvae", "sdv"), 2, "pip install 'ehrsynth[sdv]'"),
+        (ReleaseBlocked("Blocked", ["singling out"]), 3, "singling out"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (MemoryError(), 2, "memory"),
+        (OSError(errno.ENOSPC, "No space left on device", "out.csv"), 2, "disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "secret.csv"), 2, "secret.csv"),
+        (ModuleNotFoundError("No module named 'x'", name="x"), 2, "pip install"),
+    ],
+)
+def test_each_ending_has_its_code_and_words(error: BaseException, code: int, says: str) -> None:
+    found, message = ending(caught(error))
+    assert found == code
+    assert says in message
+
+
+def test_an_unexpected_error_shows_its_type_and_place_but_no_value() -> None:
+    code, message = ending(caught(ValueError("could not convert string to float: 'Smith'")))
+    assert code == 1
+    assert "ValueError" in message
+    assert "test_guard.py:" in message
+    assert "Smith" not in message

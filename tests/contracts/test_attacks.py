@@ -1,0 +1,191 @@
+"""One suite over every registered attack: what `ehrsynth.evaluation.base.Risk` promises."""
+
+import json
+import random
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cohort import COHORT, cohort, shuffled_columns
+from ehrsynth.evaluation.base import Risk
+from ehrsynth.registry import known, resolve
+from ehrsynth.schema import CategoryColumn, NumberColumn, Schema
+from ehrsynth.tables.values import from_values
+
+PLANTED = 987.6
+MEMBERS, OTHERS = cohort(300, 1), cohort(300, 2)
+CONTROL = OTHERS[:150].reset_index(drop=True), OTHERS[150:].reset_index(drop=True)
+FRESH = cohort(300, 3)
+attacks = pytest.mark.parametrize("name", known("attack"))
+
+
+def run(
+    name: str, made: pd.DataFrame, *, members: pd.DataFrame = MEMBERS, schema: Schema = COHORT, seed: int = 5
+) -> Risk:
+    risk: Risk = resolve("attack", name)(members, *CONTROL, made, schema, seed=seed)
+    return risk
+
+
+def signed(risk: Risk) -> float:
+    """The excess, not cut at 0, also where it does not count as measured."""
+    return max(v["excess"]["value"] for v in risk.details["variants"] if v["excess"])
+
+
+@attacks
+def test_it_returns_what_it_promises(name: str) -> None:
+    risk = run(name, MEMBERS)
+    assert risk.name == name
+    assert risk.reason == ""
+    assert 0 <= risk.low <= risk.value <= risk.high <= 1
+    assert 0 <= risk.control <= 1
+    assert 0 <= risk.baseline <= 1
+    assert risk.n_attacks >= 1
+    assert risk.n_control >= 1
+
+
+@attacks
+def test_copies_of_members_are_a_high_risk(name: str) -> None:
+    risk = run(name, MEMBERS)
+    assert risk.low > 0.7
+    assert risk.attack > risk.baseline
+
+
+@attacks
+def test_a_fresh_sample_of_patients_is_none(name: str) -> None:
+    risks = [run(name, cohort(300, 100 + seed), seed=seed) for seed in range(5)]
+    assert sum(r.value is not None and r.low > 0 for r in risks) <= 1
+    assert np.mean([signed(r) for r in risks]) < 0.15
+
+
+@attacks
+def test_copies_of_the_control_are_no_risk_to_members(name: str) -> None:
+    risk = run(name, OTHERS)
+    assert risk.value is None or risk.value == 0
+
+
+@attacks
+def test_more_copies_are_more_risk(name: str) -> None:
+    shares = (0.0, 0.3, 0.6, 1.0)
+    found = []
+    for share in shares:
+        k = int(share * 300)
+        found.append(
+            signed(run(name, pd.concat([MEMBERS[:k], FRESH[k:]], ignore_index=True).astype(FRESH.dtypes)))
+        )
+    assert found[0] < 0.2
+    assert found[1] < found[2] < found[3]
+
+
+@attacks
+def test_columns_without_association_are_no_risk(name: str) -> None:
+    assert run(name, shuffled_columns(FRESH, 300, 1)).low in {None, 0.0}
+
+
+@attacks
+def test_neither_the_order_of_rows_nor_of_columns_matters(name: str) -> None:
+    for made in (MEMBERS, FRESH):
+        first = run(name, made)
+        turned = [t.sample(frac=1, random_state=3).reset_index(drop=True) for t in (made, MEMBERS)]
+        assert run(name, turned[0], members=turned[1]) == first
+    names = list(COHORT.names[::-1])
+    plain = COHORT.changed(columns=tuple(COHORT.column(n) for n in names))
+    tables = [t[names] for t in (MEMBERS, *CONTROL, FRESH)]
+    moved = resolve("attack", name)(*tables, plain, seed=5)
+    assert (moved.value, moved.attack, moved.control) == (first.value, first.attack, first.control)
+
+
+@attacks
+def test_the_sign_and_scale_of_a_number_do_not_matter(name: str) -> None:
+    """Standardised and negative laboratory values once gave another package a fake success."""
+
+    def flipped(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(lab=-table["lab"], marker=1000 - table["marker"])
+
+    plain = run(name, FRESH)
+    tables = [flipped(t) for t in (MEMBERS, *CONTROL, FRESH)]
+    mirrored: Risk = resolve("attack", name)(*tables, COHORT, seed=5)
+    assert signed(mirrored) == pytest.approx(signed(plain), abs=0.12)
+    copied: Risk = resolve("attack", name)(tables[0], tables[1], tables[2], tables[0], COHORT, seed=5)
+    assert copied.low > 0.7
+
+
+@attacks
+def test_equal_seeds_equal_results_and_global_random_state_is_untouched(name: str) -> None:
+    import torch
+
+    def state() -> list[object]:
+        return [
+            random.getstate(),
+            repr(np.random.get_state()),  # noqa: NPY002 - what must not change
+            torch.random.get_rng_state().tolist(),
+        ]
+
+    before = state()
+    assert run(name, FRESH) == run(name, FRESH)
+    assert state() == before
+
+
+@attacks
+def test_details_are_json_and_hold_no_patients_value(name: str) -> None:
+    members = MEMBERS.copy()
+    members.loc[0, "marker"] = PLANTED
+    members.loc[0, "id"] = "WXYZ0001"
+    text = json.dumps(asdict(run(name, members, members=members)), allow_nan=False)
+    assert str(PLANTED) not in text
+    assert "WXYZ0001" not in text
+
+
+@attacks
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_tiny_tables_give_a_number_or_a_reason(name: str, rows: int) -> None:
+    few = MEMBERS[:rows]
+    for tables in (
+        (few, few, few, few),
+        (MEMBERS, CONTROL[0][:rows], CONTROL[1][:rows], MEMBERS),
+        (MEMBERS, *CONTROL, few),
+    ):
+        risk: Risk = resolve("attack", name)(*tables, COHORT, seed=0)
+        assert (risk.value is None) == bool(risk.reason)
+        assert risk.value is not None or "not measurable here" in risk.reason
+        json.dumps(asdict(risk), allow_nan=False)
+
+
+@attacks
+def test_columns_all_missing_or_of_one_level_are_borne(name: str) -> None:
+    flat = {"lab": np.nan, "stay": 3.0}
+    members, made = MEMBERS.assign(**flat), FRESH.assign(**flat)
+    control = [t.assign(**flat) for t in CONTROL]
+    for table, leaks in ((members, True), (made, False)):
+        risk: Risk = resolve("attack", name)(members, *control, table, COHORT, seed=0)
+        assert (risk.low > 0.5) if leaks else (risk.value is None or risk.low < 0.1)
+
+
+@attacks
+@pytest.mark.parametrize("kind", ["category", "number", "one column"])
+def test_tables_of_one_kind_are_borne(name: str, kind: str) -> None:
+    width = 1 if kind == "one column" else 10
+    columns = tuple(
+        NumberColumn(name=f"n{i}", minimum=-9, maximum=9, decimals=2)
+        if kind == "number"
+        else CategoryColumn(name=f"c{i}", values=tuple("abcd"))
+        for i in range(width)
+    )
+    schema = Schema(name=kind, columns=columns)
+
+    def draw(seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        cells = (
+            np.round(rng.uniform(-9, 9, (200, width)), 2)
+            if kind == "number"
+            else rng.integers(0, 4, (200, width))
+        )
+        return from_values({c.name: cells[:, i].astype(float) for i, c in enumerate(columns)}, schema)
+
+    members, one, two, fresh = (draw(seed) for seed in range(4))
+    leak: Risk = resolve("attack", name)(members, one, two, members, schema, seed=0)
+    calm: Risk = resolve("attack", name)(members, one, two, fresh, schema, seed=0)
+    if kind != "one column":
+        assert leak.low > 0.5
+    assert calm.value is None or calm.low < 0.1

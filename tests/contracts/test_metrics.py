@@ -1,0 +1,170 @@
+"""One suite over every registered metric: what `ehrsynth.evaluation.base.Score` promises."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cohort import COHORT, cohort, shuffled_columns
+from ehrsynth.evaluation.base import Score
+from ehrsynth.registry import known, resolve
+from ehrsynth.schema import CategoryColumn, NumberColumn, Schema
+from ehrsynth.tables.values import from_values, to_values
+
+Metric = Callable[..., Score]
+PLANTED = 987.6  # a marker that no other patient has
+TRAIN, HOLDOUT, MADE = cohort(300, 1), cohort(300, 2), cohort(300, 3)
+metrics = pytest.mark.parametrize("name", known("metric"))
+
+
+def run(
+    name: str, train: pd.DataFrame, holdout: pd.DataFrame, made: pd.DataFrame, *, schema: Schema = COHORT
+) -> Score:
+    score: Score = resolve("metric", name)(train, holdout, made, schema, seed=5)
+    return score
+
+
+def badness(score: Score) -> float:
+    """How far a score is from the best it can be."""
+    assert score.value is not None, score.reason
+    return {"higher": 1 - score.value, "lower": score.value, "half": abs(score.value - 0.5)}[score.better]
+
+
+def worse(share: float) -> pd.DataFrame:
+    """A synthetic table of which a share is noise, off in every way that a metric may look at."""
+    rng = np.random.default_rng(0)
+    values = to_values(shuffled_columns(MADE, len(MADE), 4), COHORT)
+    spoilt = rng.random(len(MADE)) < share
+    mixed = {}
+    for name, good in to_values(MADE, COHORT).items():
+        bad = np.where(
+            rng.random(len(good)) < 0.3,
+            np.nan,
+            np.nanmax(values[name]) - values[name] + np.nanmin(values[name]),
+        )
+        mixed[name] = np.where(spoilt, bad, good)
+    table = from_values(mixed, COHORT)
+    copies = np.flatnonzero(spoilt)[: int(share * len(MADE) / 4)]
+    table.loc[copies] = TRAIN.iloc[copies].to_numpy()
+    return table.astype(MADE.dtypes)
+
+
+@metrics
+def test_it_returns_what_it_promises(name: str) -> None:
+    score = run(name, TRAIN, HOLDOUT, MADE)
+    assert score.name == name
+    assert score.better in {"higher", "lower", "half"}
+    assert score.reason == ""
+    assert score.low <= score.value <= score.high
+    assert score.reference is not None
+
+
+@metrics
+def test_real_against_real_is_about_best(name: str) -> None:
+    score = run(name, TRAIN, HOLDOUT, MADE)
+    # MADE is drawn as TRAIN is: it earns what the reference earns, but for chance.
+    assert abs(score.value - score.reference) < 0.06
+    if name == "train_synthetic_test_real":
+        assert score.value > 0.65
+    else:
+        assert badness(score) < 0.25
+
+
+@metrics
+def test_noise_makes_it_worse_and_more_noise_no_better(name: str) -> None:
+    none, some, much = (badness(run(name, TRAIN, HOLDOUT, worse(share))) for share in (0.0, 0.4, 1.0))
+    assert much > none
+    assert none - 0.02 <= some <= much + 0.02
+
+
+@metrics
+def test_neither_the_order_of_rows_nor_of_columns_matters(name: str) -> None:
+    first = run(name, TRAIN, HOLDOUT, MADE)
+    turned = [t.sample(frac=1, random_state=3).reset_index(drop=True) for t in (TRAIN, HOLDOUT, MADE)]
+    assert run(name, *turned) == first
+    names = COHORT.names[::-1]
+    plain = COHORT.changed(columns=tuple(COHORT.column(n) for n in names))
+    moved = run(name, *(t[list(names)] for t in (TRAIN, HOLDOUT, MADE)), schema=plain)
+    assert (moved.value, moved.low, moved.high, moved.reference) == pytest.approx(
+        (first.value, first.low, first.high, first.reference)
+    )
+
+
+@metrics
+def test_equal_seeds_equal_results_and_the_tables_are_not_touched(name: str) -> None:
+    before = [t.copy() for t in (TRAIN, HOLDOUT, MADE)]
+    assert run(name, TRAIN, HOLDOUT, MADE) == run(name, TRAIN, HOLDOUT, MADE)
+    for table, copy in zip((TRAIN, HOLDOUT, MADE), before, strict=True):
+        pd.testing.assert_frame_equal(table, copy)
+
+
+@metrics
+def test_global_random_state_is_untouched(name: str) -> None:
+    import torch
+
+    def state() -> list[object]:
+        return [
+            random.getstate(),
+            repr(np.random.get_state()),  # noqa: NPY002 - what must not change
+            torch.random.get_rng_state().tolist(),
+        ]
+
+    before = state()
+    run(name, TRAIN[:60], HOLDOUT[:60], MADE[:60])
+    assert state() == before
+
+
+@metrics
+def test_details_are_json_and_hold_no_patients_value(name: str) -> None:
+    train, holdout = TRAIN.copy(), HOLDOUT.copy()
+    train.loc[0, "marker"] = holdout.loc[0, "marker"] = PLANTED
+    train.loc[0, "id"] = holdout.loc[0, "id"] = "WXYZ0001"
+    score = run(name, train, holdout, MADE)
+    text = json.dumps(asdict(score), allow_nan=False)
+    assert str(PLANTED) not in text
+    assert "WXYZ0001" not in text
+
+
+@metrics
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_tiny_tables_give_a_number_or_a_reason(name: str, rows: int) -> None:
+    for made in (MADE[:rows], MADE[:60]):
+        score = run(name, TRAIN[:rows], HOLDOUT[:rows], made)
+        assert (score.value is None) == bool(score.reason)
+        assert score.value is None or np.isfinite([score.value, score.low, score.high]).all()
+        json.dumps(asdict(score), allow_nan=False)
+
+
+@metrics
+def test_columns_all_missing_or_of_one_level_are_borne(name: str) -> None:
+    flat = {"lab": np.nan, "stay": 3.0, "region": pd.Categorical([None] * 300, MADE["region"].cat.categories)}
+    for tables in ((TRAIN, HOLDOUT, MADE.assign(**flat)), [t.assign(**flat) for t in (TRAIN, HOLDOUT, MADE)]):
+        score = run(name, *tables)
+        assert score.value is not None
+        assert np.isfinite([score.value, score.low, score.high]).all()
+
+
+@metrics
+@pytest.mark.parametrize("kind", ["category", "number", "one column"])
+def test_tables_of_one_kind_are_borne(name: str, kind: str) -> None:
+    listed = tuple(
+        CategoryColumn(name=f"c{i}", values=tuple("abc"), roles=("outcome",) * (not i)) for i in range(4)
+    )
+    numbers = tuple(
+        NumberColumn(name=f"n{i}", minimum=-9, maximum=9, decimals=1, roles=("outcome",) * (not i))
+        for i in range(4)
+    )
+    columns = {"category": listed, "number": numbers, "one column": listed[:1]}[kind]
+    schema = Schema(name=kind, columns=columns)
+
+    def draw(seed: int) -> pd.DataFrame:
+        rng = np.random.default_rng(seed)
+        codes = rng.integers(0, 3, (80, 4)) if kind != "number" else np.round(rng.uniform(-9, 9, (80, 4)), 1)
+        return from_values({c.name: codes[:, i].astype(float) for i, c in enumerate(columns)}, schema)
+
+    score = run(name, draw(1), draw(2), draw(3), schema=schema)
+    assert (score.value is None) == bool(score.reason)

@@ -1,0 +1,149 @@
+"""The gate says yes only when every number was computed and holds; each no names its reason."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ehrsynth.evaluation.base import Risk, Score
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.release.gate import Facts, decide
+from ehrsynth.release.policy import load_policy
+
+POLICY = load_policy()
+FACTS = Facts(patients=5_000, holdout=2_500, rarest_category=40, guessed=0, suspicions=())
+PRIVATE = PrivacySpent(1.0, 1e-6, "rdp")
+
+
+def risk(name, high=0.05, value=0.02, reason=""):
+    return Risk(name, value, 0.0, high, 0.05, 0.03, 0.02, 500, 500, {}, reason)
+
+
+def evaluation(risks=None, scores=None):
+    known = {n: risk(n) for n in POLICY.attacks} | (risks or {})
+    measured = {
+        "copied_rows": Score("copied_rows", 0.002, 0.001, 0.003, 0.002, "lower"),
+        "constraint_violations": Score("constraint_violations", 0.0, 0.0, 0.001, 0.0, "lower"),
+    } | (scores or {})
+    return Evaluation(
+        scores={n: s for n, s in measured.items() if s is not None},
+        risks={n: r for n, r in known.items() if r is not None},
+        columns=(),
+        rows={},
+        rows_given={},
+        protocol_hash="0" * 64,
+    )
+
+
+def failed(decision):
+    return {check.name for check in decision.failed}
+
+
+def test_all_numbers_that_hold_are_a_yes():
+    decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
+    assert decision.released
+    assert len(decision.checks) == 9
+
+
+@given(st.tuples(*[st.floats(0, 0.2)] * 3))
+def test_the_upper_end_of_every_risk_is_what_counts(highs):
+    risks = {n: risk(n, high=h, value=0.0) for n, h in zip(POLICY.attacks, highs, strict=True)}
+    assert decide(evaluation(risks), POLICY, rows=FACTS, privacy=None).released == (max(highs) <= 0.09)
+
+
+@pytest.mark.parametrize("name", POLICY.attacks)
+def test_an_attack_that_was_not_run_or_not_measurable_is_a_no(name):
+    absent = decide(evaluation({name: None}), POLICY, rows=FACTS, privacy=None)
+    unknown = replace(risk(name), value=None, low=None, high=None, reason="too few unseen patients")
+    unmeasured = decide(evaluation({name: unknown}), POLICY, rows=FACTS, privacy=None)
+    for decision in (absent, unmeasured):
+        assert not decision.released
+        assert "was not computed" in decision.reasons[0]
+    assert "Too few unseen patients." in unmeasured.reasons[0]
+
+
+def test_an_attack_beyond_the_policys_own_counts_too():
+    leak = evaluation({"membership": risk("membership", high=0.5)})
+    assert failed(decide(leak, POLICY, rows=FACTS, privacy=None)) == {"Membership"}
+
+
+@pytest.mark.parametrize(
+    ("score", "passes"),
+    [
+        (Score("copied_rows", 0.010, 0.008, 0.012, 0.002, "lower"), False),
+        (Score("copied_rows", 0.003, 0.001, 0.005, 0.002, "lower"), True),
+        (Score("copied_rows", 0.0, 0.0, 0.001, 0.0, "lower"), True),
+        (Score("copied_rows", 0.0, 0.0, 0.001, None, "lower"), False),
+        (Score("copied_rows", None, None, None, 0.0, "lower"), False),
+        (None, False),
+    ],
+)
+def test_copied_rows_may_not_stand_above_the_holdouts_beyond_their_interval(score, passes):
+    decision = decide(evaluation(scores={"copied_rows": score}), POLICY, rows=FACTS, privacy=None)
+    assert decision.released == passes
+    if not passes:
+        assert failed(decision) == {"Copied rows above the holdout's"}
+
+
+@pytest.mark.parametrize("value", [1e-4, 1.0, None])
+def test_one_broken_rule_is_a_no(value):
+    score = Score("constraint_violations", value, None, None, 0.0, "lower")
+    decision = decide(evaluation(scores={"constraint_violations": score}), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {"Constraint violations"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        (replace(FACTS, holdout=499), "Patients held out"),
+        (replace(FACTS, patients=999), "Patients in the table"),
+        (replace(FACTS, rarest_category=10), "Patients in the rarest category"),
+        (replace(FACTS, suspicions=("contact: email addresses",)), "Signs of identifiers"),
+    ],
+)
+def test_a_table_that_is_too_small_or_too_telling_is_a_no(facts, name):
+    assert failed(decide(evaluation(), POLICY, rows=facts, privacy=None)) == {name}
+
+
+def test_without_a_holdout_nothing_passes_whatever_the_policy_says():
+    none = POLICY.minimum_holdout.model_copy(update={"value": 0})
+    lax = POLICY.model_copy(update={"minimum_holdout": none})
+    decision = decide(evaluation(), lax, rows=replace(FACTS, holdout=0), privacy=None)
+    assert failed(decision) == {"Patients held out"}
+
+
+def test_fewer_patients_pass_with_a_guarantee_or_when_the_policy_says_so():
+    small = replace(FACTS, patients=600)
+    fewer = POLICY.minimum_patients_without_guarantee.model_copy(update={"value": 600})
+    lax = POLICY.model_copy(update={"minimum_patients_without_guarantee": fewer})
+    assert not decide(evaluation(), POLICY, rows=small, privacy=None).released
+    assert decide(evaluation(), lax, rows=small, privacy=None).released
+    assert decide(evaluation(), POLICY, rows=small, privacy=PRIVATE).released
+
+
+def test_a_guarantee_needs_a_public_schema():
+    decision = decide(evaluation(), POLICY, rows=replace(FACTS, guessed=1), privacy=PRIVATE)
+    assert failed(decision) == {"Schema items guessed from the data"}
+    assert decide(evaluation(), POLICY, rows=replace(FACTS, guessed=1), privacy=None).released
+
+
+def test_a_table_without_categories_has_none_that_is_rare():
+    assert decide(evaluation(), POLICY, rows=replace(FACTS, rarest_category=None), privacy=None).released
+
+
+def test_a_yes_can_be_shown_without_telling_a_small_count():
+    decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
+    said = " ".join(check.explanation for check in decision.checks)
+    numbers = [int(n.replace(",", "")) for n in re.findall(r"\b\d[\d,]*\b", said)]
+    assert not [n for n in numbers if 1 <= n <= 10]
+    for check in decision.shareable.checks[:3]:
+        assert check.value == 0.05
+
+
+def test_every_check_says_whose_limit_it_is():
+    decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
+    assert {check.source for check in decision.checks} == {"ours", "regulator"}
+    assert all(check.citation and check.explanation for check in decision.checks)

@@ -1,0 +1,251 @@
+"""The job: two folders or one, whole or nothing, and nothing in `share/` that may not leave."""
+
+import json
+import stat
+
+import pandas as pd
+import pytest
+
+from ehrsynth.errors import DataError, OutputError, ReleaseBlocked, RequestError
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.files import sha256
+from ehrsynth.generators.storage import load_model
+from ehrsynth.release import folders, job
+from ehrsynth.release.job import release
+from ehrsynth.schema.yaml_files import load_schema
+from ehrsynth.tables import is_synthetic, read_table
+
+SEED, KEY = 20_261_122_003, bytes(range(32))  # as in conftest.py
+
+
+@pytest.fixture
+def unmeasured(monkeypatch):
+    """The job without its longest step: an evaluation that measured nothing."""
+    nothing = Evaluation(scores={}, risks={}, columns=(), rows={}, rows_given={}, protocol_hash="0" * 64)
+
+    def evaluate(*args, **settings):
+        return nothing
+
+    monkeypatch.setattr(job, "evaluate", evaluate)
+
+
+@pytest.fixture
+def written(unmeasured, monkeypatch):
+    """What the job would have written, in order."""
+    seen = []
+
+    def write_release(out, made):
+        seen.append(made)
+
+    monkeypatch.setattr(job, "write_release", write_release)
+    return seen
+
+
+def files(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_release_has_two_folders(released):
+    assert released.decision.released
+    assert files(released.folder / "share") == {
+        "synthetic.csv",
+        "synthetic.csv.origin.json",
+        "synthetic.parquet",
+        "schema.yaml",
+        "report.html",
+        "card.md",
+        "manifest.json",
+        "seal.json",
+    }
+    inside = files(released.folder / "internal")
+    assert {
+        "report.html",
+        "report.json",
+        "manifest.json",
+        "schema.yaml",
+        "policy.json",
+        "seal.json",
+    } <= inside
+    assert "model/model.json" in inside
+    released.raise_if_blocked()
+
+
+def test_the_table_is_synthetic_valid_and_as_long_as_the_training_half(released):
+    share = released.folder / "share"
+    schema = load_schema(share / "schema.yaml")
+    from_csv, from_parquet = (read_table(share / f"synthetic.{e}", schema) for e in ("csv", "parquet"))
+    pd.testing.assert_frame_equal(from_csv, from_parquet)
+    assert is_synthetic(from_csv)
+    rows = json.loads((share / "manifest.json").read_bytes())["provenance"]["rows"]
+    assert len(from_csv) == rows["train"] == rows["synthetic"]
+    assert rows["patients"] == rows["train"] + rows["holdout"]
+
+
+def test_rare_categories_and_old_ages_are_gone_and_it_is_said(released):
+    share = released.folder / "share"
+    schema = load_schema(share / "schema.yaml")
+    assert "quarantine" not in schema.column("ward").values
+    assert schema.column("age").maximum == 90
+    assert "quarantine" not in (share / "report.html").read_text()
+    assert any("90" in a for a in json.loads((share / "manifest.json").read_bytes())["provenance"]["actions"])
+
+
+def test_only_the_owner_reads_what_is_inside(released, blocked):
+    for folder in (released.folder, blocked.folder):
+        internal = folder / "internal"
+        for place in (internal, *internal.rglob("*")):
+            assert stat.S_IMODE(place.stat().st_mode) == (0o700 if place.is_dir() else 0o600)
+
+
+def test_no_secret_is_in_what_is_shared(released, data):
+    manifest = json.loads((released.folder / "internal" / "manifest.json").read_bytes())
+    assert manifest["seed"] == SEED
+    assert manifest["split_key"] == KEY.hex()
+    assert manifest["data_sha256"] == sha256(data)
+    secrets = (str(SEED), KEY.hex(), sha256(data), "the-command", str(data))
+    for file in (released.folder / "share").rglob("*"):
+        content = file.read_bytes()
+        assert not [s for s in secrets if s.encode() in content], file.name
+        assert KEY not in content
+
+
+def test_the_internal_report_is_json_with_the_decision_on_top(released, blocked):
+    for made, verdict in ((released, "released"), (blocked, "blocked")):
+        report = json.loads((made.folder / "internal" / "report.json").read_bytes())
+        assert report["decision"] == verdict
+        assert set(report["risks"]) == {"singling_out", "linkability", "inference"}
+        assert report["provenance"]["seed"] == SEED
+
+
+def test_the_model_inside_can_be_sampled(released):
+    model = load_model(released.folder / "internal" / "model")
+    assert len(model.sample(5, seed=1).table) == 5
+
+
+def test_the_card_says_what_it_is_for_and_what_not(released):
+    card = (released.folder / "share" / "card.md").read_text()
+    for words in (
+        "No row stands for a real person",
+        "No formal guarantee",
+        "Not meant for",
+        "Limits",
+        "licence",
+    ):
+        assert words in card
+    assert "Made up for a test" in card
+
+
+def test_a_blocked_release_has_no_share_and_says_why(blocked):
+    assert not (blocked.folder / "share").exists()
+    assert (blocked.folder / "internal" / "report.html").is_file()
+    assert (blocked.folder / "internal" / "model" / "model.json").is_file()
+    with pytest.raises(ReleaseBlocked) as found:
+        blocked.raise_if_blocked()
+    first = str(found.value).splitlines()[0]
+    assert first.startswith("blocked: ")
+    assert blocked.decision.reasons[0] in first
+    assert found.value.exit_code == 3
+    names = {check.name for check in blocked.decision.failed}
+    assert {"Patients held out", "Patients in the table"} <= names
+
+
+def test_a_seed_and_a_key_make_the_same_table_again(released, data, schema, lenient, tmp_path, written):
+    for name, key in (("a", KEY), ("b", None)):
+        release(data, schema, tmp_path / name, generator="independent", seed=SEED, key=key, policy=lenient)
+    share = released.folder / "share"
+    first = read_table(share / "synthetic.csv", load_schema(share / "schema.yaml"))
+    pd.testing.assert_frame_equal(written[0].synthetic, first, check_flags=False)
+    assert written[1].secrets.key != KEY
+    assert len(written[1].secrets.key) == 32
+
+
+def test_the_number_of_rows_can_be_asked_for(data, schema, lenient, tmp_path, written):
+    made = release(data, schema, tmp_path / "o", generator="independent", rows=17, policy=lenient)
+    assert len(written[0].synthetic) == 17
+    assert not made.decision.released  # nothing was computed
+
+
+def test_attempts_on_the_same_data_are_counted(released, data, schema, lenient, written):
+    release(data, schema, released.folder.parent / "second", generator="independent", policy=lenient)
+    assert written[0].secrets.attempt == 2
+    assert written[0].provenance.attempt == 2
+
+
+def test_a_taken_place_is_refused_before_any_work(tmp_path, schema):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "something").touch()
+    with pytest.raises(OutputError, match="exists already"):
+        release(tmp_path / "no-such-data.csv", schema, tmp_path / "out", generator="independent")
+
+
+@pytest.mark.parametrize(
+    ("change", "error"), [({"generator": "magic"}, RequestError), ({"settings": {"magic": 1}}, RequestError)]
+)
+def test_an_unknown_generator_or_setting_is_refused(tmp_path, data, schema, change, error):
+    with pytest.raises(error, match="magic"):
+        release(data, schema, tmp_path / "out", **{"generator": "independent"} | change)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_table_that_does_not_fit_is_refused(tmp_path, patients, schema):
+    with pytest.raises(DataError):
+        release(patients.drop(columns="sex"), schema, tmp_path / "out", generator="independent")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_synthetic_table_needs_to_be_asked_for(tmp_path, released):
+    share = released.folder / "share"
+    schema = load_schema(share / "schema.yaml")
+    with pytest.raises(RequestError, match="train-on-synthetic"):
+        release(share / "synthetic.csv", schema, tmp_path / "out", generator="independent")
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_looks_like_an_identifier_blocks_before_anything_is_learnt(tmp_path, patients, schema, lenient):
+    from ehrsynth.schema import CategoryColumn
+
+    words = [f"someone{n}@example.org" for n in range(40)]
+    named = schema.changed(columns=(*schema.columns, CategoryColumn(name="contact", values=tuple(words))))
+    table = patients.assign(contact=[words[n % 40] for n in range(len(patients))])
+    with pytest.raises(ReleaseBlocked, match="contact: email addresses") as found:
+        release(table, named, tmp_path / "out", generator="independent", policy=lenient)
+    assert "@" not in str(found.value)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=type)
+@pytest.mark.parametrize("step", ["render", "seal", "card", "write_table"])
+def test_an_interrupt_or_a_full_disk_leaves_nothing(broken, tmp_path, error, step):
+    with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt):
+        broken(step, error, tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.fixture
+def broken(unmeasured, released, data, schema, lenient, monkeypatch):
+    """A release that passes the gate and breaks while it is written."""
+
+    def run(step, error, out):
+        def fail(*args, **settings):
+            raise error
+
+        def decide(*args, **settings):
+            return released.decision
+
+        monkeypatch.setattr(folders, step, fail)
+        monkeypatch.setattr(job, "decide", decide)
+        release(data, schema, out, generator="independent", policy=lenient)
+
+    return run
+
+
+def test_progress_runs_from_nothing_to_everything(unmeasured, data, schema, lenient, tmp_path):
+    seen = []
+
+    def progress(fraction, message):
+        assert message
+        seen.append(fraction)
+
+    release(data, schema, tmp_path / "o", generator="independent", policy=lenient, progress=progress)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert seen == sorted(seen)

@@ -16,8 +16,6 @@ from ehrsynth.tables.values import series_values, values_series
 
 ColumnT = TypeVar("ColumnT", bound=LearntColumn)
 
-# Models see a numeric grid of at most this many points as words: a density over so few is no density.
-FEW_VALUES = 20
 _HUNDRED = 100
 
 
@@ -35,11 +33,6 @@ class AbstractEncoding(ABC, Generic[ColumnT]):
     def grid(self) -> Grid:
         """The values that the schema allows."""
         return grid(self.column)
-
-    @property
-    def is_discrete(self) -> bool:
-        """Whether models see words rather than a number: decided by the schema alone."""
-        return not self.numeric or self.grid.size <= FEW_VALUES
 
     def radices(self) -> Iterator[int]:
         """How many states each digit of a large grid has, finest first, without end.

@@ -51,6 +51,7 @@ class Protocol(Strict):
     groups: int = Field(ge=2)
     pairs: int = Field(ge=1)
     rows: int = Field(ge=2)
+    outcomes: int = Field(ge=1)
     few_values: int = Field(ge=2)
     class_minimum: int = Field(ge=1)
     telling_columns: int = Field(ge=1)

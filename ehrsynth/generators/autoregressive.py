@@ -16,30 +16,40 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ehrsynth.conditions import Condition
-from ehrsynth.encoding import encode, encoding
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts
-from ehrsynth.generators.chain.classifier import Boosting
-from ehrsynth.generators.chain.conditioned import POOL, draw_within
-from ehrsynth.generators.chain.features import (
-    Feature,
-    feature_matrix,
-    learn_feature,
-    pack_features,
-    unpack_features,
+from ehrsynth.encoding import decode, encode
+from ehrsynth.errors import RequestError, SamplingExhausted
+from ehrsynth.generators.base import (
+    AbstractDensity,
+    AbstractFitted,
+    AbstractGenerator,
+    Completions,
+    Draw,
+    Parts,
+    Sample,
 )
-from ehrsynth.generators.chain.link import Learner, Link, learn_link, pack_link, unpack_link
-from ehrsynth.generators.chain.order import chain_order
+from ehrsynth.generators.chain.classifier import Boosting
+from ehrsynth.generators.chain.completion import complete_codes
+from ehrsynth.generators.chain.conditioned import Pool, draw_within
+from ehrsynth.generators.chain.growing import Bagging
+from ehrsynth.generators.chain.learning import learn_chain
+from ehrsynth.generators.chain.link import Learner
+from ehrsynth.generators.chain.packing import pack_chain, unpack_chain
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.generators.rejection import collect
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
+from ehrsynth.tables.origin import mark_synthetic
 
 Codes = NDArray[np.int64]
 
+EDGE = 20  # one row in so many is at the edge
+_FEWEST_FOR_AN_EDGE = 2_000
+_SCORED_TOGETHER = 20_000
+
 
 @dataclass(frozen=True, eq=False)
-class FittedAutoregressive(AbstractFitted):
+class FittedAutoregressive(AbstractFitted, AbstractDensity):
     """A chain of links with the features that they see."""
 
     chain: Chain
@@ -47,38 +57,104 @@ class FittedAutoregressive(AbstractFitted):
     def _draw(self, n: int, condition: Condition | None, seed: int, progress: Progress) -> Draw:
         rng = numpy_generator(seed, self.recipe.name, "sample")
         if condition is not None:
-            return draw_within(self.chain, lambda: self._pool, n, condition, rng=rng, progress=progress)
+            return draw_within(self.chain, self._pool, n, condition, rng=rng, progress=progress)
         found = collect(self, self.chain.draw, n, None, rng=rng, progress=progress)
         return Draw(found.codes, float(n), found.acceptance, 1.0)
 
     @cached_property
-    def _pool(self) -> Codes:
-        # Its own stream: the pool is the same whatever was drawn before it was first needed.
-        rng = numpy_generator(0, self.recipe.name, "pool")
-        return collect(self, self.chain.draw, POOL, None, rng=rng, progress=silent).codes
+    def _pool(self) -> Pool:
+        def draw(rows: int, number: int) -> Codes:
+            # Its own stream: the pool is the same whatever was drawn before it was first needed.
+            rng = numpy_generator(number, self.recipe.name, "pool")
+            return collect(self, self.chain.draw, rows, None, rng=rng, progress=silent).codes
+
+        return Pool(draw, len(self.schema.learnt))
 
     def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
-        """The log probability of each row under the chain, in nats; higher is likelier.
+        """The log probability of each row under the chain, in nats; at most 0 and higher is likelier.
 
-        Rules between columns are not part of the chain: a row that breaks one has a value all the same.
+        Minus infinity means that no patient like this can be drawn. Rules between columns are not part of the
+        chain: a row that breaks one has a value all the same.
         """
-        return self.chain.log_prob(encode(table, self.schema))
+        return self._log_prob(encode(table, self.schema))
+
+    def _log_prob(self, codes: Codes) -> NDArray[np.float64]:
+        pieces = np.split(codes, range(_SCORED_TOGETHER, len(codes), _SCORED_TOGETHER))
+        return np.concatenate([self.chain.log_prob(piece) for piece in pieces])
+
+    def complete(
+        self, rows: pd.DataFrame, *, draws: int, seed: int, progress: Progress | None = None
+    ) -> Completions:
+        """Fill the missing cells of partial patients, each patient under its own evidence.
+
+        A missing cell is unknown: it gets a present value, drawn from what the model knows of such patients.
+        It stays missing where a rule of the schema says that such patients have no value, or where the model
+        gives a value less than one chance in a hundred to be present.
+
+        Parameters
+        ----------
+        rows
+            Partial patients with the schema's columns and dtypes; missing cells are allowed in every column.
+        draws
+            How many completions of each patient, at least 1.
+
+        Raises
+        ------
+        SamplingExhausted
+            If for some patients nothing valid was found: what is known of them breaks the schema's rules, or
+            the model gives it no chance.
+        """
+        if draws < 1 or not len(rows):
+            raise RequestError(
+                f"{draws} draws of {len(rows)} patients were asked for; at least 1 can be made"
+            )
+        rng, known = numpy_generator(seed, self.recipe.name, "complete"), encode(rows, self.schema)
+        found = complete_codes(self.chain, known, draws, rng=rng, progress=progress or silent)
+        failed = int((found.effective_sample_size == 0).sum())
+        if failed:
+            raise SamplingExhausted(
+                f"{failed} of {len(rows)} patients cannot be completed: nothing is returned",
+                ["what is known of them breaks a rule of the schema, or the model gives it no chance"],
+            )
+        table, patient = decode(found.codes, self.schema), np.repeat(np.arange(len(rows)), draws)
+        for name in set(self.schema.names) - {column.name for column in self.schema.learnt}:
+            table[name] = rows[name].to_numpy()[patient]
+            table[name] = table[name].astype(rows[name].dtype)
+        return Completions(mark_synthetic(table), patient, found.effective_sample_size)
+
+    def edge(
+        self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
+    ) -> Sample:
+        """Draw valid patients of low density, for testing edge cases.
+
+        Of 20 times as many patients as asked for (at least 2,000) those with the lowest `log_prob` are kept.
+        `probability` is the share of patients (of those that meet the condition) that is as rare or rarer.
+
+        Parameters
+        ----------
+        n, where, seed
+            As for `sample`.
+        """
+        if n < 1:
+            raise RequestError(f"{n} rows were asked for; at least 1 can be drawn")
+        condition = None if where is None else Condition.parse(where, self.schema)
+        candidates = max(EDGE * n, _FEWEST_FOR_AN_EDGE)
+        drawn = self._draw(candidates, condition, seed, part(progress, 0.0, 0.8))
+        self._check(drawn, candidates, condition)
+        rows = np.argsort(self._log_prob(drawn.codes), kind="stable")[:n]
+        part(progress, 0.8, 1.0)(1.0, f"{n} rows")
+        table = mark_synthetic(decode(drawn.codes[np.sort(rows)], self.schema))
+        worth = max(1.0, n * drawn.effective_sample_size / candidates)
+        return Sample(table, worth, n / candidates, drawn.probability * n / candidates)
 
     def parts(self) -> Parts:
         """The links, the cuts of the features and the order."""
-        values, arrays = [], pack_features(self.chain.features)
-        for place, link in enumerate(self.chain.links):
-            plain, held = pack_link(link, f"link{place}")
-            values.append(plain)
-            arrays |= held
-        return Parts({"order": list(self.chain.order), "links": values}, arrays)
+        return Parts(*pack_chain(self.chain))
 
     @classmethod
     def from_parts(cls, schema: Schema, recipe: AbstractGenerator, parts: Parts) -> Self:
         """Rebuild from `parts`."""
-        features = unpack_features(parts.arrays, _listed(schema))
-        links = [unpack_link(v, parts.arrays, f"link{p}") for p, v in enumerate(parts.values["links"])]
-        return cls(schema, recipe, Chain(schema, tuple(parts.values["order"]), features, tuple(links)))
+        return cls(schema, recipe, unpack_chain(schema, parts.values, parts.arrays))
 
 
 class Autoregressive(AbstractGenerator):
@@ -90,48 +166,16 @@ class Autoregressive(AbstractGenerator):
     learner: Literal["boosted", "bagged"] = Field(default="boosted", description="what the links are made of")
     trees: int = Field(default=10, ge=1, le=200, description="trees of each forest")
     leaf: int = Field(default=10, ge=1, description="fewest patients in a leaf of a forest")
-    leaves: int = Field(default=7, ge=2, le=255, description="leaves of a boosted tree")
+    leaves: int = Field(default=4, ge=2, le=255, description="leaves of a boosted tree")
     rate: float = Field(default=0.1, gt=0, le=1, description="learning rate of the boosted trees")
     rounds: int = Field(default=400, ge=1, le=10_000, description="most boosting rounds")
+    ridge: float = Field(default=1.0, gt=0, description="how strongly small groups are pulled towards all")
 
     def _fit(
         self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress
     ) -> FittedAutoregressive:
-        boosting = Boosting(leaves=self.leaves, rate=self.rate, rounds=self.rounds)
-        learner = Learner(self.learner, self.trees, self.leaf, boosting)
+        boosting = Boosting(leaves=self.leaves, rate=self.rate, rounds=self.rounds, ridge=self.ridge)
+        learner = Learner(self.learner, Bagging(self.trees, self.leaf), boosting)
         return FittedAutoregressive(
             schema, self, learn_chain(table, schema, learner, seed=seed, progress=progress)
         )
-
-
-def learn_chain(
-    table: pd.DataFrame, schema: Schema, learner: Learner, *, seed: int, progress: Progress
-) -> Chain:
-    """Learn every link, each from its own random stream."""
-    codes, listed = encode(table, schema), _listed(schema)
-    features = tuple(learn_feature(codes[:, p], listed=is_listed) for p, is_listed in enumerate(listed))
-    order = chain_order(schema.learnt, [len(np.unique(codes[:, p])) for p in range(len(listed))])
-    matrix, report = feature_matrix(codes, features), part(progress, 0.0, 1.0)
-    links: list[Link] = []
-    for step, place in enumerate(order):
-        column, before = schema.learnt[place], order[:step]
-        report(step / len(order), f"column {step + 1} of {len(order)}")
-        links.append(
-            learn_link(
-                matrix[:, before],
-                codes[:, place],
-                size=column.size,
-                is_listed=listed[place],
-                listed=[i for i, p in enumerate(before) if listed[p]],
-                learner=learner,
-                rng=numpy_generator(seed, "chain", column.name),
-            )
-        )
-    return Chain(schema, tuple(order), features, tuple(links))
-
-
-def _listed(schema: Schema) -> list[bool]:
-    return [not encoding(column).numeric for column in schema.learnt]
-
-
-__all__ = ["Autoregressive", "Feature", "FittedAutoregressive", "learn_chain"]

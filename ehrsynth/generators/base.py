@@ -62,6 +62,20 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Completions:
+    """Partial patients with their unknown cells filled, `draws` rows for each, one after the other.
+
+    `patient` is the number of the partial row (from 0) that each row completes, `effective_sample_size` how
+    many independent draws each partial row's completions are worth (n numbers). The known cells are real: the
+    table is marked as synthetic so that nothing learns from it, and is not for sharing.
+    """
+
+    table: pd.DataFrame
+    patient: NDArray[np.int64]
+    effective_sample_size: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What a fitted model stores: plain JSON values and arrays; never a row, an id or a dotted name."""
 
@@ -138,6 +152,28 @@ class AbstractFitted(ABC):
         from ehrsynth.generators.storage import save_model
 
         save_model(self, Path(folder))
+
+
+class AbstractDensity(ABC):
+    """What a fitted model can do besides that knows the probability of each row."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
+        """The log probability of each row, in nats; at most 0 and higher is likelier."""
+
+    @abstractmethod
+    def complete(
+        self, rows: pd.DataFrame, *, draws: int, seed: int, progress: Progress | None = None
+    ) -> Completions:
+        """Fill the missing cells of partial patients, each patient under its own evidence."""
+
+    @abstractmethod
+    def edge(
+        self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
+    ) -> Sample:
+        """Draw valid patients of low density, for testing edge cases."""
 
 
 class AbstractGenerator(Strict, ABC):

@@ -10,8 +10,11 @@ from typing import ClassVar
 import pandas as pd
 from pydantic import Field
 
-from ehrsynth.generators.autoregressive import FittedAutoregressive, learn_chain
+from ehrsynth.generators.autoregressive import FittedAutoregressive
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.chain.classifier import Boosting
+from ehrsynth.generators.chain.growing import Bagging
+from ehrsynth.generators.chain.learning import learn_chain
 from ehrsynth.generators.chain.link import Learner
 from ehrsynth.progress import Progress
 from ehrsynth.schema import Schema
@@ -28,7 +31,7 @@ class Cart(AbstractGenerator):
     def _fit(
         self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress
     ) -> FittedAutoregressive:
-        learner = Learner("bagged", trees=1, leaf=self.leaf)
+        learner = Learner("bagged", Bagging(1, self.leaf), Boosting())
         return FittedAutoregressive(
             schema, self, learn_chain(table, schema, learner, seed=seed, progress=progress)
         )

@@ -151,8 +151,8 @@ _CARRYING = {
     ),
     "train_synthetic_test_real": (
         "Useful for a model?",
-        "A model that learnt from synthetic patients, tested on real ones.",
-        "One that learnt from real patients",
+        "Models that learnt from synthetic patients, tested on real ones; the mean over the outcomes.",
+        "Those that learnt from real patients",
     ),
     "pair_trends": (
         "How columns move together",

@@ -51,8 +51,8 @@ SCORES = {
     ),
     "train_synthetic_test_real": Words(
         "Useful for a model?",
-        "A prediction model learns from synthetic patients only and is tested on real ones it has not seen; "
-        "beside it, the same model trained on real patients.",
+        "A prediction model for each outcome learns from synthetic patients only and is tested on real ones "
+        "it has not seen; the mean over the outcomes. Beside it, the same models trained on real patients.",
         "Best is as good as the model trained on real patients.",
     ),
 }

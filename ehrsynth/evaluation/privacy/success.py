@@ -55,8 +55,8 @@ def excess(successes: Successes) -> Estimate | None:
 def why_not(successes: Successes) -> str:
     """Why these attacks measure nothing; empty when they do.
 
-    They do when there were enough on both sides and the interval is narrow enough, or excludes 0: a leak that
-    was found is a leak.
+    An interval that holds 0 says something about a limit only if it could lie below it: then it is at most
+    twice the limit wide. One that lies above 0 counts however wide it is: a leak that was found is a leak.
     """
     settings, found = protocol().attacks, excess(successes)
     if found is None:
@@ -65,23 +65,27 @@ def why_not(successes: Successes) -> str:
         return ""
     if min(successes.n_attacks, successes.n_control) < settings.minimum:
         return f"{settings.minimum} attacks on each side are needed"
-    if found.high - max(0.0, found.low) > settings.widest:
-        return "too few patients, or the control succeeds too often, for an interval that says anything"
+    if found.high - found.low > settings.widest:
+        cause = "too few patients, or the control succeeds too often"
+        return f"{cause}, for an interval at most {settings.widest:g} wide"
     return ""
 
 
 def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
-    """The risk of the variant with the largest excess among those that measure something.
+    """The risk of one of the variants that measure something.
 
-    `details["variants"]` lists all of them.
+    It is the one that leaks most surely, with the largest lower end; where no lower end is above 0, the one
+    with the largest upper end. `details["variants"]` lists all of them, `details["left_out"]` says of those
+    that measure nothing why.
     """
-    details = {"variants": [_as_json(attempt) for attempt in attempts]}
-    measured = [(found, a) for a in attempts if not why_not(a) and (found := excess(a)) is not None]
+    left_out = {a.what: why for a in attempts if (why := why_not(a))}
+    details = {"variants": [_as_json(attempt) for attempt in attempts], "left_out": left_out}
+    measured = [(found, a) for a in attempts if a.what not in left_out and (found := excess(a)) is not None]
     if not measured:
-        reasons = sorted({f"{a.what}: {why_not(a)}" for a in attempts}) or [if_none]
+        reasons = [f"{what}: {why}" for what, why in sorted(left_out.items())] or [if_none]
         reason = f"not measurable here: {'; '.join(reasons[:3])}"
         return Risk(name, None, None, None, None, None, None, 0, 0, details, reason)
-    found, chosen = max(measured, key=lambda pair: (pair[0].value, pair[0].high, pair[1].what))
+    found, chosen = max(measured, key=lambda pair: (max(0.0, pair[0].low), pair[0].high, pair[1].what))
     return Risk(
         name=name,
         value=max(0.0, found.value),
@@ -97,7 +101,7 @@ def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
 
 
 def _as_json(attempt: Successes) -> dict[str, Any]:
-    found, why = excess(attempt), why_not(attempt)
+    found = excess(attempt)
     rates = {
         "attack": attempt.attack / attempt.n_attacks if attempt.n_attacks else None,
         "control": attempt.control / attempt.n_control if attempt.n_control else None,
@@ -114,6 +118,5 @@ def _as_json(attempt: Successes) -> dict[str, Any]:
         "beats_baseline": beats,
         "variance_beyond_independence": attempt.spread,
         "excess": None if found is None else found._asdict(),
-        "not_measurable": why,
         **attempt.details,
     }

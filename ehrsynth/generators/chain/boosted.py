@@ -5,7 +5,7 @@ patients in every node) and is read by C code that trusts it. So only the shape 
 the text is written anew from checked arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -56,10 +56,10 @@ class BoostedTrees:
         gathered: dict[str, list[str]] = {name: [] for name in _FIELDS}
         for section in text.partition("end of trees")[0].split("Tree=")[1:]:
             fields = dict(line.split("=", 1) for line in section.splitlines() if "=" in line)
-            for name, found in gathered.items():
-                found += fields.get(name, "").split()
+            for name in _FIELDS:
+                gathered[name] += fields.get(name, "").split()
         # By way of float64: numpy reads digits there, and whole numbers of 32 bits are exact in it.
-        arrays = {n: np.array(found, np.float64).astype(_FIELDS[n]) for n, found in gathered.items()}
+        arrays = {n: np.array(words, np.float64).astype(_FIELDS[n]) for n, words in gathered.items()}
         return cls(booster.num_feature(), booster.num_model_per_iteration(), arrays)
 
     def scores(self, features: Features) -> Floats:
@@ -164,13 +164,12 @@ class BoostedTrees:
         return tree, np.arange(len(tree)) - self._ends["split_feature"][tree]
 
 
-def pack_trees(trees: BoostedTrees, name: str) -> dict[str, Array]:
+def pack_trees(trees: BoostedTrees) -> dict[str, Array]:
     """Trees as named arrays, for a model's folder."""
-    shape = np.array([trees.inputs, trees.outputs], np.int32)
-    return {f"{name}.shape": shape} | {f"{name}.{field}": array for field, array in trees.arrays.items()}
+    return dict(trees.arrays)
 
 
-def unpack_trees(arrays: Mapping[str, Array], name: str, expected: Sequence[int]) -> BoostedTrees:
+def unpack_trees(fields: Mapping[str, Array], inputs: int, outputs: int) -> BoostedTrees:
     """The trees that `pack_trees` made, for so many inputs and outputs.
 
     Raises
@@ -178,7 +177,4 @@ def unpack_trees(arrays: Mapping[str, Array], name: str, expected: Sequence[int]
     ModelError
         If they are damaged (see `BoostedTrees.checked`).
     """
-    if arrays[f"{name}.shape"].tolist() != list(expected):
-        message = "the stored trees are not those of this column: the model is damaged"
-        raise ModelError(message)
-    return BoostedTrees(*expected, {field: arrays[f"{name}.{field}"] for field in _FIELDS}).checked()
+    return BoostedTrees(inputs, outputs, {name: fields[name] for name in _FIELDS}).checked()

@@ -5,7 +5,7 @@ deterministically with a fixed number of threads. Both see coarse features only,
 between two patients. Patients who were held out say when the trees stop, and whether they are of use at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.errors import ModelError
-from ehrsynth.generators.chain.boosted import THREADS, BoostedTrees, pack_trees, unpack_trees
+from ehrsynth.generators.chain.boosted import THREADS, BoostedTrees
 from ehrsynth.generators.chain.features import Feature, Features
-from ehrsynth.generators.chain.linear import (
-    ScoreCard,
-    learn_score_card,
-    pack_score_card,
-    unpack_score_card,
-)
+from ehrsynth.generators.chain.linear import ScoreCard, learn_score_card
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -41,7 +36,7 @@ class Boosting:
     patience: int = 20
     leaf_rows: int = 10
     l2: float = 1.0
-    ridge: float = 10.0
+    ridge: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,34 +131,15 @@ def _log_loss(scores: Floats, label: Codes) -> float:
     return float((total - scores[np.arange(len(label)), label]).mean())
 
 
-def pack_classifier(classifier: Classifier, name: str) -> tuple[list[str], dict[str, NDArray[Any]]]:
-    """Which parts there are, and all of them as named arrays, for a model's folder."""
-    held, arrays = [], {f"{name}.shares": classifier.shares}
-    if classifier.card is not None:
-        held.append("card")
-        arrays |= pack_score_card(classifier.card, f"{name}.card")
-    if classifier.trees is not None:
-        held.append("trees")
-        arrays |= pack_trees(classifier.trees, f"{name}.trees")
-    return held, arrays
-
-
-def unpack_classifier(
-    held: Sequence[str], arrays: Mapping[str, NDArray[Any]], name: str, features: int
-) -> Classifier:
-    """The classifier that `pack_classifier` made, for so many features.
+def checked_shares(shares: Floats) -> Floats:
+    """The shares, if they are a distribution.
 
     Raises
     ------
     ModelError
-        If it is damaged.
+        If they are not.
     """
-    shares = arrays[f"{name}.shares"]
-    classes = len(shares)
-    if not np.isfinite(shares).all() or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:  # noqa: PLR2004
+    if not len(shares) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:  # noqa: PLR2004 - rounding
         message = "stored shares do not add up to 1: the model is damaged"
         raise ModelError(message)
-    card = unpack_score_card(arrays, f"{name}.card", features, classes) if "card" in held else None
-    outputs = 1 if classes == _TWO else classes
-    trees = unpack_trees(arrays, f"{name}.trees", (features, outputs)) if "trees" in held else None
-    return Classifier(shares, card, trees)
+    return shares

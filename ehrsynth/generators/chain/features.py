@@ -5,9 +5,9 @@ that no threshold of a tree lies between two patients. A listed value becomes it
 0 is missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,19 @@ class Feature:
         cells = codes if self.listed else np.searchsorted(self.cuts, codes, side="right")
         return np.where(codes < 0, 0, cells + 1).astype(np.float32)
 
+    def checked(self) -> Self:
+        """Itself, if its cuts are sorted.
+
+        Raises
+        ------
+        ModelError
+            If they are not.
+        """
+        if (np.diff(self.cuts) <= 0).any() or (self.listed and len(self.cuts)):
+            message = "the stored cuts of a column are not in order: the model is damaged"
+            raise ModelError(message)
+        return self
+
 
 def learn_feature(codes: Codes, *, listed: bool) -> Feature:
     """The cuts of one column: between quantiles, each cell with at least `CROWD` patients."""
@@ -57,30 +70,3 @@ def feature_matrix(codes: Codes, features: Sequence[Feature]) -> Features:
     for place, feature in enumerate(features):
         matrix[:, place] = feature.of(codes[:, place])
     return matrix
-
-
-def pack_features(features: Sequence[Feature]) -> dict[str, NDArray[Any]]:
-    """Features as flat arrays, for a model's folder."""
-    return {
-        "features.length": np.array([len(f.cuts) for f in features], np.int64),
-        "features.cuts": np.concatenate([np.empty(0, np.int64), *(f.cuts for f in features)]),
-    }
-
-
-def unpack_features(arrays: Mapping[str, NDArray[Any]], listed: Sequence[bool]) -> tuple[Feature, ...]:
-    """The features that `pack_features` made.
-
-    Raises
-    ------
-    ModelError
-        If they do not fit the columns.
-    """
-    length, cuts = arrays["features.length"], arrays["features.cuts"]
-    if len(length) != len(listed) or (length < 0).any() or length.sum() != len(cuts):
-        message = "the stored features do not fit the schema: the model is damaged"
-        raise ModelError(message)
-    ends = np.cumsum(length)
-    return tuple(
-        Feature(cuts[b - k : b], listed=is_listed)
-        for b, k, is_listed in zip(ends, length, listed, strict=True)
-    )

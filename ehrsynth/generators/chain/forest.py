@@ -64,7 +64,7 @@ class Forest:
         numbers = self.means.put_into(features)
         node = self.leaves(numbers, rng.integers(len(self.roots), size=len(features)))
         pick = self.first[node] + (rng.random(len(node)) * self.count[node]).astype(np.int64)
-        return self.states[pick].astype(np.int64)
+        return np.asarray(self.states[pick], np.int64)
 
     def weigh(self, features: Features, weight: Floats) -> "Weighed":
         """The mass that states with these weights (0 to 1) have in each row's conditional."""
@@ -140,16 +140,16 @@ class Weighed:
         start, stop = self.sums[forest.first[node]], self.sums[forest.first[node] + forest.count[node]]
         entry = np.searchsorted(self.sums, start + rng.random(len(rows)) * (stop - start), side="right") - 1
         last = forest.first[node] + forest.count[node] - 1
-        return forest.states[np.clip(entry, forest.first[node], last)].astype(np.int64)
+        return np.asarray(forest.states[np.clip(entry, forest.first[node], last)], np.int64)
 
 
-def pack_forest(forest: Forest, name: str) -> dict[str, NDArray[Any]]:
+def pack_forest(forest: Forest) -> dict[str, NDArray[Any]]:
     """A forest as named arrays, for a model's folder."""
-    arrays = {f"{name}.{f.name}": getattr(forest, f.name) for f in fields(forest) if f.name != "means"}
-    return arrays | {f"{name}.means.{f.name}": getattr(forest.means, f.name) for f in fields(forest.means)}
+    arrays = {f.name: getattr(forest, f.name) for f in fields(forest) if f.name != "means"}
+    return arrays | {f"means.{f.name}": getattr(forest.means, f.name) for f in fields(forest.means)}
 
 
-def unpack_forest(arrays: Mapping[str, NDArray[Any]], name: str, features: int, states: int) -> Forest:
+def unpack_forest(held: Mapping[str, NDArray[Any]], features: int, states: int) -> Forest:
     """The forest that `pack_forest` made, for so many features and states.
 
     Raises
@@ -157,6 +157,6 @@ def unpack_forest(arrays: Mapping[str, NDArray[Any]], name: str, features: int, 
     ModelError
         If it is damaged.
     """
-    means = CategoryMeans(*(arrays[f"{name}.means.{f.name}"] for f in fields(CategoryMeans)))
-    held = [arrays[f"{name}.{f.name}"] for f in fields(Forest) if f.name != "means"]
-    return Forest(*held, means=means).checked(features, states)  # type: ignore[misc]
+    means = CategoryMeans(*(held[f"means.{f.name}"] for f in fields(CategoryMeans)))
+    trees: dict[str, Any] = {f.name: held[f.name] for f in fields(Forest) if f.name != "means"}
+    return Forest(**trees, means=means).checked(features, states)

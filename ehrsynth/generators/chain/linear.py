@@ -46,18 +46,21 @@ class ScoreCard:
         """The sum of the points, n x classes."""
         total = np.tile(self.bias, (len(features), 1))
         for place, points in enumerate(self._points):
-            if len(points):
+            if points.any():
                 total += points[np.minimum(features[:, place].astype(np.int64), len(points) - 1)]
         return total.astype(np.float64)
 
     @cached_property
     def _points(self) -> list[Singles]:
         """The points of each feature by its value; the last row stands for all larger values."""
-        starts = np.append(0, self.ends[:-1])
-        return [
-            basis(self.level[a:b], int(cells)) @ self.weights[a:b] if b > a else np.empty((0, 0), np.float32)
-            for a, b, cells in zip(starts, self.ends, self.cells, strict=True)
-        ]
+        starts, found = np.append(0, self.ends[:-1]), []
+        for start, stop, cells in zip(starts, self.ends, self.cells, strict=True):
+            level, weights = self.level[start:stop], self.weights[start:stop]
+            if cells:
+                found.append(_number_basis(cells)[:, : len(weights)] @ weights)
+            else:
+                found.append(_category_points(level, weights))
+        return found
 
     def checked(self, features: int, classes: int) -> Self:
         """Itself, if it gives so many classes from so many features.
@@ -73,7 +76,7 @@ class ScoreCard:
         fine = fine and bool(np.isfinite(self.weights).all()) and bool(np.isfinite(self.bias).all())
         fine = fine and bool((np.diff(self.ends, prepend=0) >= 0).all()) and int(self.ends[-1]) == inputs
         fine = fine and bool(((self.cells >= 0) & (self.cells < 1 << 16)).all())
-        fine = fine and bool(((self.level >= -1) & (self.level < 1 << 24)).all())
+        fine = fine and bool(((self.level >= -1) & (self.level < 1 << 20)).all())
         numbers = np.diff(self.ends, prepend=0)[self.cells > 0]
         if not fine or not np.isin(numbers, (0, _CURVES)).all():
             message = "a stored score card does not fit its column: the model is damaged"
@@ -81,17 +84,18 @@ class ScoreCard:
         return self
 
 
-def basis(level: Codes, cells: int) -> Singles:
-    """What the values 0, 1, ... of one feature become: values x inputs.
-
-    A category has a column for each of its `level`; a number has "missing", a slope and a curve.
-    """
-    if cells == 0:
-        return (np.arange(level.max(initial=0) + 2)[:, None] == level).astype(np.float32)
+def _number_basis(cells: int) -> Singles:
+    """What the values 0 (missing), 1, ... of a number become: values x inputs (missing, slope, curve)."""
     at = 4 * (np.arange(cells + 1) - 0.5) / cells - 2
     missing = np.arange(cells + 1) == 0
     at[missing] = 0.0
     return np.column_stack([missing, at, at**2 / 2]).astype(np.float32)
+
+
+def _category_points(level: Codes, weights: Singles) -> Singles:
+    points = np.zeros((level.max(initial=0) + 2, weights.shape[1]), np.float32)
+    points[level] = weights
+    return points
 
 
 def learn_score_card(
@@ -116,10 +120,9 @@ def learn_score_card(
     rows = max(CROWD, min(len(label), _MOST_NUMBERS // max(len(level), 1)))
     design = np.empty((rows, len(level)), np.float32)
     for place, (kept, stop) in enumerate(zip(levels, ends, strict=True)):
-        table = basis(kept, int(cells[place]))
-        design[:, stop - len(kept) : stop] = table[
-            np.minimum(features[:rows, place].astype(np.int64), len(table) - 1)
-        ]
+        values = features[:rows, place].astype(np.int64)
+        piece = _number_basis(cells[place])[values] if cells[place] else values[:, None] == kept
+        design[:, stop - len(kept) : stop] = piece[:, : len(kept)]
     weights, bias = _fitted(design, label[:rows], classes, ridge)
     return ScoreCard(cells, ends, level, weights, bias)
 
@@ -154,7 +157,9 @@ def _fitted(design: Singles, label: Codes, classes: int, ridge: float) -> tuple[
         lost = np.log(total).sum() - scores[hit].sum() + ridge / 2 * (weights[:-1] ** 2).sum()
         return float(lost) / rows, slope.ravel() / rows
 
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": 1e-5})
+    found = minimize(
+        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": 1e-5}
+    )
     weights = found.x.reshape(start.shape).astype(np.float32)
     return weights[:-1], weights[-1]
 
@@ -162,19 +167,20 @@ def _fitted(design: Singles, label: Codes, classes: int, ridge: float) -> tuple[
 _FIELDS = ("cells", "ends", "level", "weights", "bias")
 
 
-def pack_score_card(card: ScoreCard, name: str) -> dict[str, NDArray[Any]]:
+def pack_score_card(card: ScoreCard) -> dict[str, NDArray[Any]]:
     """A score card as named arrays, for a model's folder."""
-    return {f"{name}.{field}": getattr(card, field) for field in _FIELDS}
+    return {field: getattr(card, field) for field in _FIELDS}
 
 
-def unpack_score_card(
-    arrays: Mapping[str, NDArray[Any]], name: str, features: int, classes: int
-) -> ScoreCard:
-    """The score card that `pack_score_card` made.
+def unpack_score_card(fields: Mapping[str, NDArray[Any]], features: int, classes: int) -> ScoreCard:
+    """The score card that `pack_score_card` made, its weights perhaps flat.
 
     Raises
     ------
     ModelError
         If it is damaged.
     """
-    return ScoreCard(*(arrays[f"{name}.{field}"] for field in _FIELDS)).checked(features, classes)
+    held = {field: fields[field] for field in _FIELDS}
+    if len(held["weights"].ravel()) == len(held["level"]) * classes:
+        held["weights"] = held["weights"].reshape(len(held["level"]), classes)
+    return ScoreCard(**held).checked(features, classes)

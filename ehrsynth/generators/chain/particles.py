@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
-from ehrsynth.generators.chain.features import Feature, feature_matrix
+from ehrsynth.generators.chain.features import Feature, Features, feature_matrix
 from ehrsynth.generators.chain.link import Link
 from ehrsynth.schema import Schema
 
@@ -19,7 +19,7 @@ Box = Mapping[str, CodeSet]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """Links in the order of the chain: ``links[i]`` draws the learnt column at ``order[i]``."""
+    """Step i draws the learnt column at ``order[i]`` by ``links[i]``; later steps see ``features[i]``."""
 
     schema: Schema
     order: tuple[int, ...]
@@ -27,19 +27,30 @@ class Chain:
     links: tuple[Link, ...]
 
     def draw(self, n: int, rng: np.random.Generator) -> Codes:
-        """n rows, rules between columns aside."""
+        """Draw n rows, rules between columns aside."""
         return Particles(self, n).run(range(len(self.order)), {}, rng).codes
+
+    def matrix(self, codes: Codes) -> Features:
+        """The features of rows, in the order of the chain."""
+        return feature_matrix(codes[:, list(self.order)], self.features)
+
+    def names(self) -> list[str]:
+        """The columns' names in the order of the chain."""
+        return [self.schema.learnt[place].name for place in self.order]
 
     def log_prob(self, codes: Codes) -> Floats:
         """The log probability of each row, in nats."""
-        matrix, total = feature_matrix(codes, self.features), np.zeros(len(codes))
+        matrix, total = self.matrix(codes), np.zeros(len(codes))
         for step, (place, link) in enumerate(zip(self.order, self.links, strict=True)):
-            total += link.log_density(matrix[:, self.order[:step]], codes[:, place])
+            total += link.log_density(matrix[:, :step], codes[:, place])
         return total
 
 
 class Particles:
-    """Rows under way along a chain, with their log weights and the number of the row that each began as."""
+    """Rows under way along a chain, with their log weights and the number of the row that each began as.
+
+    `link_draws` counts one for each row and link that was asked for a draw.
+    """
 
     def __init__(self, chain: Chain, n: int) -> None:
         self.chain = chain
@@ -53,14 +64,14 @@ class Particles:
     def begun(cls, chain: Chain, rows: Codes) -> Self:
         """Particles whose first columns are those of whole rows; the others are drawn over by `step`."""
         found = cls(chain, len(rows))
-        found.codes, found.matrix = rows.copy(), np.asfortranarray(feature_matrix(rows, chain.features))
+        found.codes, found.matrix = rows.copy(), chain.matrix(rows)
         return found
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def run(self, steps: Iterable[int], box: Box, rng: np.random.Generator) -> Self:
-        """Draw columns in order, conditioned ones within their set; resample when half the rows count for nothing."""
+        """Draw columns in order, those of the box within their set, and resample uneven weights."""
         for step in steps:
             if self.step(step, box, rng) and effective(self.log_weight) < len(self) / 2:
                 self.resample(len(self), rng)
@@ -68,11 +79,9 @@ class Particles:
 
     def step(self, step: int, box: Box, rng: np.random.Generator) -> bool:
         """Draw one column; True when it was conditioned, so that the weights have changed."""
-        chain, place = self.chain, self.chain.order[step]
-        allowed = box.get(chain.schema.learnt[place].name)
-        codes, mass = chain.links[step].draw(self.matrix[:, list(chain.order[:step])], allowed, rng)
-        self.codes[:, place] = codes
-        self.matrix[:, place] = chain.features[place].of(codes)
+        allowed = box.get(self.chain.schema.learnt[self.chain.order[step]].name)
+        codes, mass = self.chain.links[step].draw(self.matrix[:, :step], allowed, rng)
+        self.put(step, codes)
         self.link_draws += len(codes)
         if allowed is None:
             return False
@@ -80,20 +89,28 @@ class Particles:
             self.log_weight += np.log(mass)
         return True
 
+    def put(self, step: int, codes: Codes) -> None:
+        """Set the column of one step in every row."""
+        self.codes[:, self.chain.order[step]] = codes
+        self.matrix[:, step] = self.chain.features[step].of(codes)
+
     def resample(self, n: int, rng: np.random.Generator) -> None:
         """Go on with n rows in proportion to their weights; each then has the mean weight."""
         if not np.isfinite(self.log_weight).any():
             return
-        rows = systematic(self.log_weight, n, rng)
-        mean = log_mean(self.log_weight)
-        self.codes, self.matrix = self.codes[rows], np.asfortranarray(self.matrix[rows])
-        self.founder = self.founder[rows]
+        rows, mean = systematic(self.log_weight, n, rng), log_mean(self.log_weight)
+        self.keep(rows)
         self.log_weight = np.full(n, mean)
+
+    def keep(self, rows: Codes) -> None:
+        """Go on with these rows, some perhaps several times."""
+        self.codes, self.matrix = self.codes[rows], np.asfortranarray(self.matrix[rows])
+        self.founder, self.log_weight = self.founder[rows], self.log_weight[rows]
 
 
 def log_mean(log_weight: Floats) -> float:
     """The log of the mean weight; -inf when all are 0."""
-    top = log_weight.max()
+    top = log_weight.max(initial=-np.inf)
     return float(top + np.log(np.exp(log_weight - top).mean())) if np.isfinite(top) else -np.inf
 
 
@@ -106,7 +123,8 @@ def effective(log_weight: Floats) -> float:
 
 
 def systematic(log_weight: Floats, n: int, rng: np.random.Generator) -> Codes:
-    """n rows in proportion to their weights, with the least variance."""
+    """Choose n rows in proportion to their weights, with the least variance."""
     steps = np.cumsum(np.exp(log_weight - log_weight.max()))
     points = (np.arange(n) + rng.random()) / n * steps[-1]
-    return np.minimum(np.searchsorted(steps, points, side="right"), len(log_weight) - 1)
+    found = np.searchsorted(steps, points, side="right")
+    return np.asarray(np.minimum(found, len(log_weight) - 1), np.int64)

@@ -41,9 +41,11 @@ class States:
     @classmethod
     def of(cls, marginal: Marginal) -> Self:
         """The states of a marginal."""
+        ends, same = np.unique(np.column_stack([marginal.low, marginal.high]), axis=0, return_inverse=True)
+        share = np.asarray(np.bincount(same.ravel(), marginal.share, minlength=len(ends)), np.float64)
         # A point inside a range comes before or after it by the range's middle: an order for splits, no more.
-        order = np.argsort(marginal.low + marginal.high, kind="stable")
-        low, high, share = marginal.low[order], marginal.high[order], marginal.share[order]
+        order = np.argsort(ends.sum(axis=1), kind="stable")
+        low, high, share = ends[order, 0], ends[order, 1], share[order]
         if marginal.missing > 0:
             low, high = np.append(low, MISSING), np.append(high, MISSING)
             share = np.append(share, marginal.missing)
@@ -63,7 +65,9 @@ class States:
         last, missing = len(self) - 1, (self.low == MISSING) & (self.high == MISSING)
         fine = len(self.low) == len(self.high) == len(self.share) > 0
         fine = fine and not missing[:last].any()
-        fine = fine and bool((missing | ((self.low >= 0) & (self.low <= self.high) & (self.high < size))).all())
+        fine = fine and bool(
+            (missing | ((self.low >= 0) & (self.low <= self.high) & (self.high < size))).all()
+        )
         fine = fine and bool((self.share >= 0).all()) and abs(float(self.share.sum()) - 1) < 1e-6  # noqa: PLR2004
         if not fine:
             message = "a column's states are none of its grid: the model is damaged"
@@ -112,12 +116,12 @@ class States:
         return inside / self.width
 
     def draw(self, state: Codes, allowed: CodeSet | None, rng: np.random.Generator) -> Codes:
-        """A code inside each state and inside the set, uniformly."""
+        """A code inside each state and inside the set, uniformly; any code of a state that has none."""
         low, high = self.low[state], self.high[state]
         codes = rng.integers(low, high, endpoint=True)
         if allowed is None or not allowed.intervals:
             return np.asarray(codes, np.int64)
-        wide = np.flatnonzero(high > low)
+        wide = np.flatnonzero((high > low) & (self.weight(allowed)[state] > 0))
         for s in np.unique(state[wide]):
             rows = wide[state[wide] == s]
             codes[rows] = _within(int(self.low[s]), int(self.high[s]), allowed, rng.random(len(rows)))

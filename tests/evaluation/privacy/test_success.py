@@ -1,9 +1,12 @@
-"""When a risk counts as measured."""
+"""When a risk counts as measured, and which variant stands for it."""
 
-from ehrsynth.evaluation.privacy.success import Successes, worst
+import numpy as np
+
+from ehrsynth.evaluation.privacy.success import Successes, excess, why_not, worst
+from ehrsynth.evaluation.protocol import protocol
 
 
-def test_enough_attacks_measure_and_the_largest_excess_is_reported() -> None:
+def test_enough_attacks_measure_and_the_surest_leak_is_reported() -> None:
     risk = worst(
         "r",
         [Successes("calm", 300, 1000, 300, 1000, 0.1), Successes("leaky", 500, 1000, 300, 1000, 0.1)],
@@ -34,3 +37,57 @@ def test_no_attack_is_said_and_reach_scales() -> None:
     assert worst("r", [Successes("x", 0, 0, 0, 0, None)], if_none="").value is None
     half = worst("r", [Successes("x", 500, 1000, 0, 1000, None, reach=0.5)], if_none="")
     assert half.value == 1
+
+
+def test_a_sure_leak_goes_before_a_larger_but_doubtful_one() -> None:
+    sure = Successes("sure", 450, 5000, 300, 5000, None)
+    doubtful = Successes("doubtful", 330, 1000, 300, 1000, None)
+    found = worst("r", [sure, doubtful], if_none="")
+    assert excess(doubtful).value > excess(sure).value
+    assert found.details["variant"] == "sure"
+
+
+def test_without_a_leak_the_largest_upper_end_is_reported() -> None:
+    narrow, wide = (
+        Successes("narrow", 505, 5000, 500, 5000, None),
+        Successes("wide", 60, 1000, 60, 1000, None),
+    )
+    assert excess(narrow).value > excess(wide).value
+    risk = worst("r", [narrow, wide], if_none="")
+    assert (risk.details["variant"], risk.low) == ("wide", 0)
+    assert risk.high == excess(wide).high
+
+
+def test_a_variant_too_imprecise_for_the_limit_is_left_out_and_named_unless_it_found_a_leak() -> None:
+    calm, vague = Successes("calm", 60, 1000, 60, 1000, None), Successes("vague", 982, 1000, 980, 1000, None)
+    risk = worst("r", [calm, vague], if_none="")
+    assert risk.details["variant"] == "calm"
+    assert set(risk.details["left_out"]) == {"vague"}
+    assert "interval" in risk.details["left_out"]["vague"]
+    leak = Successes("vague", 1000, 1000, 980, 1000, None)
+    assert excess(leak).high - excess(leak).low > protocol().attacks.widest
+    assert worst("r", [calm, leak], if_none="").details["variant"] == "vague"
+
+
+def test_what_is_too_wide_is_what_could_not_pass_without_a_leak() -> None:
+    widest = protocol().attacks.widest
+    for n in range(100, 4000, 100):
+        even = Successes("even", 0.3 * n, n, 0.3 * n, n, None)
+        # Without an excess the interval lies evenly about 0: what counts reaches at most half its width up.
+        assert (why_not(even) == "") == (excess(even).high <= widest / 2 * 1.001)
+
+
+def test_noise_is_seldom_a_leak_and_a_rare_secret_does_not_speak_for_the_others() -> None:
+    rng = np.random.default_rng(0)
+    risks = []
+    for _ in range(400):
+        attempts = [
+            Successes(what, int(rng.binomial(n, rate)), n, int(rng.binomial(n, rate)), n, None)
+            for what, n, rate in (("rare", 2000, 0.98), ("even", 2000, 0.4))
+        ]
+        risks.append(worst("r", attempts, if_none=""))
+    assert all(risk.value is not None for risk in risks)
+    # Each lower end is above 0 one time in 40, that of a rare secret one in 20: its interval is a little short.
+    assert np.mean([risk.low > 0 for risk in risks]) < 0.1
+    assert np.mean([risk.details["variant"] == "rare" for risk in risks]) < 0.07
+    assert np.mean([risk.high > 0.09 for risk in risks]) < 0.15

@@ -1,0 +1,124 @@
+"""Filling the unknown cells of partial rows, each row under its own evidence.
+
+Every row becomes a family of particles that walk along the chain together: a known cell is kept, and its
+probability weighs the particle; an unknown cell is drawn. Families whose weights have become unequal are
+resampled on the way (sequential importance sampling with resampling, as in `conditioned`).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.conditions import CodeSet
+from ehrsynth.generators.chain.particles import Chain, Particles
+from ehrsynth.generators.rejection import repaired
+from ehrsynth.progress import Progress
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PARTICLES = 100
+_MOST_PARTICLES = 1_600
+_TOGETHER = 20_000  # particles of all families that walk at one time
+# Where the model gives a value so little chance to be present, there is none to fill in.
+_ABSENT = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """For each of n rows `draws` completions, a row's own following each other, and what they are worth.
+
+    `effective_sample_size` holds n numbers, at most `draws`; 0 marks a row for which nothing valid was found.
+    """
+
+    codes: Codes
+    effective_sample_size: Floats
+
+
+def complete_codes(
+    chain: Chain, known: Codes, draws: int, *, rng: np.random.Generator, progress: Progress
+) -> Completed:
+    """Draw completions; -1 marks what is unknown.
+
+    Rows for which nothing valid is found are tried again with more particles, up to a bound.
+    """
+    codes, worth = np.repeat(known, draws, axis=0), np.zeros(len(known))
+    size = max(PARTICLES, 2 * draws)
+    while True:
+        todo = np.flatnonzero(worth == 0)
+        together = max(1, _TOGETHER // size)
+        for rows in np.split(todo, range(together, len(todo), together)):
+            places = (rows[:, None] * draws + np.arange(draws)).ravel()
+            codes[places], worth[rows] = _families(chain, known[rows], draws, size, rng)
+            progress(float((worth > 0).mean()), f"{int((worth > 0).sum())} of {len(worth)} patients")
+        if (worth > 0).all() or size >= max(_MOST_PARTICLES, 2 * draws):
+            return Completed(codes, np.minimum(worth, draws))
+        size *= 4
+
+
+def _families(
+    chain: Chain, known: Codes, draws: int, size: int, rng: np.random.Generator
+) -> tuple[Codes, Floats]:
+    evidence = np.repeat(known, size, axis=0)
+    run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
+    for step, place in enumerate(chain.order):
+        given = evidence[:, place] >= 0
+        run.put(step, _filled(run, step, evidence[:, place], rng))
+        # Until something was drawn, a family's particles are equal, and so are their weights.
+        weighed = np.flatnonzero(given & begun)
+        begun |= ~given
+        if len(weighed):
+            link = chain.links[step]
+            run.log_weight[weighed] += link.log_density(run.matrix[weighed, :step], evidence[weighed, place])
+            _resample(run, size, rng)
+    codes, valid = repaired(run.codes, chain.schema)
+    valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
+    run.log_weight[~valid] = -np.inf
+    weight = _weights(run.log_weight, size)
+    return codes[_chosen(weight, draws, rng)], _worth(weight)
+
+
+def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -> Codes:
+    """The column of a step: what is given, a present value where it is unknown, missing where none can be."""
+    unknown = np.flatnonzero(given < 0)
+    codes = given.copy()
+    if len(unknown):
+        size = run.chain.schema.learnt[run.chain.order[step]].size
+        present = CodeSet(((0, size - 1),), missing=False)
+        found, mass = run.chain.links[step].draw(run.matrix[unknown, :step], present, rng)
+        codes[unknown] = np.where(mass >= _ABSENT, found, -1)
+    return codes
+
+
+def _resample(run: Particles, size: int, rng: np.random.Generator) -> None:
+    """Resample each family whose particles are worth less than half of them."""
+    weight = _weights(run.log_weight, size)
+    worth = _worth(weight)
+    uneven = (worth < size / 2) & (worth > 0)
+    if uneven.any():
+        rows = np.arange(len(run)).reshape(-1, size)
+        rows[uneven] = _chosen(weight, size, rng).reshape(-1, size)[uneven]
+        run.log_weight[np.repeat(uneven, size)] = 0.0
+        run.codes, run.matrix = run.codes[rows.ravel()], np.asfortranarray(run.matrix[rows.ravel()])
+
+
+def _weights(log_weight: Floats, size: int) -> Floats:
+    """Weights by family (families x size), the largest of each 1; all 0 where none is possible."""
+    by_family = log_weight.reshape(-1, size)
+    top = by_family.max(axis=1, keepdims=True)
+    return np.asarray(np.exp(by_family - np.where(np.isfinite(top), top, 0.0)))
+
+
+def _worth(weight: Floats) -> Floats:
+    return np.asarray(weight.sum(axis=1) ** 2 / np.maximum((weight**2).sum(axis=1), 1e-300))
+
+
+def _chosen(weight: Floats, draws: int, rng: np.random.Generator) -> Codes:
+    """For each family the numbers of `draws` particles in proportion to their weights, in random order."""
+    families, size = weight.shape
+    steps = np.cumsum(weight, axis=1)
+    points = (np.arange(draws) + rng.random((families, 1))) / draws * steps[:, -1:]
+    at = np.stack([np.searchsorted(s, p, side="right") for s, p in zip(steps, points, strict=True)])
+    at = rng.permuted(np.minimum(at, size - 1), axis=1)
+    return np.asarray((at + np.arange(families)[:, None] * size).ravel(), np.int64)

@@ -32,3 +32,15 @@ def must_be_table(file: Path) -> None:
         raise OutputError(f"{file.name} has no known ending: use .csv, .csv.gz or .parquet")
     if file.is_dir():
         raise OutputError(f"{file} is a folder: name a file in it")
+
+
+def must_be_new(file: Path, *, force: bool) -> None:
+    """Raise if a file is there already and was not given up.
+
+    Raises
+    ------
+    OutputError
+        If the name is taken.
+    """
+    if file.exists() and not force:
+        raise OutputError(f"{file} exists already: name another file, or say --force")

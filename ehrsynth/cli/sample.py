@@ -18,10 +18,21 @@ Where = Annotated[
     str | None,
     typer.Option("--where", help="Only such patients, for instance 'age >= 80 and sex == \"F\"'."),
 ]
+OriginColumn = Annotated[
+    bool,
+    typer.Option("--origin-column", help="Also mark each row as synthetic, in a last column _origin."),
+]
 
 
 def sample(
-    model: Model, rows: Rows, out: OutTable, *, where: Where = None, seed: Seed = None, json: Json = False
+    model: Model,
+    rows: Rows,
+    out: OutTable,
+    *,
+    where: Where = None,
+    origin_column: OriginColumn = False,
+    seed: Seed = None,
+    json: Json = False,
 ) -> None:
     """Draw synthetic patients, all of them, or only those that meet a condition."""
     from ehrsynth.cli.drawing import drawn, show_facts
@@ -35,7 +46,7 @@ def sample(
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
         drawn_rows = fitted.sample(rows, where=where, seed=seed, progress=progress)
-    write_table(drawn_rows.table, fitted.schema, out)
+    write_table(drawn_rows.table, fitted.schema, out, origin_column=origin_column)
     facts = {
         "table": str(out),
         "patients": rows,

@@ -19,22 +19,35 @@ GivenData = Annotated[
 ]
 Name = Annotated[str, typer.Option("--name", help="The schema's name. [default: the file's]")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
+Metadata = Annotated[
+    Path | None,
+    typer.Option("--sdv", help="SDV's metadata (JSON): it wins over a guess.", exists=True, dir_okay=False),
+]
+OutMetadata = Annotated[Path, typer.Option("--out", "-o", help="The JSON file to write.")]
 
 
 @app.command("infer")
 @guarded
 def infer(
-    data: DataFile, out: OutSchema, *, name: Name = "", force: Force = False, json: Json = False
+    data: DataFile,
+    out: OutSchema,
+    *,
+    sdv: Metadata = None,
+    name: Name = "",
+    force: Force = False,
+    json: Json = False,
 ) -> None:
     """Propose a schema: each guess is marked `source: data`, with a comment to check it by."""
     from ehrsynth.cli.drawing import show_facts
-    from ehrsynth.errors import OutputError
+    from ehrsynth.cli.places import must_be_new
+    from ehrsynth.schema.sdv_metadata import load_sdv
     from ehrsynth.schema.yaml_files import save_schema
     from ehrsynth.tables.infer import infer_schema
 
-    if out.exists() and not force:
-        raise OutputError(f"{out} exists already: name another file, or say --force")
-    schema, comments = infer_schema(data, name=name or data.name.partition(".")[0])
+    must_be_new(out, force=force)
+    name = name or data.name.partition(".")[0]
+    known = None if sdv is None else load_sdv(sdv, name=name)
+    schema, comments = infer_schema(data, name=name, known=known)
     save_schema(schema, out, comments=comments)
     facts = {"schema": str(out), "columns": len(schema.columns), "comments": len(comments)}
     show_facts(facts, as_json=json)
@@ -56,3 +69,21 @@ def check(schema: Given, data: GivenData = None, *, json: Json = False) -> None:
 
         facts |= {"table": str(data), "patients": len(read_table(data, meaning)), "violations": 0}
     show_facts(facts, as_json=json)
+
+
+@app.command("sdv")
+@guarded
+def sdv(schema: Given, out: OutMetadata, *, force: Force = False, json: Json = False) -> None:
+    """Write a schema as SDV's metadata (JSON), for its tools. The way back: schema infer --sdv.
+
+    Roles, units, rules, code systems, missing codes and sources are lost: the metadata has no place for them.
+    """
+    from ehrsynth.cli.drawing import show_facts
+    from ehrsynth.cli.places import must_be_new
+    from ehrsynth.schema.sdv_metadata import save_sdv
+    from ehrsynth.schema.yaml_files import load_schema
+
+    must_be_new(out, force=force)
+    meaning = load_schema(schema)
+    save_sdv(meaning, out)
+    show_facts({"metadata": str(out), "columns": len(meaning.columns)}, as_json=json)

@@ -8,12 +8,15 @@ What is read may have version ``V1`` too (one table or several), which knows no 
 """
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ehrsynth.errors import SchemaError
+from ehrsynth.files import write_json
 from ehrsynth.schema.columns import (
     BooleanColumn,
     CategoryColumn,
@@ -45,6 +48,36 @@ class Knowledge:
     name: str
     columns: tuple[Mapping[str, Any], ...]
     left_out: tuple[str, ...]
+
+
+def load_sdv(path: Path | str, *, name: str) -> Knowledge:
+    """Read a file of SDV's metadata; see `from_sdv`.
+
+    Raises
+    ------
+    SchemaError
+        If it cannot be read, is no JSON, or no metadata that is known.
+    """
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise SchemaError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(f"{path} is not JSON", ["SDV writes it with metadata.save_to_json"]) from error
+    if not isinstance(found, Mapping):
+        raise SchemaError(f"{path} is no SDV metadata", ["expected `tables` or `columns`"])
+    return from_sdv(found, name=name)
+
+
+def save_sdv(schema: Schema, path: Path | str) -> None:
+    """Write a schema as a file of SDV's metadata; see `to_sdv`.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    write_json(path, to_sdv(schema))
 
 
 def to_sdv(schema: Schema) -> dict[str, Any]:

@@ -28,6 +28,8 @@ from ehrsynth.schema import (
     Role,
     Schema,
 )
+from ehrsynth.schema.sdv_metadata import Knowledge
+from ehrsynth.tables.advice import advised
 from ehrsynth.tables.evidence import Evidence, Guess, evidence
 from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
 from ehrsynth.tables.guess_numbers import guess_numbers
@@ -56,7 +58,9 @@ _DESCRIPTION = (
 )
 
 
-def infer_schema(source: Path | str | pd.DataFrame, *, name: str) -> tuple[Schema, dict[str, str]]:
+def infer_schema(
+    source: Path | str | pd.DataFrame, *, name: str, known: Knowledge | None = None
+) -> tuple[Schema, dict[str, str]]:
     """Propose a schema for a table, with the reason of each guess.
 
     Parameters
@@ -65,6 +69,8 @@ def infer_schema(source: Path | str | pd.DataFrame, *, name: str) -> tuple[Schem
         A file that `ehrsynth.tables.read_raw` reads, or a frame of one row per patient.
     name
         The schema's name.
+    known
+        What SDV's metadata say of the table: it wins over a guess that it does not contradict.
 
     Returns
     -------
@@ -84,7 +90,10 @@ def infer_schema(source: Path | str | pd.DataFrame, *, name: str) -> tuple[Schem
     commas = bool(frame.attrs.get(DECIMAL_COMMA, False))
     found = [evidence(column, frame[column], decimal_comma=commas) for column in frame.columns]
     order = _date_order(found)
-    guesses = _one_patient_key([_with_roles(_guess(each, order), each) for each in found])
+    guesses = [_guess(each, order) for each in found]
+    if known is not None:
+        guesses = [advised(g, e, known, decimal_comma=commas) for g, e in zip(guesses, found, strict=True)]
+    guesses = _one_patient_key([_with_roles(g, e) for g, e in zip(guesses, found, strict=True)])
     columns = tuple(g.column for g in guesses if not isinstance(g.column, LeftOut))
     left_out = tuple(g.column for g in guesses if isinstance(g.column, LeftOut))
     if not columns:
@@ -167,6 +176,8 @@ def _fits(role: Role, column: Column) -> bool:
 def _one_patient_key(guesses: list[Guess]) -> list[Guess]:
     """The first identifier that the name says is the patient's, or the only one, tells patients apart."""
     places = [i for i, g in enumerate(guesses) if isinstance(g.column, IdentifierColumn)]
+    if any("patient_key" in guesses[i].column.roles for i in places):  # type: ignore[union-attr]
+        return guesses
     full = [i for i in places if not guesses[i].column.missing]  # type: ignore[union-attr]
     named = [i for i in full if "patient" in meanings(guesses[i].column.name)] or [
         i for i in full if names_an_identifier(guesses[i].column.name)

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+
 from ehrsynth.encoding import codes_to_values, encode
 from ehrsynth.errors import EhrSynthError
 from ehrsynth.evaluation.suite import evaluate
@@ -112,8 +113,8 @@ def main() -> None:
         f"Python {platform.python_version()}, {versions}; {platform.machine()}, {os.cpu_count()} cores.",
         "",
         f"Infer, read, split (at most {MOST_ROWS:,} rows a side), fit, save, load, sample, write, read again",
-        f"and evaluate on {EVALUATED:,} rows. Each cell: the classifier two-sample test (0.5 is perfect) and the",
-        "seconds of the fit; neural generators with 2 epochs only, so their scores mean nothing.",
+        f"and evaluate on {EVALUATED:,} rows. Each cell: the classifier two-sample test (0.5 is perfect) and",
+        "the seconds of the fit; neural generators with 2 epochs only, so their scores mean nothing.",
         "",
         "| table | used | " + " | ".join(given.generators) + " |",
         "|---|---|" + "---|" * len(given.generators),

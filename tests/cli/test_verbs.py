@@ -76,6 +76,42 @@ def test_schema_infer_then_check(run: Run, hospital: Path) -> None:
     assert (hospital / "new.yaml").read_text(encoding="utf-8") == text
 
 
+def test_a_schema_goes_to_sdv_and_comes_back(run: Run, hospital: Path) -> None:
+    facts = json.loads(done(run("schema", "sdv", "tiny.yaml", "--out", "sdv.json", "--json")).stdout)
+    assert facts["columns"] == 7
+    written = json.loads((hospital / "sdv.json").read_text())
+    assert written["tables"]["tiny"]["columns"]["age"]["range_max"] == 99
+    assert run("schema", "sdv", "tiny.yaml", "--out", "sdv.json").exit_code == 2
+    done(run("schema", "infer", "patients.csv", "--sdv", "sdv.json", "--name", "tiny", "--out", "back.yaml"))
+    back = load_schema(hospital / "back.yaml")
+    assert (back.column("age").minimum, back.column("age").maximum) == (18, 99)
+    assert back.patient_key == "id"
+    done(run("schema", "check", "back.yaml", "patients.csv"))
+
+
+@pytest.mark.parametrize("content", ["", "no JSON", "[]", "{}", '{"METADATA_SPEC_VERSION": "V9"}'])
+def test_a_file_that_is_no_sdv_metadata_is_refused(content: str, run: Run, hospital: Path) -> None:
+    (hospital / "sdv.json").write_text(content)
+    result = run("schema", "infer", "patients.csv", "--sdv", "sdv.json", "--out", "new.yaml")
+    assert result.exit_code == 2, result.output
+    assert "SDV" in result.stderr
+    assert not (hospital / "new.yaml").exists()
+
+
+def test_rows_are_marked_on_request(run: Run, hospital: Path) -> None:
+    done(run(*FIT))
+    for words, marked in (((), False), (("--origin-column",), True)):
+        name = f"marked-{marked}.csv"
+        done(run("sample", "model", "--rows", "20", "--out", name, *words))
+        lines = (hospital / name).read_text(encoding="utf-8").splitlines()
+        assert lines[0].endswith(",_origin") == marked
+        assert all(line.endswith(",synthetic") == marked for line in lines[1:])
+        (hospital / f"{name}.origin.json").unlink()
+        # Without its sidecar, only the column says what it is.
+        again = run("fit", name, *SCHEMA, "--generator", "independent", "--out", f"again-{marked}")
+        assert again.exit_code == (2 if marked else 0), again.output
+
+
 def test_fit_and_sample_give_the_same_bytes_for_the_same_seed(run: Run, hospital: Path) -> None:
     facts = json.loads(done(run(*FIT, "--json")).stdout)
     assert facts["patients"] == 240

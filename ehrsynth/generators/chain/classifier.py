@@ -5,8 +5,8 @@ deterministically with a fixed number of threads. Both see coarse features only,
 between two patients. Patients who were held out say when the trees stop, and whether they are of use at all.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightgbm as lgb
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 _HELD_OUT = 6  # one patient in six decides when to stop
 _TWO = 2
-_FEWEST = 40  # below this many rows shares are all that can be learnt
+FEWEST = 40  # below this many rows shares are all that can be learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,53 +41,79 @@ class Boosting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """Probabilities of as many classes as there are `shares`, which alone count where nothing was learnt."""
+    """Probabilities of cells and of the finer cells inside them.
+
+    As many cells as `shares`, which alone count where nothing was learnt. Finer cell i lies in cell
+    ``within[i]``, where ``inner[within[i]]`` tells it from the others there.
+    """
 
     shares: Floats
+    within: Codes
     card: ScoreCard | None = None
     trees: BoostedTrees | None = None
+    inner: Mapping[int, ScoreCard] = field(default_factory=dict)
 
     def probabilities(self, features: Features) -> Floats:
-        """The probability of each class, n x classes; rows add up to 1."""
+        """The probability of each finer cell, n x finer cells; rows add up to 1."""
+        found = self._of_cells(features)[:, self.within]
+        for cell, card in self.inner.items():
+            found[:, self.within == cell] *= softmax(card.scores(features))
+        return found
+
+    def _of_cells(self, features: Features) -> Floats:
         if self.card is None:
             return np.tile(self.shares, (len(features), 1))
         scores = self.card.scores(features)
         if self.trees is not None:
             scores[:, -self.trees.outputs :] += self.trees.scores(features)
-        scores -= scores.max(axis=1, keepdims=True)
-        odds = np.exp(scores)
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+        return softmax(scores)
+
+
+def softmax(scores: Floats) -> Floats:
+    """Scores (n x classes) as probabilities."""
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 def learn_classifier(
     features: Features,
-    label: Codes,
-    classes: int,
+    finer: Codes,
+    within: Codes,
     seen: Sequence[Feature],
     *,
     boosting: Boosting,
     rng: np.random.Generator,
 ) -> Classifier:
-    """Fit on five rows in six, stop when the sixth says so.
+    """Fit on five rows in six, stop when the sixth says so; finer cells by score cards alone.
 
     Parameters
     ----------
     features
         n x features.
-    label
-        One class a row, 0 to classes - 1.
+    finer
+        The finer cell of each row.
+    within
+        The cell that each finer cell lies in.
     seen
         What the columns of `features` are.
     """
+    label, classes = within[finer], int(within.max()) + 1
     shares = np.bincount(label, minlength=classes) / len(label)
-    if classes < _TWO or len(label) < _FEWEST or features.shape[1] == 0:
-        return Classifier(shares)
+    if len(within) < _TWO or len(label) < FEWEST or features.shape[1] == 0:
+        return Classifier(shares, within)
+    inner = {}
+    for cell in np.flatnonzero(np.bincount(within) > 1):
+        rows, finest = np.flatnonzero(label == cell), np.flatnonzero(within == cell)
+        part = finer[rows] - finest[0]
+        inner[int(cell)] = learn_score_card(features[rows], part, len(finest), seen, ridge=boosting.ridge)
+    if classes < _TWO:
+        return Classifier(shares, within, inner=inner)
     order = rng.permutation(len(label))
     held_out, kept = order[: len(order) // _HELD_OUT], order[len(order) // _HELD_OUT :]
     card = learn_score_card(features[kept], label[kept], classes, seen, ridge=boosting.ridge)
     parts = [(features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out)]
     settings = _settings(classes, boosting, int(rng.integers(2**31)))
-    return Classifier(shares, card, _boosted(parts, seen, settings, boosting))
+    return Classifier(shares, within, card, _boosted(parts, seen, settings, boosting), inner)
 
 
 def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
@@ -117,7 +143,11 @@ def _boosted(
     for rows, label, scores in parts:
         start = scores[:, 1] - scores[:, 0] if scores.shape[1] == _TWO else scores.ravel(order="F")
         first = data[0] if data else None
-        data.append(lgb.Dataset(rows, label, init_score=start, categorical_feature=listed, reference=first))
+        # LightGBM takes all threads to bin features unless it is told here too.
+        quiet = {"num_threads": THREADS, "verbose": -1}
+        data.append(
+            lgb.Dataset(rows, label, first, init_score=start, categorical_feature=listed, params=quiet)
+        )
     stop = lgb.early_stopping(boosting.patience, verbose=False)
     booster = lgb.train(settings, data[0], boosting.rounds, valid_sets=[data[1]], callbacks=[stop])
     _, label, scores = parts[1]
@@ -131,15 +161,17 @@ def _log_loss(scores: Floats, label: Codes) -> float:
     return float((total - scores[np.arange(len(label)), label]).mean())
 
 
-def checked_shares(shares: Floats) -> Floats:
-    """The shares, if they are a distribution.
+def checked_shares(shares: Floats, within: Codes) -> Floats:
+    """The shares, if they are a distribution over cells in which the finer ones lie, in order.
 
     Raises
     ------
     ModelError
         If they are not.
     """
-    if not len(shares) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:  # noqa: PLR2004 - rounding
+    steps = np.diff(within, prepend=0)
+    fine = len(within) > 0 and within[-1] == len(shares) - 1 and bool(np.isin(steps, (0, 1)).all())
+    if not fine or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:  # noqa: PLR2004 - rounding
         message = "stored shares do not add up to 1: the model is damaged"
         raise ModelError(message)
     return shares

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.errors import ModelError
-from ehrsynth.generators.chain.cells import cells_of
-from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_classifier
+from ehrsynth.generators.chain.cells import cells_of, finer_cells
+from ehrsynth.generators.chain.classifier import FEWEST, Boosting, Classifier, learn_classifier
 from ehrsynth.generators.chain.features import Feature, Features
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
@@ -192,15 +192,12 @@ def learn_link(
     """
     states = States.learn(target.codes, target.size, listed=target.listed)
     state = states.assign(target.codes)
-    if learner.kind == "boosted":
-        cell = cells_of(states, ordered=not target.listed)
-    else:
-        cell = np.zeros(len(states), np.int64)
-    label, classes = cell[state], int(cell.max()) + 1
-    classifier = learn_classifier(features, label, classes, seen, boosting=learner.boosting, rng=rng)
+    cell, within = _cells(states, target, learner, few=len(state) < FEWEST or not len(seen))
+    label, boosting = cell[state], learner.boosting
+    classifier = learn_classifier(features, label, within, seen, boosting=boosting, rng=rng)
     listed = [place for place, feature in enumerate(seen) if feature.listed]
     forests: list[Forest | None] = []
-    for number in range(classes):
+    for number in range(len(within)):
         rows = np.flatnonzero(label == number)
         at = state[rows]
         # One state needs no choice.
@@ -210,6 +207,15 @@ def learn_link(
         place = None if target.listed else states.place[at]
         forests.append(grow(features[rows], at, place, listed=listed, bagging=learner.bagging, rng=rng))
     return Link(states, cell, classifier, tuple(forests))
+
+
+def _cells(states: States, target: Target, learner: Learner, *, few: bool) -> tuple[Codes, Codes]:
+    if learner.kind == "bagged":
+        return np.zeros(len(states), np.int64), np.zeros(1, np.int64)
+    cell = cells_of(states, ordered=not target.listed)
+    if target.listed or few:
+        return cell, np.arange(int(cell.max()) + 1)
+    return finer_cells(states, cell, len(target.codes))
 
 
 def checked_cells(cell: Codes, states: int, classes: int) -> Codes:

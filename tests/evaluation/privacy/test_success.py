@@ -48,10 +48,8 @@ def test_a_sure_leak_goes_before_a_larger_but_doubtful_one() -> None:
 
 
 def test_without_a_leak_the_largest_upper_end_is_reported() -> None:
-    narrow, wide = (
-        Successes("narrow", 505, 5000, 500, 5000, None),
-        Successes("wide", 60, 1000, 60, 1000, None),
-    )
+    narrow = Successes("narrow", 505, 5000, 500, 5000, None)
+    wide = Successes("wide", 60, 1000, 60, 1000, None)
     assert excess(narrow).value > excess(wide).value
     risk = worst("r", [narrow, wide], if_none="")
     assert (risk.details["variant"], risk.low) == ("wide", 0)
@@ -87,7 +85,7 @@ def test_noise_is_seldom_a_leak_and_a_rare_secret_does_not_speak_for_the_others(
         ]
         risks.append(worst("r", attempts, if_none=""))
     assert all(risk.value is not None for risk in risks)
-    # Each lower end is above 0 one time in 40, that of a rare secret one in 20: its interval is a little short.
+    # A lower end is above 0 one time in 40, that of a rare secret one in 20: its interval is a bit short.
     assert np.mean([risk.low > 0 for risk in risks]) < 0.1
     assert np.mean([risk.details["variant"] == "rare" for risk in risks]) < 0.07
     assert np.mean([risk.high > 0.09 for risk in risks]) < 0.15

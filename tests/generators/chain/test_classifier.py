@@ -1,0 +1,125 @@
+"""Score cards and classifiers: known odds, small groups, and what is learnt without data."""
+
+import numpy as np
+import pytest
+
+from ehrsynth.errors import ModelError
+from ehrsynth.generators.chain.classifier import Boosting, Classifier, checked_shares, learn_classifier
+from ehrsynth.generators.chain.features import Feature
+from ehrsynth.generators.chain.linear import (
+    learn_score_card,
+    pack_score_card,
+    unpack_score_card,
+)
+
+LISTED = Feature(np.empty(0, np.int64), listed=True)
+NUMBER = Feature(np.arange(1, 20), listed=False)
+SEEN = (LISTED, NUMBER)
+
+
+def rows(n: int = 4_000) -> tuple[np.ndarray, np.ndarray]:
+    """A class of three whose odds depend on a category and, curved, on a number."""
+    rng = np.random.default_rng(5)
+    category, number = rng.integers(1, 4, n), rng.integers(1, 21, n)
+    scores = np.column_stack([np.zeros(n), (category == 2) * 2.0 - 1, (number / 10 - 1) ** 2 * 3 - 1])
+    odds = np.exp(scores)
+    steps = (odds / odds.sum(axis=1, keepdims=True)).cumsum(axis=1)
+    label = (rng.random(n)[:, None] > steps).sum(axis=1)
+    return np.column_stack([category, number]).astype(np.float32), label
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+
+def test_a_score_card_finds_the_odds() -> None:
+    features, label = rows()
+    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    found = softmax(card.scores(np.array([[1, 10], [2, 10], [1, 1], [1, 20]], np.float32)))
+    scores = np.array([[0, -1, -1], [0, 1, -1], [0, -1, 1.43], [0, -1, 2]])
+    assert found == pytest.approx(softmax(scores), abs=0.06)
+
+
+def test_a_stronger_ridge_pulls_towards_the_shares() -> None:
+    features, label = rows(600)
+    shares = np.bincount(label) / len(label)
+    gaps = []
+    for ridge in (0.1, 10.0, 1e6):
+        card = learn_score_card(features, label, 3, SEEN, ridge=ridge)
+        gaps.append(np.abs(softmax(card.scores(features)) - shares).mean())
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert gaps[2] < 0.01
+
+
+def test_unseen_and_rare_values_have_no_points_of_their_own() -> None:
+    features, label = rows(600)
+    features[0, 0] = 9
+    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    assert 9 not in card.level
+    assert np.array_equal(
+        card.scores(np.array([[9, 3]], np.float32)), card.scores(np.array([[40, 3]], np.float32))
+    )
+
+
+def test_a_card_survives_packing_and_damage_is_found() -> None:
+    features, label = rows(300)
+    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    packed = {name: array.ravel() for name, array in pack_score_card(card).items()}
+    assert np.array_equal(unpack_score_card(packed, 2, 3).scores(features), card.scores(features))
+    for field, value in {"ends": [1, 2], "cells": [0, -4], "level": [2**40], "weights": [np.nan]}.items():
+        spoilt = packed[field].copy()
+        spoilt[: len(value)] = value
+        with pytest.raises(ModelError):
+            unpack_score_card(packed | {field: spoilt}, 2, 3)
+
+
+def learnt(features: np.ndarray, label: np.ndarray, within: list[int]) -> Classifier:
+    rng = np.random.default_rng(1)
+    return learn_classifier(features, label, np.array(within), SEEN, boosting=Boosting(), rng=rng)
+
+
+def test_probabilities_are_a_distribution_and_near_the_truth() -> None:
+    features, label = rows()
+    classifier = learnt(features, label, [0, 1, 2])
+    found = classifier.probabilities(features)
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(features)))
+    for category in (1, 2, 3):
+        inside = features[:, 0] == category
+        shares = np.bincount(label[inside], minlength=3) / inside.sum()
+        assert found[inside].mean(axis=0) == pytest.approx(shares, abs=0.03)
+
+
+def test_trees_learn_what_a_score_card_cannot() -> None:
+    rng = np.random.default_rng(2)
+    features = np.column_stack([rng.integers(1, 3, 3_000), rng.integers(1, 21, 3_000)]).astype(np.float32)
+    label = ((features[:, 0] == 1) ^ (features[:, 1] > 10)).astype(np.int64)
+    classifier = learnt(features, label, [0, 1])
+    assert classifier.trees is not None
+    assert classifier.probabilities(np.array([[1, 5], [1, 15]], np.float32))[:, 1] == pytest.approx(
+        [1, 0], abs=0.1
+    )
+
+
+def test_finer_cells_share_the_mass_of_their_cell() -> None:
+    features, label = rows()
+    coarse = learnt(features, np.minimum(label, 1), [0, 1])
+    finer = learnt(features, label, [0, 1, 1])
+    assert set(finer.inner) == {1}
+    found = finer.probabilities(features)
+    assert found.sum(axis=1) == pytest.approx(np.ones(len(features)))
+    assert found[:, 1:].sum(axis=1) == pytest.approx(coarse.probabilities(features)[:, 1])
+
+
+def test_where_there_is_nothing_to_learn_shares_count() -> None:
+    features, label = rows(30)
+    classifier = learnt(features, label, [0, 1, 2])
+    assert classifier.card is None
+    assert classifier.probabilities(features[:2]) == pytest.approx(np.tile(np.bincount(label) / 30, (2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("shares", "within"), [([0.5, 0.6], [0, 1]), ([1.0], [0, 1]), ([0.5, 0.5], [1, 0]), ([], [])]
+)
+def test_shares_that_are_none(shares: list[float], within: list[int]) -> None:
+    with pytest.raises(ModelError):
+        checked_shares(np.array(shares), np.array(within, np.int64))

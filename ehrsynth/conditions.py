@@ -390,9 +390,9 @@ def _first_code(axis: Grid, met: Callable[[float], bool], near: float) -> int:
         return 0
     if not met(axis.high):
         return axis.size
-    code = min(max(round(near * axis.scale) - axis.origin, 0), axis.size - 1)
-    while met((axis.origin + code - 1) / axis.scale):
+    code = min(max(round(near * axis.scale / axis.step) - axis.origin, 0), axis.size - 1)
+    while met(axis.value(code - 1)):
         code -= 1
-    while not met((axis.origin + code) / axis.scale):
+    while not met(axis.value(code)):
         code += 1
     return code

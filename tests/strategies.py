@@ -127,7 +127,10 @@ _moments = st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(2100, 12, 31)).map(
 @st.composite
 def _datetime(draw, **common):
     low, high = draw(_ordered(_moments))
-    return DatetimeColumn(minimum=low, maximum=high, **common)
+    form = draw(st.sampled_from(["%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M"]))
+    if "S" not in form:
+        low = low.replace(second=0)  # so that some whole minute lies between the bounds
+    return DatetimeColumn(minimum=low, maximum=high, format=form, **common)
 
 
 _COLUMNS = {
@@ -176,7 +179,8 @@ def _plain(column):
         case DateColumn():
             return st.dates(column.minimum, column.maximum)
         case DatetimeColumn():
-            return st.datetimes(column.minimum, column.maximum).map(lambda m: m.replace(microsecond=0))
+            exact = {"microsecond": 0} | ({"second": 0} if column.step > 1 else {})
+            return st.datetimes(column.minimum, column.maximum).map(lambda m: m.replace(**exact))
 
 
 def _ends(column):

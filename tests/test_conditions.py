@@ -152,6 +152,14 @@ def test_a_missing_value_is_never_true_nor_false():
     assert Condition.parse("hb < 10 or age == 16", SCHEMA).mask(codes).tolist() == [True, True]
 
 
+@pytest.mark.parametrize("where", ["hb + age > 40", "not hb + age > 40", "hb * 2 == age"])
+def test_a_relation_needs_its_columns_to_be_there(where):
+    """What is missing compares with nothing, so that a generator need not propose it."""
+    condition = Condition.parse(where, SCHEMA)
+    assert not condition.exact
+    assert [box["hb"] for box in condition.boxes] == [CodeSet(((0, 200),), missing=False)]
+
+
 def test_too_many_boxes_become_one_that_covers_them():
     pairs = [f"(wide=={n} and fine=={n})" for n in range(MOST_BOXES + 1)]
     most = Condition.parse(" or ".join(pairs[:-1]), SCHEMA)

@@ -5,7 +5,7 @@ from types import FrameType
 
 import typer
 
-from ehrsynth.cli import demo, evaluate, fit, listing, release, sample, schema, verify
+from ehrsynth.cli import complete, demo, evaluate, fit, listing, release, sample, schema, verify
 from ehrsynth.cli.guard import guarded
 
 EPILOG = (
@@ -26,6 +26,7 @@ app.command("demo")(guarded(demo.demo))
 app.add_typer(schema.app, name="schema")
 app.command("fit")(guarded(fit.fit))
 app.command("sample")(guarded(sample.sample))
+app.command("complete")(guarded(complete.complete))
 app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("release")(guarded(release.release))
 app.command("verify")(guarded(verify.verify))

@@ -18,6 +18,10 @@ Where = Annotated[
     str | None,
     typer.Option("--where", help="Only such patients, for instance 'age >= 80 and sex == \"F\"'."),
 ]
+Edge = Annotated[
+    bool,
+    typer.Option("--edge", help="Valid patients of low density, for testing edge cases."),
+]
 OriginColumn = Annotated[
     bool,
     typer.Option("--origin-column", help="Also mark each row as synthetic, in a last column _origin."),
@@ -30,6 +34,7 @@ def sample(
     out: OutTable,
     *,
     where: Where = None,
+    edge: Edge = False,
     origin_column: OriginColumn = False,
     seed: Seed = None,
     json: Json = False,
@@ -37,6 +42,7 @@ def sample(
     """Draw synthetic patients, all of them, or only those that meet a condition."""
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_table
+    from ehrsynth.generators.base import knows_density
     from ehrsynth.generators.storage import load_model
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.tables import write_table
@@ -45,12 +51,14 @@ def sample(
     fitted = load_model(model)
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
-        drawn_rows = fitted.sample(rows, where=where, seed=seed, progress=progress)
+        draw = knows_density(fitted).edge if edge else fitted.sample
+        drawn_rows = draw(rows, where=where, seed=seed, progress=progress)
     write_table(drawn_rows.table, fitted.schema, out, origin_column=origin_column)
     facts = {
         "table": str(out),
         "patients": rows,
         "where": where,
+        "edge": edge,
         "effective_sample_size": drawn_rows.effective_sample_size,
         "acceptance": drawn_rows.acceptance,
         "probability": drawn_rows.probability,

@@ -1,4 +1,4 @@
-"""Moments, to the second."""
+"""Moments, as exact as the column's format: mostly to the second."""
 
 from collections.abc import Iterator
 from itertools import chain, repeat
@@ -9,8 +9,9 @@ from ehrsynth.schema import DatetimeColumn
 
 
 class DatetimeEncoding(AbstractEncoding[DatetimeColumn]):
-    """The code counts seconds from the minimum; large grids in seconds, minutes, hours and days."""
+    """The code counts steps of the format from the minimum; large grids in seconds, minutes, hours, days."""
 
     def radices(self) -> Iterator[int]:
-        """Seconds, minutes, hours, then days in digits of 28 weeks."""
-        return chain((60, 60, 24), repeat(WEEKS))
+        """Seconds, minutes and hours where there are such, then days in digits of 28 weeks."""
+        finer = {1: (60, 60, 24), 60: (60, 24), 3_600: (24,)}
+        return chain(finer.get(self.column.step, ()), repeat(WEEKS))

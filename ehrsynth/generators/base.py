@@ -176,6 +176,22 @@ class AbstractDensity(ABC):
         """Draw valid patients of low density, for testing edge cases."""
 
 
+def knows_density(fitted: AbstractFitted) -> AbstractDensity:
+    """The same model, if it can complete patients, score them and find those of low density.
+
+    Raises
+    ------
+    RequestError
+        If it cannot; names a generator that can.
+    """
+    if not isinstance(fitted, AbstractDensity):
+        raise RequestError(
+            f"{fitted.recipe.name} does not know the density of a patient, which this needs: "
+            "fit with --generator autoregressive"
+        )
+    return fitted
+
+
 class AbstractGenerator(Strict, ABC):
     """A frozen recipe: all settings of a fit, and nothing that was learnt."""
 

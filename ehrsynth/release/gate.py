@@ -33,6 +33,8 @@ class Facts:
         Items of the schema that were guessed from the data.
     suspicions
         What the scan for identifiers still finds, without a value and without a count of 1 to 10.
+    rare_columns
+        Columns that list a category of fewer patients than the policy asks for.
     """
 
     patients: int
@@ -40,6 +42,7 @@ class Facts:
     rarest_category: int | None
     guessed: int
     suspicions: tuple[str, ...]
+    rare_columns: tuple[str, ...] = ()
 
 
 def facts_of(table: pd.DataFrame, holdout: int, schema: Schema, policy: Policy) -> Facts:
@@ -52,15 +55,16 @@ def facts_of(table: pd.DataFrame, holdout: int, schema: Schema, policy: Policy) 
     holdout
         How many of them the generator never saw.
     """
-    counts = [
-        int(count)
+    rarest = {
+        column.name: int(min(held))
         for column in schema.learnt
         if isinstance(column, CategoryColumn | CodeColumn | BooleanColumn)
-        for count in table[column.name].value_counts()
-        if count
-    ]
+        and (held := [count for count in table[column.name].value_counts() if count])
+    }
+    rare = tuple(name for name, count in rarest.items() if count < policy.category_patients.value)
     found = [str(f) for f in scan(table, schema) if f.column not in policy.judged_harmless]
-    return Facts(len(table), holdout, min(counts, default=None), len(schema.guessed()), tuple(found))
+    least = min(rarest.values(), default=None)
+    return Facts(len(table), holdout, least, len(schema.guessed()), tuple(found), rare)
 
 
 def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: PrivacySpent | None) -> Decision:
@@ -202,9 +206,15 @@ def _categories(rows: Facts, policy: Policy) -> Check:
     limit = policy.category_patients
     rarest = rows.patients if rows.rarest_category is None else rows.rarest_category
     enough = rarest >= limit.value
+    where = (
+        f"{len(rows.rare_columns)} column(s) ({', '.join(rows.rare_columns)})"
+        if rows.rare_columns
+        else "a column"
+    )
     found = (
         f"Every category that occurs is held by at least {limit.value} patients."
         if enough
-        else f"A category is held by fewer than {limit.value} patients: merge it, or leave its column out."
+        else f"In {where} a category is held by fewer than {limit.value} patients: merge it, or leave the"
+        " column out (left_out in the schema)."
     )
     return _check("Patients in the rarest category", rarest, limit, "at least", found)

@@ -226,7 +226,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         recipe=chosen.model_dump(mode="json"),
         schema_hash=schema.hash(),
         protocol_hash=evaluation.protocol_hash,
-        policy=policy.title or policy.name,
+        policy=_called(policy),
         policy_hash=policy.hash(),
         versions=_versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -239,6 +239,14 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         command=command,
         attempt=real.secrets.attempt,
     )
+
+
+def _called(policy: Policy) -> str:
+    """A policy's title; a copy of the default one with other limits must not pass for it."""
+    default = load_policy()
+    title = policy.title or policy.name
+    changed = policy.hash() != default.hash() and title == (default.title or default.name)
+    return f"{title}, with changed limits" if changed else title
 
 
 def _guarantee(spent: PrivacySpent | None) -> Guarantee | None:

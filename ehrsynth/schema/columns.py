@@ -81,6 +81,7 @@ def _day(value: object) -> object:
 
 
 Day = Annotated[dt.date, BeforeValidator(_day)]
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold moments without a time zone
 Moment = Annotated[dt.datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 
 
@@ -297,7 +298,7 @@ class DateColumn(AbstractColumn):
 
 
 class DatetimeColumn(AbstractColumn):
-    """A moment, to the second, without a time zone."""
+    """A moment without a time zone, as exact as its format: mostly to the second or minute."""
 
     kind: Literal["datetime"] = "datetime"
     minimum: Moment
@@ -312,12 +313,27 @@ class DatetimeColumn(AbstractColumn):
                 raise ValueError(message)
         _check_order(self.minimum, self.maximum)
         _check_format(self.format, (self.minimum.date(), self.maximum.date()))
+        if self.size < 1:
+            message = f"no moment that format {self.format!r} can say lies between the bounds"
+            raise ValueError(message)
         return self
 
     @property
+    def step(self) -> int:
+        """Seconds from one moment to the next that the format can say: 1, 60, 3,600 or 86,400."""
+        said = set(re.findall("%(.)", self.format))
+        finest = ((1, "SsTXcr"), (60, "MR"), (3_600, "HI"))
+        return next((seconds for seconds, directives in finest if said & set(directives)), 86_400)
+
+    @property
+    def first(self) -> int:
+        """The first such moment within the bounds, in steps since 1970-01-01."""
+        return -(-int((self.minimum - _EPOCH).total_seconds()) // self.step)
+
+    @property
     def size(self) -> int:
-        """Number of seconds."""
-        return int((self.maximum - self.minimum).total_seconds()) + 1
+        """Number of such moments."""
+        return int((self.maximum - _EPOCH).total_seconds()) // self.step - self.first + 1
 
 
 class DurationColumn(AbstractColumn):

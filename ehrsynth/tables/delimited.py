@@ -220,10 +220,14 @@ def header_problems(names: list[str], expected: Collection[str] = ()) -> list[st
 
     A first line that looks like a row of values is not repeated in the problem: it may be a patient.
     """
-    unnamed = sum(not name for name in names)
+    unnamed = [str(place) for place, name in enumerate(names, 1) if not name]
     problems = []
     if unnamed:
-        problems.append(f"{unnamed} column(s) with values have no name: name them, or remove them")
+        where = ", ".join(unnamed[:10]) + (", ..." if len(unnamed) > 10 else "")  # noqa: PLR2004
+        problems.append(
+            f"{len(unnamed)} column(s) with values have no name (place {where} in the header):"
+            " name them, or remove them"
+        )
     twice = {name: count for name, count in Counter(names).items() if count > 1 and name}
     like_values = sum(bool(_VALUE_LIKE.fullmatch(name)) for name in names) > len(names) / 4
     if like_values and not set(names) & set(expected):

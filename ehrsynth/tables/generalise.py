@@ -1,10 +1,11 @@
 """Makes a table coarser before anything is learnt from it, and changes its schema to match.
 
-Ages above 89 become 90, dates become years or days from an index date, ZIP codes keep three digits, and
-categories of fewer than 11 patients are merged. What was done is said in words with counts, and no count of
-1 to 10 is ever said.
+Ages above 89 become 90, dates become years or days from an index date, ZIP codes keep three digits, bounds
+that were guessed from the data are drawn in, and categories of fewer than 11 patients are merged. What was
+done is said in words with counts, and no count of 1 to 10 is ever said.
 """
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,16 +33,18 @@ from ehrsynth.schema import (
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
+from ehrsynth.tables.extremes import common_bounds
 from ehrsynth.tables.grids import Floats
 from ehrsynth.tables.identifiers import OLDEST_AGE, is_age_in_years
 from ehrsynth.tables.merging import Merge, merge_rare
 from ehrsynth.tables.values import to_values, values_series
-from ehrsynth.tables.vocabulary import tokens
+from ehrsynth.tables.vocabulary import names_a_birth, tokens
 
 _ZIP_NAMES = frozenset({"zip", "zipcode", "postal", "postcode", "plz", "postleitzahl"})
 _ZIP = re.compile(r"\d{5}(?:-\d{4})?")
 _ZIP_DIGITS = 3
 _DAY = 86_400
+_FIRST_YEAR = 1800
 
 
 @dataclass(slots=True)
@@ -83,8 +86,11 @@ def generalise(
     """
     work = _Work({c.name: c for c in schema.learnt}, to_values(table, schema))
     _gather_ages(work)
+    latest = _latest_year(work)
     _coarsen_dates(work, index_date)
+    _gather_birth_years(work, latest)
     _shorten_zips(work)
+    _gather_extremes(work)
     for merge in merge_rare(work.columns, work.values):
         _apply(work, merge)
     if not work.actions:
@@ -115,6 +121,33 @@ def _gather_ages(work: _Work) -> None:
         minimum = min(column.minimum, oldest)
         work.columns[name] = _changed(column, minimum=minimum, maximum=oldest, description=about)
         work.actions.append(f"{name}: ages above {oldest} became {oldest} ({few(int(old.sum()))} patients)")
+
+
+def _latest_year(work: _Work) -> int:
+    """The latest year in which a patient of the table may have been seen, by what the schema allows."""
+    seen = [
+        column.maximum.year
+        for name, column in work.columns.items()
+        if isinstance(column, DateColumn | DatetimeColumn) and not names_a_birth(name)
+    ]
+    return max(seen, default=dt.datetime.now(dt.UTC).year)
+
+
+def _gather_birth_years(work: _Work, latest: int) -> None:
+    """A birth year tells an age above 89 as plainly as the age does."""
+    earliest = latest - OLDEST_AGE - 1
+    for name, column in work.columns.items():
+        if not isinstance(column, IntegerColumn) or not names_a_birth(name):
+            continue
+        if column.minimum >= earliest or column.maximum <= _FIRST_YEAR or column.unit not in {"", "year"}:
+            continue
+        old = work.values[name] < earliest
+        work.values[name] = np.maximum(work.values[name], earliest)
+        about = f"{column.description} {earliest} stands for {earliest} and before.".strip()
+        maximum = max(column.maximum, earliest)
+        work.columns[name] = _changed(column, minimum=earliest, maximum=maximum, description=about)
+        said = f"{name}: birth years before {earliest} became {earliest} ({few(int(old.sum()))} patients)"
+        work.actions.append(said)
 
 
 def _coarsen_dates(work: _Work, index_date: str | None) -> None:
@@ -168,6 +201,21 @@ def _kept(column: LearntColumn) -> dict[str, Any]:
     names = ("name", "description", "roles", "missing", "missing_codes", "source", "citation")
     sources = {k: v for k, v in column.item_sources.items() if k in {"kind", "minimum", "maximum", "missing"}}
     return {name: getattr(column, name) for name in names} | {"item_sources": sources}
+
+
+def _gather_extremes(work: _Work) -> None:
+    for name, column in list(work.columns.items()):
+        narrower = common_bounds(column, work.values[name])
+        if narrower is None:
+            continue
+        values = work.values[name]
+        work.values[name] = np.clip(values, *narrower)
+        moved = int(((values < narrower.minimum) | (values > narrower.maximum)).sum())
+        work.columns[name] = _changed(column, minimum=narrower.minimum, maximum=narrower.maximum)
+        work.actions.append(
+            f"{name}: bounds guessed from the data were drawn in to {narrower.minimum:.10g} and"
+            f" {narrower.maximum:.10g}, and values beyond them set to these ({few(moved)} patients)"
+        )
 
 
 def _shorten_zips(work: _Work) -> None:

@@ -1,8 +1,9 @@
 """The finite grid that a column's schema spans, in expression space.
 
-Every learnt kind is one run of whole numbers, divided by a power of ten: the value at code `c` is
-``(origin + c) / scale``. Expression space is what conditions and constraints compute in: the number itself,
-the position of a word in its list, days or seconds since 1970-01-01.
+Every learnt kind is one run of whole numbers, divided by a power of ten (or, for moments that are written
+to the minute, multiplied by 60): the value at code `c` is ``(origin + c) * step / scale``. Expression space
+is what conditions and constraints compute in: the number itself, the position of a word in its list, days
+or seconds since 1970-01-01.
 """
 
 import datetime as dt
@@ -32,32 +33,37 @@ _SLACK_IN_ULPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The values ``origin / scale, (origin + 1) / scale, ...``, `size` of them; codes run from 0."""
+    """The values ``tick * step / scale`` for `size` ticks from `origin` on; codes run from 0."""
 
     origin: int
     scale: int
     size: int
+    step: int = 1
 
     @property
     def low(self) -> float:
         """The smallest value."""
-        return self.origin / self.scale
+        return self.value(0)
 
     @property
     def high(self) -> float:
         """The largest value."""
-        return (self.origin + self.size - 1) / self.scale
+        return self.value(self.size - 1)
+
+    def value(self, code: int) -> float:
+        """The value at one code; codes beyond the grid are counted on."""
+        return (self.origin + code) * self.step / self.scale
 
     def values(self, codes: Codes) -> Floats:
         """The value at each code; NaN where the code is negative (missing)."""
-        values: Floats = (codes + self.origin) / self.scale
+        values: Floats = (codes + self.origin) * self.step / self.scale
         values[codes < 0] = np.nan
         return values
 
     def codes(self, values: Floats) -> Codes:
         """The code of the grid point nearest to each value, within the bounds; -1 for NaN."""
         missing = np.isnan(values)
-        ticks = np.rint(np.where(missing, self.low, values) * self.scale)
+        ticks = np.rint(np.where(missing, self.low, values) * self.scale / self.step)
         ticks = np.clip(ticks, self.origin, self.origin + self.size - 1)
         codes: Codes = ticks.astype(np.int64) - self.origin
         codes[missing] = MISSING
@@ -65,16 +71,16 @@ class Grid:
 
     def snap(self, values: Floats) -> Floats:
         """Each value's nearest grid point, bounds ignored; NaN and infinities stay."""
-        snapped: Floats = np.rint(values * self.scale) / self.scale
+        snapped: Floats = np.rint(values * self.scale / self.step) * self.step / self.scale
         return snapped
 
     def contains(self, values: Floats) -> Mask:
         """Whether each value is a grid point; NaN is none."""
         inside = (values >= self.low) & (values <= self.high)
-        if self.scale == 1:
+        if self.scale == 1 and self.step == 1:
             on_grid: Mask = inside & (np.rint(values) == values)
             return on_grid
-        ticks = np.where(inside, values, 0.0) * self.scale
+        ticks = np.where(inside, values, 0.0) * self.scale / self.step
         slack = _SLACK_IN_ULPS * np.spacing(np.abs(ticks))
         near: Mask = inside & (np.abs(np.rint(ticks) - ticks) <= slack)
         return near
@@ -91,6 +97,6 @@ def grid(column: LearntColumn) -> Grid:
         case DateColumn():
             return Grid(column.minimum.toordinal() - _EPOCH.toordinal(), 1, column.size)
         case DatetimeColumn():
-            return Grid(int((column.minimum - _EPOCH).total_seconds()), 1, column.size)
+            return Grid(column.first, 1, column.size, column.step)
         case _:
             return Grid(0, 1, column.size)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ehrsynth.schema import CategoryColumn, IdentifierColumn, IntegerColumn, LeftOut, NumberColumn
 from ehrsynth.schema.columns import DISTINCT_DECIMALS, LARGEST_EXACT, MOST_DECIMALS
 from ehrsynth.tables.evidence import FEW, Evidence, Guess, code_reason, shared
-from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifier, tokens
+from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifier, names_codes, tokens
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
@@ -22,12 +22,20 @@ _COUNTED = frozenset({"age", "time"})
 _COUNTED_WORDS = frozenset(
     {"day", "days", "week", "weeks", "month", "months", "year", "years", "visit", "hour", "hours", "minutes"}
 )
+_LIMIT = re.compile(r"(?:[<>]=?|≤|≥)\s*\d+(?:\.\d+)?", re.ASCII)
+MOST_STRAY = 3
+FEWEST_NUMBERS = 20
 Floats = NDArray[np.float64]
 
 
 def guess_numbers(found: Evidence) -> Guess | None:
     """Integer, number or identifier, if every word is a number once missing codes are set aside."""
     found = found.without([w for w in found.doubtful() if not NUMBER.fullmatch(w)])
+    stray = _stray(found)
+    if stray:
+        guess = guess_numbers(found.without(stray))
+        why = "they stand among numbers; write a number for a detection limit that should be learnt"
+        return guess and Guess(guess.column, (*guess.reasons, why))
     if not found.words or not all(map(NUMBER.fullmatch, found.words)):
         return None
     if any(map(_LEADING_ZERO.fullmatch, found.words)):
@@ -38,6 +46,20 @@ def guess_numbers(found: Evidence) -> Guess | None:
     found, values = _without_sentinels(found, values)
     whole = bool(np.all(values == np.rint(values)))
     return _whole(found, values) if whole else _decimal(found, values)
+
+
+def _stray(found: Evidence) -> list[str]:
+    """Words that are no numbers in a column of measurements: "<0.5", "haemolysed".
+
+    As a category such a column would list nearly every measurement. Other words than detection limits are
+    taken only where the numbers have decimals: among whole ones a word may name a room as they do.
+    """
+    stray = [w for w in found.words if not NUMBER.fullmatch(w)]
+    numbers = [w for w in found.words if NUMBER.fullmatch(w)]
+    if not stray or len(stray) > MOST_STRAY or len(numbers) < FEWEST_NUMBERS:
+        return []
+    limits = all(map(_LIMIT.fullmatch, stray))
+    return stray if limits or any("." in w for w in numbers) else []
 
 
 def _too_large(found: Evidence) -> Guess:
@@ -88,6 +110,10 @@ def _whole(found: Evidence, values: Floats) -> Guess:
     if names_a_site(name) and len(found.words) <= _MOST_SITES:
         words = [found.words[i] for i in np.argsort(values)]
         reason = "a number that names a place is no measurement: a category"
+        return Guess(CategoryColumn(values=tuple(words), **shared(found)), (*reasons, reason))
+    if names_codes(name) and 1 < len(found.words) <= _MOST_SITES and set(found.words) != {"0", "1"}:
+        words = [found.words[i] for i in np.argsort(values)]
+        reason = "numbers that name a diagnosis, a drug or a group are no measurement: a category"
         return Guess(CategoryColumn(values=tuple(words), **shared(found)), (*reasons, reason))
     minimum, maximum, why = bounds(values, found.counts, 0)
     if 1 < len(found.words) <= _FEW_VALUES:

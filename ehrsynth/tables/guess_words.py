@@ -7,8 +7,8 @@ import numpy as np
 
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, IdentifierColumn, LeftOut
 from ehrsynth.tables.evidence import FEW, Evidence, Guess, code_reason, shared
-from ehrsynth.tables.guess_numbers import NUMBER, id_pattern
-from ehrsynth.tables.vocabulary import names_an_identifier, tokens
+from ehrsynth.tables.guess_numbers import FEWEST_NUMBERS, MOST_STRAY, NUMBER, id_pattern
+from ehrsynth.tables.vocabulary import names_an_identifier, names_codes
 
 _TRUTHS = {
     "y": "n", "yes": "no", "true": "false", "t": "f", "1": "0", "1.0": "0.0", "ja": "nein", "j": "n",
@@ -20,7 +20,6 @@ _SYSTEMS: tuple[tuple[Literal["ICD-9", "ICD-10", "ATC"], re.Pattern[str]], ...] 
     ("ICD-10", re.compile(r"[A-TV-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?", re.ASCII)),
     ("ICD-9", re.compile(r"(?:\d{3}|V\d\d|E\d{3})(?:\.?\d{1,2})?", re.ASCII)),
 )
-_CODE_NAMES = frozenset({"icd", "icd9", "icd10", "diag", "diagnosis", "diagnose", "dx", "atc"})
 _MOST = 0.95
 _SMALL_TABLE = 20
 _FEWEST_CODES = 5
@@ -34,6 +33,8 @@ _RANGE_TAIL = re.compile(
     r"|and (?:over|older|under)|years?|k)?",
     re.IGNORECASE,
 )
+_GROUPED = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:([.,' \u00a0])\d{3})(?:\1\d{3})*)(?:[.,]\d+)?", re.ASCII)
+_PRESSURE = re.compile(r"\d{2,3} ?/ ?\d{2,3}", re.ASCII)
 _SCALES = (
     "none mild moderate severe", "never rarely sometimes often always", "low medium high", "low normal high",
     "low moderate high", "poor fair good excellent", "poor fair good very_good excellent",
@@ -100,10 +101,21 @@ def guess_codes(found: Evidence) -> Guess | None:
     return None
 
 
-def names_codes(name: str) -> bool:
-    """Whether a column's name says that it holds diagnoses or drugs."""
-    words = tokens(name)
-    return bool(_CODE_NAMES & set(words)) or any(w.startswith(("icd", "atc")) for w in words)
+def guess_unread_numbers(found: Evidence) -> Guess | None:
+    """Left out, if a person reads every word as a number and a computer does not: 1.234,56 or 120/80.
+
+    Without this the costs of a stay would be taken for an identifier, because no two are alike.
+    """
+    for pattern, reason in (
+        (_GROUPED, "numbers with thousands separators or decimal commas: write 1234.56"),
+        (_PRESSURE, "two numbers in one word, like a blood pressure: write two columns"),
+    ):
+        fitting = [w for w in found.words if pattern.fullmatch(w)]
+        few_others = len(found.words) - len(fitting) <= MOST_STRAY and len(fitting) >= FEWEST_NUMBERS
+        # Digits alone (with leading zeros: other numbers were read before) are names.
+        if few_others and not all(w.isdigit() for w in fitting):
+            return Guess(LeftOut(name=found.name, reason=reason))
+    return None
 
 
 def guess_text(found: Evidence) -> Guess | None:
@@ -170,7 +182,8 @@ def _range_key(word: str) -> tuple[float, int] | None:
     if match is None or NUMBER.fullmatch(word) or not _RANGE_TAIL.fullmatch(match[4]):
         return None
     digits = match[3].replace(",", "").rstrip(".")
-    if not NUMBER.fullmatch(digits):
+    upper = re.search(r"\d[\d,.]*", match[4])
+    if not NUMBER.fullmatch(digits) or (upper and _falls(digits, upper[0])):
         return None
     place = (
         -1
@@ -180,6 +193,12 @@ def _range_key(word: str) -> tuple[float, int] | None:
         else 0
     )
     return float(digits), place
+
+
+def _falls(low: str, high: str) -> bool:
+    """Whether 718-7 is no range: its second number is below its first."""
+    high = high.replace(",", "").rstrip(".")
+    return bool(NUMBER.fullmatch(high)) and float(high) < float(low)
 
 
 def _sorted(found: Evidence) -> tuple[str, ...]:

@@ -39,13 +39,13 @@ from ehrsynth.tables.guess_words import (
     guess_codes,
     guess_identifiers,
     guess_text,
-    names_codes,
+    guess_unread_numbers,
 )
 from ehrsynth.tables.parsing import parse_words
-from ehrsynth.tables.reading import read_raw
+from ehrsynth.tables.reading import read_raw, without_blank_tail
 from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.validation import DECIMAL_COMMA
-from ehrsynth.tables.vocabulary import meanings, names_an_identifier, roles
+from ehrsynth.tables.vocabulary import meanings, names_an_identifier, names_codes, roles
 
 _LEAST_MISSING = 0.05
 _FEWEST_PAIRS = 30
@@ -108,7 +108,7 @@ def infer_schema(
 
 def _words(source: Path | str | pd.DataFrame) -> pd.DataFrame:
     if not isinstance(source, pd.DataFrame):
-        return read_raw(source)
+        return without_blank_tail(read_raw(source))
     words, _ = words_of_frame(source)
     return pd.DataFrame(words, columns=list(words))
 
@@ -123,6 +123,7 @@ def _guess(found: Evidence, order: str) -> Guess:
         guess_durations,
         lambda each: guess_moments(each, order),
         guess_numbers,
+        guess_unread_numbers,
         guess_identifiers,
         _repeated_key,
         guess_codes,

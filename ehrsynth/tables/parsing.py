@@ -289,7 +289,9 @@ def _datetime(column: DatetimeColumn, stored_as: StoredAs) -> Parser:
             return Problem.SUBSECOND
         if not column.minimum <= moment <= column.maximum:
             return Problem.BOUNDS
-        return float((moment - _EPOCH) // _SECOND)
+        seconds = (moment - _EPOCH) // _SECOND
+        # Only a typed file can hold seconds that the format does not say.
+        return Problem.FORMAT if seconds % column.step else float(seconds)
 
     return parse
 

@@ -50,6 +50,8 @@ def read_table(
     """
     expected = {*schema.names, *(column.name for column in schema.left_out)}
     raw = _read(Path(path), delimiter, encoding, expected)
+    if not all(column.missing for column in schema.columns):
+        raw = without_blank_tail(raw)
     return _checked(raw, schema, Path(path).name)
 
 
@@ -60,6 +62,22 @@ def read_raw(path: Path | str, *, delimiter: str | None = None, encoding: str | 
     Latin-1, with or without byte order mark) and gzip are found out. Raises as `read_table`.
     """
     return _read(Path(path), delimiter, encoding, ())
+
+
+def without_blank_tail(raw: pd.DataFrame) -> pd.DataFrame:
+    """The same rows without those at the end that hold nothing at all.
+
+    A spreadsheet writes them where cells were formatted or cleared, and nobody means a patient by them. A
+    table of such rows alone stays as it is.
+    """
+    kept = len(raw)
+    while kept and not any(str(word).strip() for word in raw.iloc[kept - 1]):
+        kept -= 1
+    if kept in {0, len(raw)}:
+        return raw
+    shorter = raw.iloc[:kept]
+    shorter.attrs = dict(raw.attrs)
+    return shorter
 
 
 def table_from_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -127,7 +127,7 @@ def values_series(values: Floats, column: LearntColumn) -> "pd.Series[Any]":
         case BooleanColumn():
             array = pd.arrays.BooleanArray(codes == 1, missing)
         case DateColumn() | DatetimeColumn():
-            unit = _SECONDS_A_DAY if isinstance(column, DateColumn) else 1
+            unit = _SECONDS_A_DAY if isinstance(column, DateColumn) else domain.step
             moments = ((_filled(codes, missing) + domain.origin) * unit).astype("datetime64[s]")
             moments[missing] = np.datetime64("NaT")
             array = moments

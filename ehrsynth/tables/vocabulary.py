@@ -51,6 +51,32 @@ _ROLES: dict[str, tuple[Role, ...]] = {
 }
 _SURVIVAL = frozenset({"followup", "follow", "survival", "surv", "event", "death", "to", "censor"})
 _NUMBERED = frozenset({"no", "nr", "num", "number", "nummer", "numero", "numer", "code"})
+_CODES = frozenset(
+    {"icd", "icd9", "icd10", "diag", "diagnosis", "diagnose", "dx", "atc", "drg", "msdrg", "snomed", "loinc"}
+)
+_COUNTED = frozenset(
+    [
+        "count",
+        "counts",
+        "n",
+        "num",
+        "number",
+        "no",
+        "nb",
+        "total",
+        "sum",
+        "days",
+        "date",
+        "year",
+        "years",
+        "months",
+        "time",
+        "since",
+        "score",
+        "anzahl",
+    ]
+)
+_YEARS = frozenset(["date", "year", "yr", "day", "annee", "jour", "ano", "fecha", "data", "anno", "dat"])
 _BY_WORD = {word: meaning for meaning, words in MEANINGS.items() for word in words.split()}
 
 
@@ -103,6 +129,30 @@ def names_an_identifier(name: str) -> bool:
         return True
     numbered = bool(_NUMBERED & set(words))
     return bool({"id", "row"} & set(found)) or ("patient" in found and (numbered or len(words) == 1))
+
+
+def names_codes(name: str) -> bool:
+    """Whether a column's name says that it holds diagnoses, drugs or groups of cases.
+
+    >>> [names_codes(n) for n in ("main_dx", "ICD10Code", "drg", "diagnosis_age")]
+    [True, True, True, False]
+    """
+    words = tokens(name)
+    if "age" in meanings(name) or _COUNTED & set(words):
+        return False
+    return bool(_CODES & set(words)) or any(w.startswith(("icd", "atc")) for w in words)
+
+
+def names_a_birth(name: str) -> bool:
+    """Whether the name is that of a date or year of birth.
+
+    >>> [names_a_birth(n) for n in ("dob", "YearOfBirth", "Geburtsjahr", "birth weight", "year")]
+    [True, True, True, False, False]
+    """
+    words = tokens(name)
+    dated = bool(_YEARS & set(words)) or any(w.endswith(("datum", "jahr", "tag")) for w in words)
+    born = any(w.startswith(("birth", "geb", "naiss", "nacim", "nascit", "nascim")) for w in words)
+    return bool({"dob", "yob", "birthday", "birthdate", "birthyear"} & set(words)) or (born and dated)
 
 
 def names_a_site(name: str) -> bool:

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
+from ehrsynth.evaluation.protocol import protocol
+
 Run = Callable[..., Result]
 POLICY = Path(__file__).parents[2] / "schemas" / "policy.yaml"
 RELEASE = ("release", "patients.csv", "--schema", "tiny.yaml", "--generator", "independent", "--seed", "3")
 
 
 def lenient(hospital: Path) -> Path:
-    """The policy with limits that 240 patients can meet: what is tested here is the road, not the gate."""
+    """The policy with limits that few patients can meet: what is tested here is the road, not the gate."""
     import yaml
 
     policy = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
@@ -45,8 +47,12 @@ def test_a_small_table_is_blocked_with_its_reasons_and_no_share(run: Run, hospit
 
 
 @pytest.fixture
-def released(run: Run, hospital: Path) -> Path:
-    """A release that the lenient policy lets through."""
+def released(run: Run, hospital: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A release that the lenient policy lets through, with attacks on few patients counted as measured."""
+    usual = protocol()
+    attacks = usual.attacks.model_copy(update={"widest": 2.0, "minimum": 1})
+    wide = usual.model_copy(update={"attacks": attacks})
+    monkeypatch.setattr("ehrsynth.evaluation.privacy.success.protocol", lambda: wide)
     result = run(*RELEASE, "--out", "release", "--rows", "200", "--policy", lenient(hospital), "--json")
     if result.exit_code == 3:
         pytest.fail(result.stderr)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
-from ehrsynth.release.gate import Facts, decide
+from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.policy import load_policy
+from ehrsynth.schema import Schema
+from ehrsynth.tables import table_from_frame
 
 POLICY = load_policy()
 FACTS = Facts(patients=5_000, holdout=2_500, rarest_category=40, guessed=0, suspicions=())
@@ -147,3 +150,60 @@ def test_every_check_says_whose_limit_it_is():
     decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
     assert {check.source for check in decision.checks} == {"ours", "regulator"}
     assert all(check.citation and check.explanation for check in decision.checks)
+
+
+COLUMNS = (
+    {"name": "age", "kind": "integer", "minimum": 0, "maximum": 120},
+    {"name": "ward", "kind": "category", "values": ["north", "south", "closed"], "source": "public"},
+    {"name": "icd", "kind": "code", "values": ["I61", "I63"], "missing": True, "source": "public"},
+    {"name": "died", "kind": "boolean", "source": "public"},
+)
+# 40 patients: 15 in the rarer ward, 20 with the rarer code, 18 who died.
+TABLE = {
+    "age": [str(20 + n) for n in range(40)],
+    "ward": ["north"] * 15 + ["south"] * 25,
+    "icd": ["I61"] * 20 + ["I63"] * 20,
+    "died": ["true"] * 18 + ["false"] * 22,
+}
+
+
+def facts(policy=POLICY, **changed):
+    schema = Schema(name="ward", columns=COLUMNS, citation="Made up")
+    table = table_from_frame(pd.DataFrame(TABLE | changed), schema)
+    return facts_of(table, 7, schema, policy)
+
+
+def test_the_facts_of_a_table_are_counted():
+    found = facts()
+    assert (found.patients, found.holdout, found.rarest_category, found.suspicions) == (40, 7, 15, ())
+    assert found.guessed == len(Schema(name="ward", columns=COLUMNS, citation="Made up").guessed()) > 0
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("ward", ["north"] * 3 + ["south"] * 37),
+        ("icd", ["I61"] * 3 + ["I63"] * 20 + [""] * 17),
+        ("died", ["true"] * 3 + ["false"] * 37),
+    ],
+)
+def test_the_rarest_of_any_listed_column_counts_and_what_nobody_holds_does_not(column, words):
+    assert facts(**{column: words}).rarest_category == 3
+
+
+def test_a_column_that_looks_like_an_identifier_is_a_suspicion_until_judged_harmless():
+    schema = Schema(name="w", columns=[{"name": "email", "kind": "category", "values": ["a", "b"]}])
+    table = table_from_frame(pd.DataFrame({"email": ["a", "b"] * 20}), schema)
+    (suspicion,) = facts_of(table, 7, schema, POLICY).suspicions
+    assert "email" in suspicion
+    judged = POLICY.model_copy(update={"judged_harmless": ("email",)})
+    assert facts_of(table, 7, schema, judged).suspicions == ()
+
+
+def test_the_column_of_a_rare_category_is_named_without_its_word_or_count():
+    rows = replace(FACTS, rarest_category=3, rare_columns=("infection",))
+    decision = decide(evaluation(), POLICY, rows=rows, privacy=None)
+    (check,) = [c for c in decision.checks if c.name == "Patients in the rarest category"]
+    assert not check.passed
+    assert "infection" in check.explanation
+    assert "3" not in check.explanation

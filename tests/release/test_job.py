@@ -9,11 +9,12 @@ import pytest
 from ehrsynth.errors import DataError, OutputError, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import sha256
+from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release import folders, job
 from ehrsynth.release.job import release
 from ehrsynth.schema.yaml_files import load_schema
-from ehrsynth.tables import is_synthetic, read_table
+from ehrsynth.tables import generalise, is_synthetic, read_table, split
 
 SEED, KEY = 20_261_122_003, bytes(range(32))  # as in conftest.py
 
@@ -165,6 +166,27 @@ def test_the_number_of_rows_can_be_asked_for(data, schema, lenient, tmp_path, wr
     assert not made.decision.released  # nothing was computed
 
 
+def test_only_the_training_half_is_learnt(data, schema, lenient, tmp_path, written, monkeypatch):
+    """The holdout is the control of every attack: a generator that saw it would look safe."""
+    learnt = []
+    usual = Independent.fit
+
+    def fit(self, table, schema, **rest):
+        learnt.append(table)
+        return usual(self, table, schema, **rest)
+
+    monkeypatch.setattr(Independent, "fit", fit)
+    release(data, schema, tmp_path / "o", generator="independent", seed=SEED, key=KEY, policy=lenient)
+    (table,) = learnt
+    rows = written[0].provenance.rows
+    assert len(table) == rows.train
+    assert rows.train + rows.holdout == rows.patients
+    whole, _, _ = generalise(read_table(data, schema), schema)
+    held = set(split(whole, written[0].schema, key=KEY)[1]["id"])
+    assert len(held) == rows.holdout
+    assert not held & set(table["id"])
+
+
 def test_attempts_on_the_same_data_are_counted(released, data, schema, lenient, written):
     release(data, schema, released.folder.parent / "second", generator="independent", policy=lenient)
     assert written[0].secrets.attempt == 2
@@ -199,6 +221,21 @@ def test_a_synthetic_table_needs_to_be_asked_for(tmp_path, released):
     with pytest.raises(RequestError, match="train-on-synthetic"):
         release(share / "synthetic.csv", schema, tmp_path / "out", generator="independent")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_model_of_synthetic_patients_says_so_in_its_report(tmp_path, released, written, lenient):
+    share = released.folder / "share"
+    schema = load_schema(share / "schema.yaml")
+    release(
+        share / "synthetic.csv",
+        schema,
+        tmp_path / "out",
+        generator="independent",
+        policy=lenient,
+        train_on_synthetic=True,
+    )
+    assert any("copy of a copy" in action for action in written[0].provenance.actions)
+    assert any("copy of a copy" in action for action in written[0].provenance.shareable.actions)
 
 
 def test_what_looks_like_an_identifier_blocks_before_anything_is_learnt(tmp_path, patients, schema, lenient):

@@ -121,3 +121,21 @@ def test_items_are_what_comes_from_somewhere():
 def test_code_systems_have_levels(system, lengths):
     assert CodeColumn(name="x", values=("A",), system=system).prefix_lengths == lengths
     assert CodeColumn(name="x", values=("A",), system=system, levels=(2,)).prefix_lengths == (2,)
+
+
+@pytest.mark.parametrize(
+    ("form", "step", "size"),
+    [("%Y-%m-%dT%H:%M:%S", 1, 7_261), ("%Y-%m-%d %H:%M", 60, 121), ("%Y-%m-%d %H", 3_600, 2)],
+)
+def test_a_moment_is_as_exact_as_its_format(form, step, size):
+    bounds = {"minimum": "1969-12-31T23:29:30", "maximum": "1970-01-01T01:30:30"}
+    column = DatetimeColumn(name="x", format=form, **bounds)
+    assert (column.step, column.size) == (step, size)
+    assert column.first * step >= (column.minimum - dt.datetime(1970, 1, 1)).total_seconds()
+
+
+def test_bounds_between_which_the_format_says_nothing_are_refused():
+    with pytest.raises(ValidationError, match="no moment"):
+        DatetimeColumn(
+            name="x", format="%Y-%m-%d %H:%M", minimum="2020-01-01T10:00:01", maximum="2020-01-01T10:00:59"
+        )

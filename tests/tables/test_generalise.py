@@ -230,3 +230,39 @@ def test_bundled_tables_keep_most_rules(name):
     assert satisfied(to_values(table, schema), schema).all()
     assert len(schema.constraints) >= len(found.schema.constraints) - 4
     assert any("90" in action for action in actions)
+
+
+def test_a_guessed_bound_has_eleven_patients_behind_it_and_a_public_one_stays():
+    rng = np.random.default_rng(0)
+    income = [*rng.normal(30_000, 5_000, 299).round(2), 98_765_432.1]
+    frame = pd.DataFrame({"income": income})
+    guessed = NumberColumn(name="income", minimum=0, maximum=100_000_000, decimals=2)
+    table, schema, actions = coarse(frame, guessed)
+    assert schema.column("income").maximum <= 60_000
+    assert (table["income"] == schema.column("income").maximum).sum() < 11
+    assert "98" not in actions[0]
+    public = {"source": "public", "citation": "the tax office"}
+    fixed = NumberColumn(name="income", minimum=0, maximum=100_000_000, decimals=2, **public)
+    assert coarse(frame, fixed)[2] == ()
+
+
+def test_a_birth_year_does_not_tell_an_age_above_89():
+    years = [*range(1900, 2000)] * 3
+    frame = pd.DataFrame(
+        {
+            "dob": [f"{y}-06-01" for y in years],
+            "year_of_birth": years,
+            "seen": ["2020-03-01"] * len(years),
+        }
+    )
+    public = {"source": "public", "citation": "the calendar"}
+    table, schema, actions = coarse(
+        frame,
+        DateColumn(name="dob", minimum=dt.date(1890, 1, 1), maximum=END, **public),
+        IntegerColumn(name="year_of_birth", minimum=1890, maximum=2022, **public),
+        DateColumn(name="seen", minimum=START, maximum=dt.date(2020, 12, 31), **public),
+    )
+    for name in ("dob", "year_of_birth"):
+        assert table[name].min() == schema.column(name).minimum == 1930
+        assert any(name in action and "birth years" in action for action in actions)
+    assert table["seen"].unique().tolist() == [2020]

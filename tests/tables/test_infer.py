@@ -399,3 +399,47 @@ def test_whatever_is_in_a_table_what_is_inferred_fits_it(seed, tmp_path):
     pd.DataFrame({**words, "z": [str(i % 3 + 1) for i in range(rows)]}).to_csv(path, index=False)
     schema, _ = infer_schema(path, name="t")
     assert len(read_table(path, schema)) == rows
+
+
+def test_a_detection_limit_among_numbers_is_a_missing_code_and_no_category_of_numbers():
+    column, comment = guessed([*(f"{v / 10:.1f}" for v in range(5, 45)), *["<0.5"] * 20])
+    assert (column.kind, column.decimals, column.missing_codes) == ("number", 1, ("<0.5",))
+    assert "detection limit" in comment
+    column, _ = guessed([*(str(v) for v in range(101, 141)), *["ICU"] * 20], "bed")
+    assert column.kind == "category"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ([f"{i}.{i * 7 % 1000:03d},{i % 100:02d}" for i in range(1, N + 1)], "thousands"),
+        ([f"{40 + i},5" for i in range(N - 1)] + ["NC"], "decimal commas"),
+        ([f"{90 + i}/{50 + i}" for i in range(N)], "two numbers"),
+    ],
+)
+def test_numbers_that_only_a_person_reads_are_no_identifier_and_no_category(words, reason):
+    column, _ = guessed(words)
+    assert isinstance(column, LeftOut)
+    assert reason in column.reason
+
+
+def test_codes_with_a_dash_are_no_range():
+    column, _ = guessed(repeated("2345-7", "718-7", "4548-4"))
+    assert not column.ordered
+    column, _ = guessed(repeated("18-39", "40-64", "65-79"))
+    assert column.ordered
+
+
+def test_few_numbers_named_as_codes_are_a_category():
+    column, _ = guessed(repeated("39", "65", "190", "871"), "drg")
+    assert (column.kind, column.values) == ("category", ("39", "65", "190", "871"))
+    column, _ = guessed(repeated("3", "5", "7", "9"), "days_to_diagnosis")
+    assert column.kind == "integer"
+
+
+def test_lines_of_delimiters_at_the_end_are_no_patients(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("id,sex\r\n" + "".join(f"A{i},{'FM'[i % 2]}\r\n" for i in range(30)) + ",\r\n,\r\n\r\n")
+    schema, _ = infer_schema(path, name="t")
+    assert not schema.column("sex").missing
+    assert len(read_table(path, schema)) == 30

@@ -7,6 +7,7 @@ import pytest
 from ehrsynth.errors import NotEnoughData, RequestError
 from ehrsynth.schema import Schema
 from ehrsynth.tables import is_synthetic, mark_synthetic, split, table_from_frame
+from ehrsynth.tables.splitting import held_out
 
 KEY = b"a key for tests"
 KEYED = Schema(
@@ -117,18 +118,31 @@ def test_twins_may_stand_on_either_side(free):
 
 
 def test_neighbouring_words_do_not_run_together():
+    """Each alone in its table: in one table they would be told apart as first and second of equal rows."""
     words = ["a", "ab", "b", "bc", "c"]
     columns = [{"name": n, "kind": "category", "values": words} for n in ("x", "y")]
     schema = Schema(name="words", columns=columns)
-    table = table_from_frame(pd.DataFrame({"x": ["ab", "a"], "y": ["c", "bc"]}), schema)
-    apart = 0
-    for key in range(40):
-        try:
-            split(table, schema, key=bytes([key]))
-            apart += 1
-        except NotEnoughData:
-            pass
-    assert 5 < apart < 35
+    one, other = (
+        table_from_frame(pd.DataFrame({"x": [x], "y": [y]}), schema) for x, y in (("ab", "c"), ("a", "bc"))
+    )
+    sides = [
+        [bool(held_out(table, schema, key=bytes([key]), holdout=0.5)[0]) for key in range(40)]
+        for table in (one, other)
+    ]
+    assert 5 < sum(a != b for a, b in zip(*sides, strict=True)) < 35
+
+
+def test_a_split_is_the_same_in_every_version():
+    """Who was learnt from must be found again when a patient asks to be forgotten, years later."""
+    ids_, ages = [f"P{i}" for i in range(16)], list(range(40, 56))
+    keyed_ = table_from_frame(pd.DataFrame({"id": ids_, "age": ages}), KEYED)
+    frame = pd.DataFrame({"age": ages, "sex": ["F", "M"] * 8, "seen": ["2020-01-31"] * 16})
+    free_ = table_from_frame(pd.concat([frame, frame.head(4)]), FREE)
+    drawn = [
+        "".join(str(int(out)) for out in held_out(table, schema, key=KEY, holdout=0.5))
+        for table, schema in ((keyed_, KEYED), (free_, FREE))
+    ]
+    assert drawn == ["1010100111100000", "01101011011101110100"]
 
 
 def test_the_mark_of_origin_stays(keyed):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
@@ -71,12 +72,7 @@ def _errors(real: Matrix, other: Matrix, seed: int) -> tuple[float, float, Float
     return float(single[0]), float(together[0]), (single + together) / 2
 
 
-def _missing_share(table: Matrix) -> Floats:
-    """The share of rows where each column is missing; NaN when there are no rows."""
-    return np.asarray(np.isnan(table.values).mean(axis=0), np.float64)
-
-
-def _joint_shares(gaps: Floats, group: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Floats:
+def _joint_shares(gaps: Floats, group: NDArray[np.int64]) -> Floats:
     """(1 + groups) x columns x columns: the share of rows where both are missing."""
     parts = [gaps[group == g] for g in range(protocol().groups)]
     counts = np.stack([part.T @ part for part in parts])

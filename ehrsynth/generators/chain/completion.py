@@ -66,11 +66,10 @@ def _families(
         given = evidence[:, place] >= 0
         run.put(step, _filled(run, step, evidence[:, place], rng))
         # Until something was drawn, a family's particles are equal, and so are their weights.
-        weighed = np.flatnonzero(given & begun)
+        weighed = np.flatnonzero(given & begun & (not run.computed[step]))
         begun |= ~given
         if len(weighed):
-            link = chain.links[step]
-            run.log_weight[weighed] += link.log_density(run.matrix[weighed, :step], evidence[weighed, place])
+            run.log_weight[weighed] += _log_evidence(run, step, weighed, evidence[weighed, place])
             _resample(run, size, rng)
     codes, valid = repaired(run.codes, chain.schema)
     valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
@@ -79,9 +78,21 @@ def _families(
     return codes[_chosen(weight, draws, rng)], _worth(weight)
 
 
+def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Floats:
+    """The log density of known cells; an extreme value counts as the nearest, a new category as any."""
+    link = run.chain.links[step]
+    if not run.chain.features[step].listed:
+        state = link.states.assign(codes)
+        codes = np.clip(codes, link.states.low[state], link.states.high[state])
+    found = link.log_density(run.matrix[rows, :step], codes)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
 def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -> Codes:
     """The column of a step: what is given, a present value where it is unknown, missing where none can be."""
     unknown = np.flatnonzero(given < 0)
+    if run.computed[step]:
+        return np.where(given < 0, run.chain.compute(step, run.codes), given)
     codes = given.copy()
     if len(unknown):
         size = run.chain.schema.learnt[run.chain.order[step]].size

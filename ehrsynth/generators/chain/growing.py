@@ -93,8 +93,10 @@ def _tree(
     rows = np.sort(rng.choice(n, max(2, int(n * _BAG)), replace=False)) if bagged else np.arange(n)
     kind: Any = DecisionTreeClassifier if place is None else DecisionTreeRegressor
     model = kind(min_samples_leaf=min(bagging.leaf, len(rows)), random_state=int(rng.integers(2**31)))
-    model.fit(numbers[rows], (state if place is None else place)[rows])
-    grown, held = model.tree_, model.apply(numbers[rows])
+    # Features are finite float32: scikit-learn's checks cost more than a small tree.
+    bag = np.ascontiguousarray(numbers[rows], np.float32)
+    model.fit(bag, (state if place is None else place)[rows], check_input=False)
+    grown, held = model.tree_, model.apply(bag, check_input=False)
     order = np.lexsort((state[rows], held))
     count = np.bincount(held, minlength=grown.node_count)
     return _Tree(

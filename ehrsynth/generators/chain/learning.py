@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from ehrsynth.encoding import encode, encoding
 from ehrsynth.generators.chain.features import feature_matrix, learn_feature
 from ehrsynth.generators.chain.link import Learner, Link, Target, learn_link
-from ehrsynth.generators.chain.order import chain_order
+from ehrsynth.generators.chain.order import chain_order, computed_columns
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
@@ -43,7 +43,8 @@ def learn_chain(
     """
     codes, listed = encode(table, schema), _listed(schema)
     held = [len(np.unique(codes[:, place])) for place in range(len(listed))]
-    order = chain_order(schema.learnt, held)
+    order = chain_order(schema, held)
+    computed = computed_columns(schema)
     features = tuple(learn_feature(codes[:, place], listed=listed[place]) for place in order)
     matrix = feature_matrix(codes[:, order], features)
 
@@ -51,7 +52,8 @@ def learn_chain(
         column = schema.learnt[order[step]]
         target = Target(codes[:, order[step]], column.size, listed[order[step]])
         rng = numpy_generator(seed, "chain", column.name)
-        return learn_link(matrix[:, :step], target, features[:step], learner=learner, rng=rng)
+        seen = 0 if column.name in computed else step
+        return learn_link(matrix[:, :seen], target, features[:seen], learner=learner, rng=rng)
 
     return Chain(schema, tuple(order), features, _side_by_side(learn, len(order), workers, progress))
 

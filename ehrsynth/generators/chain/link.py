@@ -25,7 +25,8 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # A little of the column's own distribution in every conditional, so that what is possible is never ruled out.
-_FLOOR = 0.002
+_FLOOR = 0.0002
+_AS_GOOD_AS_NUMBERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,8 @@ def learn_link(
     cell, within = _cells(states, target, learner, few=len(state) < FEWEST or not len(seen))
     label, boosting = cell[state], learner.boosting
     classifier = learn_classifier(features, label, within, seen, boosting=boosting, rng=rng)
-    listed = [place for place, feature in enumerate(seen) if feature.listed]
+    # A threshold on the code tells up to three values apart as well as one on their means.
+    listed = [p for p, f in enumerate(seen) if f.listed and features[:, p].max() > _AS_GOOD_AS_NUMBERS]
     forests: list[Forest | None] = []
     for number in range(len(within)):
         rows = np.flatnonzero(label == number)

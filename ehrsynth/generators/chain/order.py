@@ -3,12 +3,13 @@
 Protected and quasi-identifying columns and the site come first, then everything measured at the start, then
 treatment, then outcomes and times: the order in which things happen to a patient. Within a stage, columns
 with fewer observed states come first, because a sharp number (days to death) follows from simple facts
-(dead or alive) more easily than the other way round.
+(dead or alive) more easily than the other way round. A formula's column is computed, and follows its inputs.
 """
 
 from collections.abc import Sequence
 
-from ehrsynth.schema import LearntColumn
+from ehrsynth.schema import Formula, LearntColumn, Schema
+from ehrsynth.schema.binding import columns_of
 
 _STAGES = (
     ("protected", "quasi_identifier", "site"),
@@ -19,17 +20,30 @@ _STAGES = (
 _NO_ROLE = 1
 
 
-def chain_order(columns: Sequence[LearntColumn], states: Sequence[int]) -> list[int]:
-    """The places of the columns in the order of the chain.
+def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
+    """The places of the learnt columns in the order of the chain.
 
     Parameters
     ----------
-    columns
-        The learnt columns.
     states
-        How many states of each were observed.
+        How many states of each learnt column were observed.
     """
-    return sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
+    columns = schema.learnt
+    order = sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
+    place = {column.name: p for p, column in enumerate(columns)}
+    formulas = [c for c in schema.constraints if isinstance(c, Formula)]
+    for _ in formulas:  # as often as one formula can wait for another
+        for formula in formulas:
+            computed = place[formula.column]
+            order.remove(computed)
+            inputs = [order.index(place[name]) for name in columns_of(formula) - {formula.column}]
+            order.insert(max(inputs, default=-1) + 1, computed)
+    return order
+
+
+def computed_columns(schema: Schema) -> frozenset[str]:
+    """The names of the columns that formulas give: they are computed and not learnt."""
+    return frozenset(c.column for c in schema.constraints if isinstance(c, Formula))
 
 
 def _stage(column: LearntColumn) -> int:

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
+from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.features import Feature, Features, feature_matrix
 from ehrsynth.generators.chain.link import Link
+from ehrsynth.generators.chain.order import computed_columns
 from ehrsynth.schema import Schema
+from ehrsynth.tables.constraints import recompute
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -26,6 +29,17 @@ class Chain:
     features: tuple[Feature, ...]
     links: tuple[Link, ...]
 
+    @property
+    def computed(self) -> list[bool]:
+        """For each step whether a formula gives its column."""
+        names = computed_columns(self.schema)
+        return [name in names for name in self.names()]
+
+    def compute(self, step: int, codes: Codes) -> Codes:
+        """The column of a computed step in rows whose earlier columns stand; -1 where an input is missing."""
+        values = recompute(codes_to_values(codes, self.schema), self.schema)
+        return values_to_codes(values, self.schema)[:, self.order[step]]
+
     def draw(self, n: int, rng: np.random.Generator) -> Codes:
         """Draw n rows, rules between columns aside."""
         return Particles(self, n).run(range(len(self.order)), {}, rng).codes
@@ -40,9 +54,10 @@ class Chain:
 
     def log_prob(self, codes: Codes) -> Floats:
         """The log probability of each row, in nats."""
-        matrix, total = self.matrix(codes), np.zeros(len(codes))
+        matrix, total, computed = self.matrix(codes), np.zeros(len(codes)), self.computed
         for step, (place, link) in enumerate(zip(self.order, self.links, strict=True)):
-            total += link.log_density(matrix[:, :step], codes[:, place])
+            if not computed[step]:
+                total += link.log_density(matrix[:, :step], codes[:, place])
         return total
 
 
@@ -53,7 +68,7 @@ class Particles:
     """
 
     def __init__(self, chain: Chain, n: int) -> None:
-        self.chain = chain
+        self.chain, self.computed = chain, chain.computed
         self.codes = np.full((n, len(chain.order)), -1, np.int64)
         self.matrix = np.zeros((n, len(chain.order)), np.float32, order="F")
         self.log_weight = np.zeros(n)
@@ -80,9 +95,13 @@ class Particles:
     def step(self, step: int, box: Box, rng: np.random.Generator) -> bool:
         """Draw one column; True when it was conditioned, so that the weights have changed."""
         allowed = box.get(self.chain.schema.learnt[self.chain.order[step]].name)
-        codes, mass = self.chain.links[step].draw(self.matrix[:, :step], allowed, rng)
+        if self.computed[step]:
+            codes = self.chain.compute(step, self.codes)
+            mass = np.ones(len(codes)) if allowed is None else allowed.contains(codes).astype(np.float64)
+        else:
+            codes, mass = self.chain.links[step].draw(self.matrix[:, :step], allowed, rng)
+            self.link_draws += len(codes)
         self.put(step, codes)
-        self.link_draws += len(codes)
         if allowed is None:
             return False
         with np.errstate(divide="ignore"):

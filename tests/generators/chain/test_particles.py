@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ehrsynth.generators.chain.order import chain_order
+from ehrsynth.generators.chain.order import chain_order, computed_columns
 from ehrsynth.generators.chain.particles import effective, log_mean, systematic
 from ehrsynth.schema import Schema
 
@@ -35,10 +35,23 @@ def schema(*roles: tuple[str, ...]) -> Schema:
 
 
 def test_the_order_follows_the_roles_then_the_states() -> None:
-    columns = schema(("outcome",), (), ("treatment",), ("protected",), ("sensitive",), ("site",)).learnt
-    assert chain_order(columns, [2, 9, 2, 5, 3, 2]) == [5, 3, 4, 1, 2, 0]
+    roles = schema(("outcome",), (), ("treatment",), ("protected",), ("sensitive",), ("site",))
+    assert chain_order(roles, [2, 9, 2, 5, 3, 2]) == [5, 3, 4, 1, 2, 0]
 
 
 def test_the_latest_stage_counts() -> None:
-    columns = schema(("protected", "outcome"), ()).learnt
-    assert chain_order(columns, [2, 50]) == [1, 0]
+    assert chain_order(schema(("protected", "outcome"), ()), [2, 50]) == [1, 0]
+
+
+def test_a_formula_follows_its_inputs_and_other_formulas() -> None:
+    numbers = [
+        {"name": n, "kind": "integer", "minimum": 0, "maximum": 99} for n in ("sum", "twice", "a", "b")
+    ]
+    rules = (
+        {"kind": "formula", "column": "twice", "equals": "sum * 2"},
+        {"kind": "formula", "column": "sum", "equals": "a + b"},
+    )
+    named = Schema(citation="made for this test", name="sums", columns=numbers, constraints=rules)
+    order = chain_order(named, [5, 6, 70, 80])
+    assert [named.learnt[p].name for p in order] == ["a", "b", "sum", "twice"]
+    assert computed_columns(named) == {"sum", "twice"}

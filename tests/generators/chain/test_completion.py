@@ -1,0 +1,103 @@
+"""Completing partial patients: what is known stays, what is unknown follows from it."""
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ehrsynth.encoding import encode
+from ehrsynth.errors import RequestError, SamplingExhausted
+from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
+from ehrsynth.tables import is_synthetic
+from ehrsynth.tables.constraints import satisfied
+from ehrsynth.tables.values import to_values
+from ward import WARD, patients
+
+
+@pytest.fixture(scope="module")
+def model() -> FittedAutoregressive:
+    recipe = Autoregressive(trees=3, rounds=40)
+    return cast("FittedAutoregressive", recipe.fit(patients(), WARD, seed=1))
+
+
+def without(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    table = table.copy()
+    for name in columns:
+        table[name] = pd.array([None] * len(table), dtype=table[name].dtype)
+    return table
+
+
+def test_known_cells_stay_and_rows_are_valid(model: FittedAutoregressive) -> None:
+    partial = without(patients(12, seed=5), "age", "drug")
+    partial.loc[3:6, ["sbp", "pulse pressure"]] = pd.NA
+    found = model.complete(partial, draws=7, seed=1)
+    assert len(found.table) == 12 * 7
+    assert found.patient.tolist() == np.repeat(np.arange(12), 7).tolist()
+    assert satisfied(to_values(found.table, WARD), WARD).all()
+    assert is_synthetic(found.table)
+    before, after = encode(partial, WARD)[found.patient], encode(found.table, WARD)
+    assert (after == before)[before >= 0].all()
+    assert found.table["age"].notna().all()
+    assert found.table["id"].tolist() == partial["id"].to_numpy()[found.patient].tolist()
+    assert ((found.effective_sample_size > 0) & (found.effective_sample_size <= 7)).all()
+
+
+def test_unknown_values_become_present_unless_a_rule_forbids(model: FittedAutoregressive) -> None:
+    partial = without(patients(40, seed=6), "sbp", "pulse pressure", "day of death")
+    table = model.complete(partial, draws=2, seed=1).table
+    assert table["sbp"].notna().all()
+    assert (table["day of death"].notna() == table["dead"].astype(bool)).all()
+
+
+def test_an_early_cell_follows_from_late_evidence(model: FittedAutoregressive) -> None:
+    """Old patients die: the mean age of the dead among free samples is what completion must give."""
+    free = model.sample(20_000, seed=8).table
+    for dead in (True, False):
+        rows = without(patients(1), *(c for c in WARD.names if c not in {"id", "dead"}))
+        rows["dead"] = pd.array([dead], dtype="boolean")
+        found = model.complete(rows, draws=400, seed=2)
+        expected = free.loc[free["dead"] == dead, "age"].astype(float)
+        made = found.table["age"].astype(float)
+        error = expected.std() / np.sqrt(found.effective_sample_size[0])
+        assert made.mean() == pytest.approx(expected.mean(), abs=4 * error)
+
+
+def test_equal_seeds_and_whole_rows(model: FittedAutoregressive) -> None:
+    partial = without(patients(5, seed=3), "age")
+    a, b, c = (model.complete(partial, draws=3, seed=s).table for s in (1, 1, 2))
+    pd.testing.assert_frame_equal(a, b)
+    assert not a.equals(c)
+    whole = patients(30, seed=3)
+    whole = whole[whole["sbp"].notna()].head(5).reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        model.complete(whole, draws=1, seed=1).table, whole, check_dtype=True, check_flags=False
+    )
+
+
+def test_evidence_against_the_rules_is_refused_without_a_value(model: FittedAutoregressive) -> None:
+    rows = without(patients(3, seed=3), "age")
+    rows["dead"] = pd.array([False] * 3, dtype="boolean")
+    rows["day of death"] = pd.array([211] * 3, dtype="Int64")
+    with pytest.raises(SamplingExhausted, match="3 of 3 patients cannot be completed") as error:
+        model.complete(rows, draws=1, seed=1)
+    assert "211" not in str(error.value)
+
+
+def test_an_extreme_patient_is_completed_too(model: FittedAutoregressive) -> None:
+    rows = without(patients(2, seed=3), "sex", "pulse pressure", "sbp")
+    rows["age"] = pd.array([110, 1], dtype="Int64")
+    assert not np.isfinite(model.log_prob(model.complete(rows, draws=1, seed=1).table)).all()
+
+
+@pytest.mark.parametrize(("rows", "draws"), [(3, 0), (0, 3)])
+def test_nothing_to_do_is_an_error(model: FittedAutoregressive, rows: int, draws: int) -> None:
+    with pytest.raises(RequestError, match="at least 1"):
+        model.complete(patients(5).head(rows), draws=draws, seed=1)
+
+
+def test_progress_ends_at_one(model: FittedAutoregressive) -> None:
+    seen: list[float] = []
+    model.complete(without(patients(4), "age"), draws=1, seed=1, progress=lambda f, _: seen.append(f))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1

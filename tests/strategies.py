@@ -129,7 +129,7 @@ def _datetime(draw, **common):
     low, high = draw(_ordered(_moments))
     form = draw(st.sampled_from(["%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M"]))
     if "S" not in form:
-        low = low.replace(second=0)  # so that some whole minute lies between the bounds
+        low, high = low.replace(second=0), high.replace(second=0)
     return DatetimeColumn(minimum=low, maximum=high, format=form, **common)
 
 

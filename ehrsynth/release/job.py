@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.errors import OutputError, ReleaseBlocked
+from ehrsynth.errors import NotEnoughData, OutputError, ReleaseBlocked
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
@@ -38,6 +38,7 @@ from ehrsynth.tables import (
 from ehrsynth.tables.generalise import generalise
 
 KEY_BYTES = 32
+_FEWEST = 2
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -120,7 +121,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     Raises
     ------
     DataError
-        If the table does not fit the schema.
+        If the table does not fit the schema, or has fewer than two patients.
     OutputError
         If `out` is taken or cannot be written; nothing is left behind.
     ReleaseBlocked
@@ -172,6 +173,9 @@ def _real(  # noqa: PLR0913 - what a person decided
     train_on_synthetic: bool,
 ) -> _Real:
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
+    if len(table) < _FEWEST:
+        summary = f"a release needs at least {_FEWEST} patients, one to learn from and one to compare with"
+        raise NotEnoughData(f"{summary}; the table has {len(table)}")
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) else sha256(data)
     actions: tuple[str, ...] = ()
     if train_on_synthetic and is_synthetic(table):

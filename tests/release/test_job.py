@@ -12,7 +12,7 @@ from ehrsynth.files import sha256
 from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release import folders, job
-from ehrsynth.release.job import release
+from ehrsynth.release.job import _called, release
 from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables import generalise, is_synthetic, read_table, split
 
@@ -286,3 +286,12 @@ def test_progress_runs_from_nothing_to_everything(unmeasured, data, schema, leni
     release(data, schema, tmp_path / "o", generator="independent", policy=lenient, progress=progress)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
     assert seen == sorted(seen)
+
+
+def test_a_copy_of_the_default_policy_with_other_limits_does_not_pass_for_it():
+    default = load_policy()
+    loose = default.model_copy(
+        update={"minimum_holdout": default.minimum_holdout.model_copy(update={"value": 1})}
+    )
+    assert _called(default) == default.title
+    assert "changed" in _called(loose)

@@ -26,6 +26,7 @@ from ehrsynth.tables.origin import is_synthetic, mark_synthetic
 from ehrsynth.tables.reading import read_table, table_from_frame
 from ehrsynth.tables.values import to_values
 
+PUBLIC = {"source": "public", "citation": "the calendar"}
 START, END = dt.date(2018, 1, 1), dt.date(2022, 12, 31)
 
 
@@ -83,10 +84,10 @@ def visits():
         }
     )
     frame.loc[3, "discharge"] = None
-    low = dt.datetime.combine(START, dt.time())
+    low, high = (dt.datetime.combine(day, dt.time()) for day in (START, END))
     columns = (
-        DateColumn(name="entry", minimum=START, maximum=END),
-        DatetimeColumn(name="discharge", minimum=low, maximum=dt.datetime(2022, 12, 31), missing=True),  # noqa: DTZ001
+        DateColumn(name="entry", minimum=START, maximum=END, **PUBLIC),
+        DatetimeColumn(name="discharge", minimum=low, maximum=high, missing=True, **PUBLIC),
     )
     return frame, columns
 
@@ -241,8 +242,7 @@ def test_a_guessed_bound_has_eleven_patients_behind_it_and_a_public_one_stays():
     assert schema.column("income").maximum <= 60_000
     assert (table["income"] == schema.column("income").maximum).sum() < 11
     assert "98" not in actions[0]
-    public = {"source": "public", "citation": "the tax office"}
-    fixed = NumberColumn(name="income", minimum=0, maximum=100_000_000, decimals=2, **public)
+    fixed = NumberColumn(name="income", minimum=0, maximum=100_000_000, decimals=2, **PUBLIC)
     assert coarse(frame, fixed)[2] == ()
 
 
@@ -255,12 +255,11 @@ def test_a_birth_year_does_not_tell_an_age_above_89():
             "seen": ["2020-03-01"] * len(years),
         }
     )
-    public = {"source": "public", "citation": "the calendar"}
     table, schema, actions = coarse(
         frame,
-        DateColumn(name="dob", minimum=dt.date(1890, 1, 1), maximum=END, **public),
-        IntegerColumn(name="year_of_birth", minimum=1890, maximum=2022, **public),
-        DateColumn(name="seen", minimum=START, maximum=dt.date(2020, 12, 31), **public),
+        DateColumn(name="dob", minimum=dt.date(1890, 1, 1), maximum=END, **PUBLIC),
+        IntegerColumn(name="year_of_birth", minimum=1890, maximum=2022, **PUBLIC),
+        DateColumn(name="seen", minimum=START, maximum=dt.date(2020, 12, 31), **PUBLIC),
     )
     for name in ("dob", "year_of_birth"):
         assert table[name].min() == schema.column(name).minimum == 1930

@@ -19,7 +19,7 @@ from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 
 _NAME = "singling_out"
-_MOST_ROWS_SCANNED = 30  # times the protocol's `pairs`: a scan costs less than a distance
+_MOST_ROWS_SCANNED = 10  # times the protocol's `pairs`: a scan costs less than a distance
 _RANDOM_QUERIES = 500
 _OPERATORS = ("==", ">=", "<=")
 

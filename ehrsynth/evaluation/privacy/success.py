@@ -74,9 +74,9 @@ def why_not(successes: Successes) -> str:
 def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
     """The risk of one of the variants that measure something.
 
-    It is the one that leaks most surely, with the largest lower end; where no lower end is above 0, the one
-    with the largest upper end. `details["variants"]` lists all of them, `details["left_out"]` says of those
-    that measure nothing why.
+    It is the one with the largest upper end, since a gate looks at that: no surer but smaller leak may hide a
+    larger possible one. `details["variants"]` lists all of them, `details["left_out"]` says of those that
+    measure nothing why.
     """
     left_out = {a.what: why for a in attempts if (why := why_not(a))}
     details = {"variants": [_as_json(attempt) for attempt in attempts], "left_out": left_out}
@@ -85,7 +85,7 @@ def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
         reasons = [f"{what}: {why}" for what, why in sorted(left_out.items())] or [if_none]
         reason = f"not measurable here: {'; '.join(reasons[:3])}"
         return Risk(name, None, None, None, None, None, None, 0, 0, details, reason)
-    found, chosen = max(measured, key=lambda pair: (max(0.0, pair[0].low), pair[0].high, pair[1].what))
+    found, chosen = max(measured, key=lambda pair: (pair[0].high, pair[1].what))
     return Risk(
         name=name,
         value=max(0.0, found.value),

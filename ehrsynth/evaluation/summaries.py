@@ -145,7 +145,7 @@ def _words(column: LearntColumn) -> tuple[str, ...]:
 def _edges(column: LearntColumn, drawn: Floats) -> Floats:
     """Cells of equal width over the synthetic core, the first and the last open to the schema's bounds."""
     domain = grid(column)
-    step = 1 / domain.scale
+    step = domain.step / domain.scale
     known = drawn[~np.isnan(drawn)]
     if domain.size <= MOST_CELLS:
         return domain.low - step / 2 + step * np.arange(domain.size + 1)
@@ -172,8 +172,9 @@ def _cell(values: Floats, edges: Floats) -> NDArray[np.int64]:
 def _range(column: LearntColumn, low: float, high: float) -> str:
     """A cell in words: the first and the last grid point in it."""
     domain = grid(column)
-    first = max(domain.low, np.ceil(round(low * domain.scale, 6)) / domain.scale)
-    last = min(domain.high, np.ceil(round(high * domain.scale, 6) - 1) / domain.scale)
+    step = domain.step / domain.scale
+    first = max(domain.low, np.ceil(round(low / step, 6)) * step)
+    last = min(domain.high, np.ceil(round(high / step, 6) - 1) * step)
     if high >= domain.high:
         last = domain.high
     a, b = _point(column, first), _point(column, max(first, last))

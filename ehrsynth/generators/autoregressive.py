@@ -118,8 +118,8 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
             )
         table, patient = decode(found.codes, self.schema), np.repeat(np.arange(len(rows)), draws)
         for name in set(self.schema.names) - {column.name for column in self.schema.learnt}:
-            table[name] = rows[name].to_numpy()[patient]
-            table[name] = table[name].astype(rows[name].dtype)
+            if rows[name].notna().all():  # else new ones stand there
+                table[name] = rows[name].iloc[patient].array
         return Completions(mark_synthetic(table), patient, found.effective_sample_size)
 
     def edge(

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from ehrsynth.errors import DataError
 from ehrsynth.schema import Schema
-from ehrsynth.tables.reading import read_raw, table_from_frame, without_blank_tail
+from ehrsynth.tables.reading import read_raw, without_blank_tail
+from ehrsynth.tables.validation import parse_and_check
 
 
 def read_partial(path: Path | str, schema: Schema) -> pd.DataFrame:
@@ -26,9 +28,15 @@ def read_partial(path: Path | str, schema: Schema) -> pd.DataFrame:
     RequestError
         If there is no such file.
     """
-    columns = tuple(column.model_copy(update={"missing": True}) for column in schema.columns)
-    words = without_blank_tail(read_raw(path))
-    for name in schema.names:
-        if name not in words.columns:
-            words[name] = ""
-    return table_from_frame(words, schema.changed(columns=columns, constraints=()))
+    words, columns = without_blank_tail(read_raw(path)), []
+    for column in schema.columns:
+        unknown: dict[str, object] = {"missing": True}
+        if column.name not in words.columns:
+            words[column.name] = ""
+            unknown["roles"] = ()  # a key that nobody has need not be told apart
+        columns.append(column.model_copy(update=unknown))
+    table, violations = parse_and_check(words, schema.changed(columns=tuple(columns), constraints=()))
+    if violations:
+        summary = f"{Path(path).name} does not fit the schema {schema.name!r}: {len(violations):,} problem(s)"
+        raise DataError(summary, map(str, violations))
+    return table

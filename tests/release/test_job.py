@@ -13,6 +13,7 @@ from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release import folders, job
 from ehrsynth.release.job import _called, release
+from ehrsynth.release.policy import load_policy
 from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables import generalise, is_synthetic, read_table, split
 

@@ -37,7 +37,6 @@ class Boosting:
     leaf_rows: int = 10
     l2: float = 1.0
     ridge: float = 1.0
-    inner_ridge: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +105,7 @@ def learn_classifier(
     for cell in np.flatnonzero(np.bincount(within) > 1):
         rows, finest = np.flatnonzero(label == cell), np.flatnonzero(within == cell)
         part = finer[rows] - finest[0]
-        inner[int(cell)] = learn_score_card(
-            features[rows], part, len(finest), seen, ridge=boosting.inner_ridge
-        )
+        inner[int(cell)] = learn_score_card(features[rows], part, len(finest), seen, ridge=boosting.ridge)
     if classes < _TWO:
         return Classifier(shares, within, inner=inner)
     order = rng.permutation(len(label))

@@ -52,8 +52,8 @@ def csv(body: list[list[str]], header: list[str] = HEADER, delimiter: str = ",")
 
 @pytest.fixture
 def hospital(tmp_path: Path) -> Path:
-    """A folder with `patients.csv` (240 rows) and its schema `tiny.yaml`; tests may write into it."""
-    (tmp_path / "patients.csv").write_text(csv(rows(240)), encoding="utf-8")
+    """A folder with `patients.csv` (320 rows) and its schema `tiny.yaml`; tests may write into it."""
+    (tmp_path / "patients.csv").write_text(csv(rows(320)), encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(SCHEMA, encoding="utf-8")
     return tmp_path
 

@@ -69,7 +69,7 @@ def test_schema_infer_then_check(run: Run, hospital: Path) -> None:
     assert "#" in text
     assert {c.source for c in load_schema(hospital / "new.yaml").columns} == {"data"}
     checked = json.loads(done(run("schema", "check", "new.yaml", "patients.csv", "--json")).stdout)
-    assert checked["patients"] == 240
+    assert checked["patients"] == 320
     assert checked["violations"] == 0
     assert checked["guessed_from_data"] > 0
     assert run("schema", "infer", "patients.csv", "--out", "new.yaml").exit_code == 2
@@ -114,7 +114,7 @@ def test_rows_are_marked_on_request(run: Run, hospital: Path) -> None:
 
 def test_fit_and_sample_give_the_same_bytes_for_the_same_seed(run: Run, hospital: Path) -> None:
     facts = json.loads(done(run(*FIT, "--json")).stdout)
-    assert facts["patients"] == 240
+    assert facts["patients"] == 320
     assert facts["seed"] == 1
     for name in ("one.csv", "two.csv", "three.csv"):
         seed = "8" if name == "three.csv" else "7"

@@ -15,27 +15,41 @@ from typing import Any
 from ehrsynth.errors import RequestError, unknown
 
 GENERATORS = {
+    "auto": "ehrsynth.selection:Auto",
     "autoregressive": "ehrsynth.generators.autoregressive:Autoregressive",
     "cart": "ehrsynth.generators.cart:Cart",
     "copula": "ehrsynth.generators.copula:Copula",
     "ctgan": "ehrsynth.generators.ctgan:CTGAN",
+    "diffusion": "ehrsynth.generators.diffusion:Diffusion",
     "independent": "ehrsynth.generators.independent:Independent",
     "tvae": "ehrsynth.generators.tvae:TVAE",
 }
 METRICS = {
+    "association": "ehrsynth.evaluation.fidelity.association:association",
     "classifier_two_sample": "ehrsynth.evaluation.fidelity.classifier_two_sample:classifier_two_sample",
     "column_shapes": "ehrsynth.evaluation.fidelity.column_shapes:column_shapes",
     "constraint_violations": "ehrsynth.evaluation.fidelity.constraint_violations:constraint_violations",
     "copied_rows": "ehrsynth.evaluation.privacy.copied_rows:copied_rows",
+    "effect_estimates": "ehrsynth.evaluation.utility.effect_estimates:effect_estimates",
+    "feature_importance": "ehrsynth.evaluation.utility.feature_importance:feature_importance",
     "missingness": "ehrsynth.evaluation.fidelity.missingness:missingness",
     "pair_trends": "ehrsynth.evaluation.fidelity.pair_trends:pair_trends",
+    "precision_recall": "ehrsynth.evaluation.fidelity.precision_recall:precision_recall",
+    "rare_categories": "ehrsynth.evaluation.fidelity.rare_categories:rare_categories",
+    "survival_curves": "ehrsynth.evaluation.fidelity.survival_curves:survival_curves",
     "train_synthetic_test_real": (
         "ehrsynth.evaluation.utility.train_synthetic_test_real:train_synthetic_test_real"
     ),
 }
 ATTACKS = {
+    "classifier_odds": "ehrsynth.evaluation.privacy.classifier_odds:classifier_odds",
+    "density_ratio": "ehrsynth.evaluation.privacy.density_ratio:density_ratio",
+    "exact_match": "ehrsynth.evaluation.privacy.exact_match:exact_match",
+    "identity_disclosure": "ehrsynth.evaluation.privacy.identity_disclosure:identity_disclosure",
     "inference": "ehrsynth.evaluation.privacy.inference:inference",
     "linkability": "ehrsynth.evaluation.privacy.linkability:linkability",
+    "mahalanobis": "ehrsynth.evaluation.privacy.mahalanobis:mahalanobis",
+    "nearest_record": "ehrsynth.evaluation.privacy.nearest_record:nearest_record",
     "singling_out": "ehrsynth.evaluation.privacy.singling_out:singling_out",
 }
 COLUMN_KINDS = {

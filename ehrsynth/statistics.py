@@ -77,7 +77,9 @@ def residual_risk(
     """What an attack wins on members beyond what it wins on non-members, as a share of what was left to win.
 
     ``(a - c) / (1 - c)`` of the success rates a on members and c on non-members (Giomi et al. 2023,
-    doi 10.56553/popets-2023-0055). The interval propagates the two Wilson half-widths to first order.
+    doi 10.56553/popets-2023-0055). That is 1 less the ratio of the failure rates: the interval is taken on
+    the logarithm of this ratio from the two Wilson intervals (Zou and Donner 2008, doi 10.1002/sim.3095),
+    so that it holds its level where the control nearly always succeeds, too.
 
     Parameters
     ----------
@@ -89,18 +91,27 @@ def residual_risk(
     Returns
     -------
     Estimate
-        At most 1, lower is safer; below 0 where the control wins more often. It is not cut at 0. A control
-        that always wins leaves nothing to win: value 0 and the interval -1 to 1.
+        At most 1, lower is safer; below 0 where the control wins more often. It is not cut at 0, its lower
+        end is cut at -1. A control that always wins leaves nothing to win: value 0, the interval -1 to 1.
     """
-    a, half_a = wilson_centre(attack, n_attack, level=level)
-    c, half_c = wilson_centre(control, n_control, level=level)
-    raw_a, raw_c = attack / n_attack, control / n_control
-    if raw_c >= 1:
+    of_attack = _log_interval(n_attack - attack, n_attack, level)
+    of_control = _log_interval(n_control - control, n_control, level)
+    if control >= n_control:
         return Estimate(0.0, -1.0, 1.0)
-    value = (raw_a - raw_c) / (1 - raw_c)
-    centre = (a - c) / (1 - c)
-    half = float(np.hypot(half_a / (1 - c), half_c * (1 - a) / (1 - c) ** 2))
-    return Estimate(value, min(value, centre - half), min(1.0, max(value, centre + half)))
+    value = 1 - (1 - attack / n_attack) / (1 - control / n_control)
+    ratio = of_attack.value - of_control.value
+    down = np.hypot(of_attack.value - of_attack.low, of_control.high - of_control.value)
+    up = np.hypot(of_attack.high - of_attack.value, of_control.value - of_control.low)
+    low, high = 1 - np.exp(min(1.0, ratio + up)), 1 - np.exp(ratio - down)
+    value = max(-1.0, value)
+    return Estimate(value, max(-1.0, min(value, float(low))), min(1.0, max(value, float(high))))
+
+
+def _log_interval(failures: float, trials: float, level: float) -> Estimate:
+    """Centre and ends of the Wilson interval of a failure rate, as logarithms."""
+    centre, half = wilson_centre(failures, trials, level=level)
+    low = float(np.log(centre - half)) if failures > 0 else -np.inf
+    return Estimate(float(np.log(centre)), low, float(np.log(min(1.0, centre + half))))
 
 
 def holm(p_values: ArrayLike) -> Floats:

@@ -21,6 +21,13 @@ Synthetic = Annotated[
     Path, typer.Option("--synthetic", help="The synthetic patients.", exists=True, dir_okay=False)
 ]
 
+Attempts = Annotated[
+    int,
+    typer.Option(
+        "--attempts", min=1, help="How often these patients were tried, this time included; widens the bound."
+    ),
+]
+
 
 def evaluate(
     train: Train,
@@ -31,6 +38,7 @@ def evaluate(
     *,
     policy: PolicyFile = None,
     rows: EvaluatedRows = None,
+    attempts: Attempts = 1,
     seed: Seed = None,
     json: Json = False,
 ) -> None:
@@ -50,7 +58,17 @@ def evaluate(
     real, unseen, made = (read_table(file, meaning) for file in (train, holdout, synthetic))
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
-        found = appraise(real, unseen, made, meaning, seed=seed, policy=limits, rows=rows, progress=progress)
+        found = appraise(
+            real,
+            unseen,
+            made,
+            meaning,
+            seed=seed,
+            policy=limits,
+            rows=rows,
+            attempts=attempts,
+            progress=progress,
+        )
     write_appraisal(found, meaning, out)
     show_results(out / "report.json", as_json=json)
     if policy is not None and not found.decision.released:

@@ -49,4 +49,6 @@ def fit(
         model = chosen.fit(table, meaning, seed=seed, progress=progress)
     model.save(out)
     facts = {"model": str(out), "generator": generator, "patients": len(table), "seed": seed}
+    if model.decided:
+        facts["decided"] = model.decided
     show_facts(facts | {"settings": chosen.model_dump(mode="json")}, as_json=json)

@@ -33,6 +33,16 @@ SplitKey = Annotated[
     ),
 ]
 
+Remedies = Annotated[
+    float,
+    typer.Option(
+        "--remedies",
+        metavar="SECONDS",
+        min=0,
+        help="After a no, look for so long for a small change that would pass, and name it.",
+    ),
+]
+
 
 def release(
     data: DataFile,
@@ -46,6 +56,7 @@ def release(
     evaluated_rows: EvaluatedRows = None,
     seed: Seed = None,
     split_key: SplitKey = None,
+    remedies: Remedies = 0.0,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
 ) -> None:
@@ -73,6 +84,7 @@ def release(
             key=_bytes(split_key),
             policy=limits,
             evaluated_rows=evaluated_rows,
+            remedy_seconds=remedies,
             train_on_synthetic=train_on_synthetic,
             command=shlex.join(["ehrsynth", *sys.argv[1:]]),
             progress=progress,

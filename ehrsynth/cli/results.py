@@ -19,6 +19,11 @@ def show_results(report: Path, *, as_json: bool) -> None:
         show_json(found)
         return
     typer.echo(f"{found['sentence']} The report: {report.with_suffix('.html')}")
+    checks = [
+        ("yes" if c["passed"] else "no", c["name"], c["value"], _limit(c), c["source"])
+        for c in found["checks"]
+    ]
+    show_table(("", "check", "value", "limit", "whose"), checks)
     scores = [
         (_words(name), *_numbers(s), s["reference"], _BETTER[s["better"]])
         for name, s in found["scores"].items()
@@ -26,6 +31,10 @@ def show_results(report: Path, *, as_json: bool) -> None:
     show_table(("score", "value", "95 % interval", "real against real", ""), scores)
     risks = [(_words(name), *_numbers(r), r["n_attacks"]) for name, r in found["risks"].items()]
     show_table(("risk", "value", "95 % interval", "attacks"), risks)
+
+
+def _limit(check: Mapping[str, Any]) -> str | None:
+    return None if check["limit"] is None else f"{check['comparison']} {check['limit']:g}"
 
 
 def _words(name: str) -> str:

@@ -40,28 +40,33 @@ def sample(
     json: Json = False,
 ) -> None:
     """Draw synthetic patients, all of them, or only those that meet a condition."""
+    from ehrsynth.cli.bulk import Facts, drawn_in_parts
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_table
     from ehrsynth.generators.base import knows_density
     from ehrsynth.generators.storage import load_model
     from ehrsynth.randomness import fresh_seed
-    from ehrsynth.tables import write_table
+    from ehrsynth.tables.writing import write_tables
 
     must_be_table(out)
     fitted = load_model(model)
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
         draw = knows_density(fitted).edge if edge else fitted.sample
-        drawn_rows = draw(rows, where=where, seed=seed, progress=progress)
-    write_table(drawn_rows.table, fitted.schema, out, origin_column=origin_column)
+        if where is None and not edge:
+            parts = drawn_in_parts(fitted, rows, seed=seed, progress=progress)
+        else:
+            parts = iter([draw(rows, where=where, seed=seed, progress=progress)])
+        found = Facts()
+        write_tables(found.tables(parts), fitted.schema, out, origin_column=origin_column)
     facts = {
         "table": str(out),
         "patients": rows,
         "where": where,
         "edge": edge,
-        "effective_sample_size": drawn_rows.effective_sample_size,
-        "acceptance": drawn_rows.acceptance,
-        "probability": drawn_rows.probability,
+        "effective_sample_size": found.effective_sample_size,
+        "acceptance": found.acceptance,
+        "probability": found.probability,
         "seed": seed,
     }
     show_facts(facts, as_json=json)

@@ -53,5 +53,16 @@ def score_of(
     expected = None if np.isnan(reference[0]) else float(reference[0])
     if np.isnan(found[0]):
         return Score(name, None, None, None, expected, better, details, f"not measurable here: {unknown}")
+    value, low, high = unit_jackknife(found)
+    return Score(name, value, low, high, expected, better, details)
+
+
+def unit_jackknife(found: Floats) -> tuple[float | None, float | None, float | None]:
+    """Value, low and high from the values of all rows and with each group left out, in 0 to 1.
+
+    All None when the value of all rows is NaN.
+    """
+    if np.isnan(found[0]):
+        return None, None, None
     value, low, high = jackknife(float(found[0]), found[1:])
-    return Score(name, value, max(0.0, low), min(1.0, high), expected, better, details)
+    return value, max(0.0, low), min(1.0, high)

@@ -1,8 +1,9 @@
-"""The two learners of the protocol, boosted trees and logistic regression, on a `Matrix` as it is.
+"""The learners of the protocol on a `Matrix` as it is: boosted trees, logistic regression, a neural network.
 
 Trees take categories as categories and missing as missing; nothing is rounded or filled in. The linear
 learner, a second opinion from another family, takes numbers standardised with a flag for missing, and a flag
-for each category that is frequent enough in what it learns from.
+for each category that is frequent enough in what it learns from; so does the neural network, which judges
+beside the two so that no generator is judged by its own kind alone.
 """
 
 import warnings
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neural_network import MLPClassifier
 
 from ehrsynth.evaluation.matrix import Floats, Matrix
 from ehrsynth.evaluation.protocol import protocol
@@ -24,6 +26,8 @@ LEARNERS: tuple[Literal["boosted_trees", "logistic_regression"], ...] = (
     "logistic_regression",
 )
 LearnerName = Literal["boosted_trees", "logistic_regression"]
+JudgeName = Literal["boosted_trees", "logistic_regression", "neural_network"]
+JUDGES: tuple[JudgeName, ...] = (*LEARNERS, "neural_network")
 _TWO = 2
 
 
@@ -38,7 +42,7 @@ class Fitted(NamedTuple):
     gain: Floats
 
 
-def fit_classes(learner: LearnerName, table: Matrix, classes: Whole, count: int, *, seed: int) -> Fitted:
+def fit_classes(learner: JudgeName, table: Matrix, classes: Whole, count: int, *, seed: int) -> Fitted:
     """Learn to tell classes 0..count-1 apart; a class that does not occur gets probability 0.
 
     With fewer than two classes there is nothing to learn: the one class gets probability 1.
@@ -47,7 +51,7 @@ def fit_classes(learner: LearnerName, table: Matrix, classes: Whole, count: int,
     if len(seen) < _TWO or not len(table.columns):
         shares = np.bincount(classes, minlength=count) / max(1, len(classes))
         return Fitted(lambda rows: np.tile(shares, (len(rows), 1)), np.zeros(len(table.columns)))
-    fit = _trees if learner == "boosted_trees" else _logistic
+    fit = {"boosted_trees": _trees, "logistic_regression": _logistic, "neural_network": _neural}[learner]
     fitted = fit(table, ranks, len(seen), seed)
 
     def predict(rows: Matrix) -> Floats:
@@ -66,7 +70,7 @@ def fit_number(learner: LearnerName, table: Matrix, target: Floats, *, seed: int
     if learner == "boosted_trees":
         booster = _booster(table, target, {"objective": "regression"}, seed)
         return Fitted(lambda rows: _raw(booster, rows)[:, None], _gain(booster))
-    flags = _Flags(table)
+    flags = Flags(table)
     centre, spread = float(target.mean()), float(target.std()) or 1.0
     ridge = Ridge(alpha=1 / protocol().logistic_regression.penalty).fit(
         flags(table), (target - centre) / spread
@@ -74,6 +78,24 @@ def fit_number(learner: LearnerName, table: Matrix, target: Floats, *, seed: int
     return Fitted(
         lambda rows: (ridge.predict(flags(rows)) * spread + centre)[:, None], np.zeros(len(table.columns))
     )
+
+
+def importance(table: Matrix, target: Floats | Whole, classes: int, *, rounds: int, seed: int) -> Floats:
+    """The share of each column in what boosted trees of so many rounds learn; all 0 where they learn nothing.
+
+    Parameters
+    ----------
+    target
+        A number, or classes 0..classes-1.
+    classes
+        0 for a number.
+    """
+    if not len(table.columns) or len(np.unique(target)) < _TWO:
+        return np.zeros(len(table.columns))
+    kind: dict[str, str | int] = {"objective": "binary"} if classes == _TWO else {"objective": "regression"}
+    if classes > _TWO:
+        kind = {"objective": "multiclass", "num_class": classes}
+    return _gain(_booster(table, target, kind, seed, rounds=rounds))
 
 
 def _trees(table: Matrix, classes: Whole, count: int, seed: int) -> Fitted:
@@ -90,13 +112,18 @@ def _trees(table: Matrix, classes: Whole, count: int, seed: int) -> Fitted:
 
 
 def _booster(
-    table: Matrix, target: Floats | Whole, objective: dict[str, str | int], seed: int
+    table: Matrix,
+    target: Floats | Whole,
+    objective: dict[str, str | int],
+    seed: int,
+    *,
+    rounds: int | None = None,
 ) -> lightgbm.Booster:
     settings = protocol().boosted_trees
     categories = np.flatnonzero(table.nominal).tolist()
     data = lightgbm.Dataset(table.values, target, categorical_feature=categories, free_raw_data=True)
     parameters = {**settings.parameters, **objective, "seed": seed}
-    return lightgbm.train(parameters, data, num_boost_round=settings.rounds)
+    return lightgbm.train(parameters, data, num_boost_round=rounds or settings.rounds)
 
 
 def _raw(booster: lightgbm.Booster, rows: Matrix) -> Floats:
@@ -110,7 +137,7 @@ def _gain(booster: lightgbm.Booster) -> Floats:
 
 def _logistic(table: Matrix, classes: Whole, count: int, seed: int) -> Fitted:
     del seed, count  # the optimum is one and does not depend on a draw
-    settings, flags = protocol().logistic_regression, _Flags(table)
+    settings, flags = protocol().logistic_regression, Flags(table)
     model = LogisticRegression(C=settings.penalty, max_iter=settings.iterations, tol=1e-3)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the protocol fixes the iterations
@@ -118,8 +145,29 @@ def _logistic(table: Matrix, classes: Whole, count: int, seed: int) -> Fitted:
     return Fitted(lambda rows: np.asarray(model.predict_proba(flags(rows))), np.zeros(len(table.columns)))
 
 
-class _Flags:
-    """A table as the linear learner wants it; centres, spreads and categories are those of one table."""
+def _neural(table: Matrix, classes: Whole, count: int, seed: int) -> Fitted:
+    del count
+    settings, flags = protocol().neural_network, Flags(table)
+    model = MLPClassifier(
+        (settings.hidden,),
+        alpha=settings.penalty,
+        batch_size=min(settings.batch, len(table)),
+        learning_rate_init=settings.learning_rate,
+        max_iter=settings.epochs,
+        random_state=seed,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the protocol fixes the epochs
+        model.fit(flags(table), classes)
+    return Fitted(lambda rows: np.asarray(model.predict_proba(flags(rows))), np.zeros(len(table.columns)))
+
+
+class Flags:
+    """A table as the linear learner wants it; centres, spreads and categories are those of one table.
+
+    Calling it with a table gives n x features: numbers standardised and cut at the protocol's `clip`
+    (0 where missing), a flag for missing, and a flag for each frequent category.
+    """
 
     def __init__(self, table: Matrix) -> None:
         settings = protocol().logistic_regression
@@ -138,6 +186,7 @@ class _Flags:
         ]
 
     def __call__(self, table: Matrix) -> Floats:
+        """The features of a table, n x features."""
         numbers = table.values[:, self._numbers]
         missing = np.isnan(numbers)
         scaled = np.where(missing, 0.0, (numbers - self._centre) / self._spread)

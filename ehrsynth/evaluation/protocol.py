@@ -28,6 +28,16 @@ class LogisticRegressionSettings(Strict):
     clip: float = Field(gt=0)
 
 
+class NeuralNetwork(Strict):
+    """The third judge: see the comments in protocol.yaml."""
+
+    hidden: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    penalty: float = Field(ge=0)
+    learning_rate: float = Field(gt=0)
+
+
 class Attacks(Strict):
     """How hard the attacks try and when they measure nothing: see the comments in protocol.yaml."""
 
@@ -55,8 +65,24 @@ class Protocol(Strict):
     few_values: int = Field(ge=2)
     class_minimum: int = Field(ge=1)
     telling_columns: int = Field(ge=1)
+    strata: int = Field(ge=1)
+    strata_minimum: int = Field(ge=2)
+    neighbours: int = Field(ge=1)
+    neighbour_rows: int = Field(ge=2)
+    rare_share: float = Field(gt=0, lt=1)
+    rare_minimum: int = Field(ge=1)
+    bootstraps: int = Field(ge=2)
+    at_risk: int = Field(ge=1)
+    covariates: int = Field(ge=1)
+    events_each: int = Field(ge=1)
+    side_rows: int = Field(ge=2)
+    resamples: int = Field(ge=2)
+    importance_rounds: int = Field(ge=1)
+    site_minimum: int = Field(ge=1)
+    sites: int = Field(ge=1)
     boosted_trees: BoostedTrees
     logistic_regression: LogisticRegressionSettings
+    neural_network: NeuralNetwork
     attacks: Attacks
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 import pandas as pd
 
@@ -9,14 +10,17 @@ from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.controls import MINIMUM, controls
 from ehrsynth.evaluation.matrix import row_hashes, stacked
+from ehrsynth.evaluation.privacy.bounds import LEVEL, Simultaneous
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.evaluation.summaries import SMALL_CELL, ColumnSummary, summarise
+from ehrsynth.evaluation.table_one import Row, table_one
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.registry import known, resolve
 from ehrsynth.schema import Schema
 
 _KEY_BYTES = 8
+_BOUND_FROM = 0.96  # of the progress: the bound comes after everything else
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,10 @@ class Evaluation:
         Hash of the protocol: two evaluations compare only when theirs are equal.
     rows_given
         Rows that were given; more than were used when a subsample was asked for.
+    bound
+        The simultaneous bound over all attacks and groups; None when no attack gave evidence for it.
+    table_one
+        The training table and the synthetic one side by side, as a paper's Table 1 has them.
     """
 
     scores: Mapping[str, Score]
@@ -44,6 +52,8 @@ class Evaluation:
     rows: Mapping[str, int]
     protocol_hash: str
     rows_given: Mapping[str, int] = field(default_factory=dict)
+    bound: Simultaneous | None = None
+    table_one: tuple[Row, ...] = ()
 
     def suppressed(self, small_cell: int = SMALL_CELL) -> tuple[ColumnSummary, ...]:
         """The columns without cells of 1 to `small_cell` patients."""
@@ -61,6 +71,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     metrics: Sequence[str] | None = None,
     attacks: Sequence[str] | None = None,
     rows: int | None = None,
+    level: float = LEVEL,
+    attempts: int = 1,
 ) -> Evaluation:
     """Measure a synthetic table against the patients it was made from and patients it never saw.
 
@@ -73,6 +85,10 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     rows
         At most so many rows of each table, drawn by the seed; all when None. Learners and attacks keep to
         the protocol's own limits in any case.
+    level
+        Family-wise level of the simultaneous bound: how often it may find a leak where there is none.
+    attempts
+        How often this real data was tried, this time included; widens the bound.
 
     Raises
     ------
@@ -92,7 +108,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     scores: dict[str, Score] = {}
     risks: dict[str, Risk] = {}
     for place, (what, name) in enumerate(wanted):
-        report = part(progress, place / len(wanted), (place + 1) / len(wanted))
+        share = _BOUND_FROM / len(wanted)
+        report = part(progress, place * share, (place + 1) * share)
         report(0.0, name.replace("_", " "))
         if what == "metric":
             tables = (used["train"], used["holdout"], used["synthetic"])
@@ -102,6 +119,11 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         else:
             targets = (used["train"], *control, used["synthetic"])
             risks[name] = functions[name](*targets, schema, seed=seed, progress=report)
+    bound = None
+    if control is not None:
+        settings = _Settings(seed=seed, level=level, attempts=attempts)
+        report = part(progress, _BOUND_FROM, 1.0)
+        bound = _bound(risks, (used["train"], control[0]), schema, settings, report=report)
     return Evaluation(
         scores,
         risks,
@@ -109,6 +131,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         {name: len(table) for name, table in used.items()},
         protocol().hash,
         {name: len(table) for name, table in given.items()},
+        bound,
+        table_one(used["train"], used["synthetic"], schema),
     )
 
 
@@ -124,6 +148,33 @@ def _subsample(table: pd.DataFrame, schema: Schema, rows: int | None, seed: int,
     drawn = numpy_generator(seed, "suite", name).permutation(len(table))[:rows]
     part_of: pd.DataFrame = table.iloc[order[drawn]].reset_index(drop=True)
     return part_of
+
+
+class _Settings(TypedDict):
+    seed: int
+    level: float
+    attempts: int
+
+
+def _bound(
+    risks: Mapping[str, Risk],
+    tables: tuple[pd.DataFrame, pd.DataFrame],
+    schema: Schema,
+    settings: _Settings,
+    *,
+    report: Progress,
+) -> Simultaneous | None:
+    """The bound over members and non-members, from whatever evidence the attacks gave."""
+    evidence = [one for risk in risks.values() for one in risk.evidence]
+    if not evidence:
+        return None
+    # Here and not above: SciPy's statistics change the warning filters of whoever imports ehrsynth.
+    from ehrsynth.evaluation.privacy.simultaneous import simultaneous
+    from ehrsynth.evaluation.privacy.strata import strata
+
+    report(0.0, "bounding all attacks together")
+    groups = strata(*tables, schema, seed=settings["seed"])
+    return simultaneous(evidence, groups, **settings, progress=report)
 
 
 def _controls(holdout: pd.DataFrame, schema: Schema, seed: int) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -65,10 +65,9 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
     def _pool(self) -> Pool:
         def draw(rows: int, number: int) -> Codes:
             # Its own stream: the pool is the same whatever was drawn before it was first needed.
-            rng = numpy_generator(number, self.recipe.name, "pool")
-            return collect(self, self.chain.draw, rows, None, rng=rng, progress=silent).codes
+            return self.chain.draw(rows, numpy_generator(number, self.recipe.name, "pool"))
 
-        return Pool(draw, len(self.schema.learnt))
+        return Pool(self.chain, draw)
 
     def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """The log probability of each row under the chain, in nats; at most 0 and higher is likelier.
@@ -164,12 +163,14 @@ class Autoregressive(AbstractGenerator):
     fitted: ClassVar[type[AbstractFitted]] = FittedAutoregressive
 
     learner: Literal["boosted", "bagged"] = Field(default="boosted", description="what the links are made of")
-    trees: int = Field(default=10, ge=1, le=200, description="trees of each forest")
-    leaf: int = Field(default=10, ge=1, description="fewest patients in a leaf of a forest")
+    trees: int = Field(default=6, ge=1, le=200, description="trees of each size of leaf in a forest")
+    leaf: int = Field(default=10, ge=1, description="fewest patients in the smallest leaf of a forest")
     leaves: int = Field(default=4, ge=2, le=255, description="leaves of a boosted tree")
     rate: float = Field(default=0.1, gt=0, le=1, description="learning rate of the boosted trees")
     rounds: int = Field(default=400, ge=1, le=10_000, description="most boosting rounds")
-    ridge: float = Field(default=1.0, gt=0, description="how strongly small groups are pulled towards all")
+    ridge: float = Field(
+        default=1.0, gt=0, description="weakest pull of small groups towards all; or 20 times as strong"
+    )
 
     def _fit(
         self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress

@@ -95,6 +95,11 @@ class AbstractFitted(ABC):
         """The guarantee under differential privacy, or None when there is none."""
         return None
 
+    @property
+    def decided(self) -> str:
+        """What the data decided before anything was learnt, in words; empty where it decided nothing."""
+        return ""
+
     def sample(
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
     ) -> Sample:

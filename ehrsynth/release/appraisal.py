@@ -38,6 +38,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     seed: int,
     policy: Policy | None = None,
     rows: int | None = None,
+    attempts: int = 1,
     progress: Progress | None = None,
 ) -> Appraisal:
     """Evaluate a synthetic table and hold it against a policy.
@@ -48,9 +49,21 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         The patients that the generator saw, and patients that it did not.
     rows
         A declared subsample for the evaluation of large tables; None uses the protocol's own.
+    attempts
+        How often these patients were tried, this time included: it widens the simultaneous bound.
     """
     policy = load_policy() if policy is None else policy
-    evaluation = evaluate(train, holdout, synthetic, schema, seed=seed, rows=rows, progress=progress)
+    evaluation = evaluate(
+        train,
+        holdout,
+        synthetic,
+        schema,
+        seed=seed,
+        rows=rows,
+        progress=progress,
+        level=policy.family_wise_level.value,
+        attempts=attempts,
+    )
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)
@@ -71,6 +84,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         measured_on=dict(evaluation.rows),
         guessed=schema.guessed(),
         seed=seed,
+        attempt=attempts,
     )
     return Appraisal(evaluation, decision, provenance, policy)
 

@@ -1,20 +1,17 @@
 """The gate: an evaluation and a policy in, a decision out. What was not computed is a no."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from ehrsynth.evaluation.base import Risk, Score
+from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.release.exposure import NOT_COMPUTED, attacks, leak
 from ehrsynth.release.policy import Limit, Policy
 from ehrsynth.report.decision import Check, Comparison, Decision, compare
-from ehrsynth.report.words import RISKS, title
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
 from ehrsynth.tables.identifiers import scan
-
-_NOT_COMPUTED = "It was not computed, and a check that was not computed is a no."
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,8 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
     """
     return Decision.from_checks(
         [
-            *_risks(evaluation, policy),
+            leak(evaluation.bound, policy),
+            *attacks(evaluation, policy),
             _copied_rows(evaluation.scores.get("copied_rows"), policy),
             _violations(evaluation.scores.get("constraint_violations"), policy),
             _holdout(rows, policy),
@@ -94,49 +92,10 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
 
 
 def _check(name: str, value: float | None, limit: Limit, comparison: Comparison, explanation: str) -> Check:
-    said = _NOT_COMPUTED if value is None else explanation
+    said = NOT_COMPUTED if value is None else explanation
     return compare(
         name, value, limit.value, comparison, explanation=said, source=limit.source, citation=limit.citation
     )
-
-
-def _risks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
-    # An attack that ran counts even where the policy does not ask for it: a leak that was found is a leak.
-    for name in (*policy.attacks, *(n for n in evaluation.risks if n not in policy.attacks)):
-        yield _risk(name, evaluation.risks.get(name), policy)
-
-
-def _risk(name: str, risk: Risk | None, policy: Policy) -> Check:
-    limit = policy.risk_upper_end
-    upper = None if risk is None or risk.value is None else risk.high
-    return compare(
-        title(name),
-        upper,
-        limit.value,
-        "at most",
-        explanation=_risk_in_words(name, risk, upper, limit),
-        source=limit.source,
-        citation=limit.citation,
-    )
-
-
-def _risk_in_words(name: str, risk: Risk | None, upper: float | None, limit: Limit) -> str:
-    if upper is None:
-        return (
-            f"{_NOT_COMPUTED} {_as_sentence(risk.reason)}"
-            if risk is not None and risk.reason
-            else _NOT_COMPUTED
-        )
-    words = RISKS.get(name)
-    claim = words.plain if words else "What this attack gains over its control."
-    if upper <= limit.value:
-        return f"{claim} It stays within the limit."
-    return f"It may be as high as {upper:.3f}, above the limit of {limit.value:g}. {claim}"
-
-
-def _as_sentence(reason: str) -> str:
-    text = reason.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _copied_rows(score: Score | None, policy: Policy) -> Check:

@@ -25,6 +25,7 @@ from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -89,6 +90,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     key: bytes | None = None,
     policy: Policy | None = None,
     evaluated_rows: int | None = None,
+    remedy_seconds: float = 0.0,
     train_on_synthetic: bool = False,
     command: str = "",
     progress: Progress | None = None,
@@ -113,6 +115,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         The gate's limits; default `schemas/policy.yaml`.
     evaluated_rows
         A declared subsample for the evaluation of large tables; None uses the protocol's own.
+    remedy_seconds
+        After a no of the attacks, look for so long for a small change that would pass, and name it; none is
+        applied. 0 does not look.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
     command
@@ -142,10 +147,16 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         synthetic,
         real.schema,
         seed=derived_seed(seed, "release", "evaluate"),
-        progress=part(report, 0.55, 0.95),
+        progress=part(report, 0.55, 0.94),
         rows=evaluated_rows,
+        level=policy.family_wise_level.value,
+        attempts=real.secrets.attempt,
     )
     decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
+    if remedy_seconds > 0 and attacked(decision, policy):
+        decision = with_remedies(
+            decision, _remedies(real, chosen, policy, remedy_seconds, part(report, 0.94, 0.95))
+        )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     provenance = _provenance(real, chosen, model, policy, evaluation, len(synthetic), command)
     write_release(
@@ -153,6 +164,22 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     )
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
+
+
+def _remedies(
+    real: _Real, chosen: AbstractGenerator, policy: Policy, seconds: float, report: Progress
+) -> tuple[Remedy, ...]:
+    seed = derived_seed(real.secrets.seed, "release", "remedies")
+    return remedies(
+        real.train,
+        real.holdout,
+        real.schema,
+        chosen,
+        policy=policy,
+        seed=seed,
+        seconds=seconds,
+        progress=report,
+    )
 
 
 def _must_be_free(out: Path) -> None:
@@ -238,7 +265,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         measured_on=dict(evaluation.rows),
         guarantee=_guarantee(model.privacy),
         guessed=schema.guessed(),
-        actions=real.actions,
+        actions=(*real.actions, *([model.decided] if model.decided else [])),
         seed=real.secrets.seed,
         command=command,
         attempt=real.secrets.attempt,

@@ -30,6 +30,12 @@ class Share(Limit):
     value: float = Field(ge=0, le=1)
 
 
+class Level(Limit):
+    """A share of false alarms, above 0 and below 1."""
+
+    value: float = Field(gt=0, lt=1)
+
+
 class Count(Limit):
     """A limit that counts."""
 
@@ -47,7 +53,12 @@ class Policy(Strict):
     name: str = Field(min_length=1)
     title: str = ""
     attacks: tuple[str, ...] = Field(min_length=1)
+    identity_attacks: tuple[str, ...] = ()
+    family_wise_level: Level
     risk_upper_end: Share
+    identity_disclosure: Share
+    membership: Share
+    membership_surest: Share
     copied_rows_above_holdout: Share
     constraint_violations: Count
     minimum_holdout: Count

@@ -164,6 +164,89 @@ def _short(name: str) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
+def step_curves(
+    name: str,
+    times: Sequence[float],
+    real: Sequence[float] | None,
+    synthetic: Sequence[float],
+    *,
+    top: float,
+    unit: str = "",
+) -> Markup:
+    """Curves over time that change in steps: real patients grey, synthetic ones in the accent's colour.
+
+    Parameters
+    ----------
+    times
+        Rising; a share holds from its time up to the next.
+    real
+        None: not shown.
+    top
+        The share at the upper edge, above 0.
+    """
+    start, stop = times[0], times[-1]
+    scale = _WIDTH / ((stop - start) or 1.0)
+    edges = [(t - start) * scale for t in times]
+    lines = "".join(
+        f'<line class="axis" x1="0" x2="{_WIDTH:g}" y1="{_HEIGHT * part:g}" y2="{_HEIGHT * part:g}"/>'
+        for part in (0.0, 0.25, 0.5, 0.75, 1.0)
+    )
+    drawn = [("real-line", real)] if real is not None else []
+    paths = "".join(
+        f'<path class="{kind}" d="{_stairs(edges, shares, top)}"/>'
+        for kind, shares in (*drawn, ("synthetic-line", synthetic))
+    )
+    hovers = []
+    for i, (x, made) in enumerate(zip(edges, synthetic, strict=True)):
+        until = edges[i + 1] if i + 1 < len(edges) else _WIDTH
+        said = _said(
+            f"{times[i]:g} {unit}".strip(), real[i] if real else None, made, shows_real=real is not None
+        )
+        hovers.append(
+            f'<rect class="hover" {_box(x, 0, until - x, _HEIGHT)}><title>{escape(said)}</title></rect>'
+        )
+    whose = "real and synthetic" if real is not None else "synthetic"
+    return _svg(
+        f'<svg class="histogram curve" viewBox="0 -2 {_WIDTH:g} {_HEIGHT + 4:g}" preserveAspectRatio="none" '
+        f'role="img" aria-label="{escape(name)}: curves of {whose} patients">'
+        f"{lines}{paths}{''.join(hovers)}</svg>"
+    )
+
+
+def _stairs(edges: Sequence[float], shares: Sequence[float], top: float) -> str:
+    steps = [f"{x:.2f} {_HEIGHT * (1 - min(1.0, s / top)):.2f}" for x, s in zip(edges, shares, strict=True)]
+    path = f"M{steps[0]}"
+    for x, step in zip(edges[1:], steps[1:], strict=True):
+        path += f"H{x:.2f}L{step}"
+    return f"{path}H{_WIDTH:g}"
+
+
+Interval = tuple[float, float, float]
+
+
+def interval_pair(
+    label: str, real: Interval | None, synthetic: Interval, span: tuple[float, float]
+) -> Markup:
+    """An estimate with its interval (low, value, high): real above synthetic, and a line at 0."""
+
+    def at(number: float) -> float:
+        start, stop = span
+        return 4 + (_GAUGE_WIDTH - 8) * min(1.0, max(0.0, (number - start) / ((stop - start) or 1.0)))
+
+    parts = [f'<line class="axis" x1="{at(0.0):.1f}" x2="{at(0.0):.1f}" y1="0" y2="20"/>']
+    rows = [("real", real, 6)] if real is not None else []
+    for kind, (low, value, high), y in (*rows, ("synthetic", synthetic, 14)):
+        parts.append(
+            f'<line class="reach {kind}" x1="{at(low):.1f}" x2="{at(high):.1f}" y1="{y}" y2="{y}"/>'
+            f'<circle class="{kind}" cx="{at(value):.1f}" cy="{y}" r="3.5"/>'
+        )
+    said = escape(label)
+    return _svg(
+        f'<svg class="gauge" viewBox="0 0 {_GAUGE_WIDTH:g} 20" role="img" aria-label="{said}">'
+        f"<title>{said}</title>{''.join(parts)}</svg>"
+    )
+
+
 def gauge(  # noqa: PLR0913 - a number, its interval and what it is held against
     label: str,
     value: float,

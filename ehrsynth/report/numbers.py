@@ -7,8 +7,11 @@ from typing import Any
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.charts import gauge, percent
+from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.words import RISKS, SCORES, title
 
+# The end of the scale where it is not 1.
+_TOP = {"effect_estimates": 3.0}
 # Scores that count real patients who were copied: their number may be 1 to 10.
 INTERNAL_SCORES = frozenset({"copied_rows"})
 EMPTY = "\u2013"
@@ -94,18 +97,71 @@ def _score_gauge(score: Score) -> Any:
         said += f", 95 % interval {score.low:.3f} to {score.high:.3f}"
     if score.reference is not None:
         said += f"; real against real {score.reference:.3f}"
-    return gauge(said, value, score.low, score.high, span=(0.0, 1.0), mark=score.reference)
+    top = max(_TOP.get(score.name, 1.0), score.high or 0.0)
+    return gauge(said, value, score.low, score.high, span=(0.0, top), mark=score.reference)
 
 
-def risks(evaluation: Evaluation, limit: float | None, *, shareable: bool) -> Iterator[dict[str, Any]]:
-    """One block for each risk; what may be shared is the upper end alone, rounded up."""
+def risks(evaluation: Evaluation, decision: Decision, *, shareable: bool) -> Iterator[dict[str, Any]]:
+    """One block for each risk; what may be shared is the upper end alone, rounded up.
+
+    The upper end is the one that the gate looked at: the simultaneous one where there is one.
+    """
+    limit = risk_limit(decision)
+    checks = {check.name: check for check in decision.checks}
     for name, risk in evaluation.risks.items():
-        words = RISKS.get(name)
-        yield {
-            "title": title(name),
-            "plain": words.plain if words else "What this attack gains over its control.",
-            **(_shared_risk(risk, limit) if shareable else _whole_risk(risk, limit)),
-        }
+        words, check = RISKS.get(name), checks.get(title(name))
+        bounded = check is not None and evaluation.bound is not None and evaluation.bound.of(name)
+        if check is not None and bounded:
+            said = _bounded_risk(risk, check, shareable=shareable)
+        else:
+            said = _shared_risk(risk, limit) if shareable else _whole_risk(risk, limit)
+        plain = words.plain if words else "What this attack gains over its control."
+        yield {"title": title(name), "plain": plain, **said}
+
+
+def risk_limit(decision: Decision) -> float | None:
+    """The limit of the first attack."""
+    limits = [c.limit for c in decision.checks if c.comparison == "at most" and c.limit and c.limit < 1]
+    return limits[0] if limits else None
+
+
+def _bounded_risk(risk: Risk, check: Check, *, shareable: bool) -> dict[str, Any]:
+    if check.value is None:
+        return {"number": "Not measurable here", "gauge": "", "text": check.explanation}
+    upper = measured(check.value)
+    label = f"{check.name}: at most {upper}"
+    drawn = gauge(
+        label, check.value, 0.0, check.value, span=_span(check.limit, check.value), limit=check.limit
+    )
+    against = "" if check.limit is None else f"; the limit is {limit_text(check.limit)}"
+    text = f"The largest upper end that could be judged; all hold together{against}."
+    if shareable:
+        text += " It is rounded up. The counts behind it are kept inside."
+    elif risk.value is not None:
+        text += f" On its own {risk.value:.3f}, 95 % interval {interval(risk.low, risk.high)}. {_tried(risk)}"
+    return {"number": f"at most {upper}", "gauge": drawn, "text": text}
+
+
+def _tried(risk: Risk) -> str:
+    """How often the attack succeeded, on whom."""
+    ranked = risk.details.get("tpr")
+    if ranked:
+        found = [f"{percent(one['tpr'])} at {100 * one['fpr']:g} % false alarms" for one in ranked]
+        area = risk.details.get("auroc")
+        shown = f" AUROC {area['value']:.3f}, {interval(area['low'], area['high'])}." if area else ""
+        return (
+            f"Of {risk.n_attacks:,} training patients it recognises {' and '.join(found)}, which "
+            f"{risk.n_control:,} unseen ones set.{shown}"
+        )
+    if risk.attack is None or risk.control is None:
+        return ""
+    text = (
+        f"The attack succeeds in {percent(risk.attack)} of {risk.n_attacks:,} tries on training "
+        f"patients and in {percent(risk.control)} of {risk.n_control:,} on unseen ones."
+    )
+    if risk.baseline is not None:
+        text += f" A guess without the table succeeds in {percent(risk.baseline)}."
+    return text
 
 
 def _span(limit: float | None, *ends: float | None) -> tuple[float, float]:
@@ -118,14 +174,7 @@ def _whole_risk(risk: Risk, limit: float | None) -> dict[str, Any]:
         return {"number": "Not measured", "gauge": "", "text": why(risk.reason)}
     said = f"{title(risk.name)}: {risk.value:.3f}, 95 % interval {interval(risk.low, risk.high)}"
     drawn = gauge(said, risk.value, risk.low, risk.high, span=_span(limit, risk.high), limit=limit)
-    text = f"95 % interval {interval(risk.low, risk.high)}."
-    if risk.attack is not None and risk.control is not None:
-        text += (
-            f" The attack succeeds in {percent(risk.attack)} of {risk.n_attacks:,} tries on training "
-            f"patients and in {percent(risk.control)} of {risk.n_control:,} on unseen ones."
-        )
-    if risk.baseline is not None:
-        text += f" A guess without the table succeeds in {percent(risk.baseline)}."
+    text = f"95 % interval {interval(risk.low, risk.high)}. {_tried(risk)}"
     return {"number": f"{risk.value:.3f}", "gauge": drawn, "text": text}
 
 
@@ -167,9 +216,9 @@ _CARRYING = {
 }
 
 
-def tiles(evaluation: Evaluation, limit: float | None, *, shareable: bool) -> Iterator[dict[str, Any]]:
+def tiles(evaluation: Evaluation, decision: Decision, *, shareable: bool) -> Iterator[dict[str, Any]]:
     """The three or four numbers that carry the decision."""
-    yield from _risk_tile(evaluation, limit, shareable=shareable)
+    yield from _risk_tile(evaluation, decision, shareable=shareable)
     found = [name for name in _CARRYING if _measured(evaluation.scores.get(name))]
     for name in found[:3]:
         score, (heading, text, beside) = evaluation.scores[name], _CARRYING[name]
@@ -191,18 +240,35 @@ def _measured(score: Score | None) -> bool:
     return score is not None and score.value is not None
 
 
-def _risk_tile(evaluation: Evaluation, limit: float | None, *, shareable: bool) -> Iterator[dict[str, Any]]:
+def _risk_tile(evaluation: Evaluation, decision: Decision, *, shareable: bool) -> Iterator[dict[str, Any]]:
+    limit = risk_limit(decision)
+    bounded = _largest_bound(evaluation, decision)
     known = [(risk.high, name) for name, risk in evaluation.risks.items() if risk.high is not None]
-    if not known:
+    if bounded is not None:
+        upper, limit, name = bounded.value or 0.0, bounded.limit, bounded.name
+        what = "upper end that holds for all attacks together"
+    elif known:
+        upper, name = max(known)
+        upper, name, what = (
+            rounded_up(upper) if shareable else upper,
+            title(name),
+            "upper end of its 95 % interval",
+        )
+    else:
         return
-    upper, name = max(known)
-    upper = rounded_up(upper) if shareable else upper
-    over = limit is not None and upper > limit
     against = "" if limit is None else f" The limit is {limit_text(limit)}."
     yield {
         "title": "Largest risk",
         "number": f"{upper:.2f}" if shareable else f"{upper:.3f}",
-        "over": over,
+        "over": limit is not None and upper > limit,
         "gauge": gauge(f"Largest risk {upper:.3f}", upper, None, None, span=_span(limit, upper), limit=limit),
-        "text": f"{title(name)}, upper end of its 95 % interval.{against}",
+        "text": f"{name}, {what}.{against}",
     }
+
+
+def _largest_bound(evaluation: Evaluation, decision: Decision) -> Check | None:
+    """The attack that the simultaneous bound puts nearest to its limit, or farthest above."""
+    bound = evaluation.bound
+    names = set() if bound is None else {title(one.attack) for one in bound.bounds}
+    known = [check for check in decision.checks if check.name in names and check.computed]
+    return max(known, key=lambda check: (check.value or 0.0) / (check.limit or 1e-9), default=None)

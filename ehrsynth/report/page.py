@@ -10,10 +10,13 @@ from markupsafe import Markup
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.facts import facts
+from ehrsynth.report.models import effects, importance, judges, likeness, predictions, sites
 from ehrsynth.report.numbers import EMPTY, limit_text, measured, tiles
 from ehrsynth.report.numbers import risks as risk_views
 from ehrsynth.report.numbers import scores as score_views
+from ehrsynth.report.patients import curves, groups, implausible, table_one
 from ehrsynth.report.pictures import Heats, cards, heats
+from ehrsynth.report.privacy import crosswalk, kept, together
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.words import GLOSSARY
 from ehrsynth.schema import Schema
@@ -77,14 +80,14 @@ def _page(
     columns = cards(evaluation, schema, shareable=shareable, shows_real=who.shows_real, small_cell=small_cell)
     pairs = heats(evaluation, schema) if who.shows_real else Heats((), (), 0, 0)
     scores = list(score_views(evaluation, shareable=shareable)) if who.shows_real else []
-    risks = list(risk_views(evaluation, _risk_limit(decision), shareable=shareable)) if who.shows_real else []
+    risks = list(risk_views(evaluation, decision, shareable=shareable)) if who.shows_real else []
     page = {
         **_head(decision, provenance, schema, who),
-        "tiles": list(tiles(evaluation, _risk_limit(decision), shareable=shareable))
-        if who.shows_real
-        else [],
+        "tiles": list(tiles(evaluation, decision, shareable=shareable)) if who.shows_real else [],
         "checks": _checks(decision, shown=who.shows_real),
         "policy": provenance.policy,
+        **_patients(evaluation, schema, who),
+        **_models(evaluation, who),
         "columns_intro": _columns_intro(who),
         "cards": columns,
         "hides_cells": any(card.hides for card in columns),
@@ -93,11 +96,44 @@ def _page(
         "pairs_intro": _pairs_intro(pairs),
         "scores": scores,
         "risks": risks,
+        "together": together(evaluation, decision, shareable=shareable) if who.shows_real else None,
+        "crosswalk": crosswalk(decision, shows_real=who.shows_real),
+        "kept": kept(decision),
         "facts": facts(provenance),
         "provenance_intro": _provenance_intro(who),
         "glossary": GLOSSARY,
     }
     return page | {"parts": list(_parts(page))}
+
+
+def _patients(evaluation: Evaluation, schema: Schema, who: _Audience) -> Mapping[str, Any]:
+    given, shows_real = {"shareable": who.shareable}, who.shows_real
+    return {
+        "table_one": table_one(evaluation, schema, **given, shows_real=shows_real, small_cell=who.small_cell),
+        "curves": curves(evaluation, schema, shows_real=not who.shareable),
+        "implausible": implausible(evaluation, schema, shows_real=not who.shareable),
+        "groups": groups(evaluation, schema, **given) if shows_real else None,
+    }
+
+
+def _models(evaluation: Evaluation, who: _Audience) -> Mapping[str, Any]:
+    if not who.shows_real:
+        return {
+            "effects": None,
+            "judges": None,
+            "predictions": None,
+            "sites": None,
+            "importance": [],
+            "likeness": [],
+        }
+    return {
+        "effects": effects(evaluation, shareable=who.shareable),
+        "judges": judges(evaluation),
+        "predictions": predictions(evaluation),
+        "sites": sites(evaluation, shareable=who.shareable),
+        "importance": importance(evaluation),
+        "likeness": likeness(evaluation, shareable=who.shareable),
+    }
 
 
 def _head(decision: Decision, provenance: Provenance, schema: Schema, who: _Audience) -> Mapping[str, Any]:
@@ -165,11 +201,6 @@ def _check(check: Check, *, shown: bool) -> dict[str, Any]:
     }
 
 
-def _risk_limit(decision: Decision) -> float | None:
-    limits = [c.limit for c in decision.checks if c.comparison == "at most" and c.limit and c.limit < 1]
-    return limits[0] if limits else None
-
-
 def _columns_intro(who: _Audience) -> str:
     if not who.shows_real:
         return "Synthetic patients alone: real ones are shown inside the hospital only."
@@ -207,15 +238,10 @@ def _provenance_intro(who: _Audience) -> str:
 
 
 def _parts(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "decision", "Decision"
+    """The pages, one for each reader; the name of a page is the name of its template."""
     yield "checks", "Checks"
-    yield "columns", "Columns"
-    for id_, name, content in (
-        ("pairs", "Pairs", page["heats"]),
-        ("scores", "Quality", page["scores"]),
-        ("risks", "Risks", page["risks"]),
-    ):
-        if content:
-            yield id_, name
+    yield "clinician", "For the clinician"
+    if page["scores"] or page["heats"]:
+        yield "statistician", "For the statistician"
+    yield "privacy", "For the privacy officer"
     yield "provenance", "Provenance"
-    yield "glossary", "Words"

@@ -25,12 +25,13 @@ def as_json(decision: Decision, provenance: Provenance, evaluation: Evaluation) 
         "checks": [check.as_json() for check in decision.checks],
         "scores": {name: plain(_whole(score)) for name, score in evaluation.scores.items()},
         "risks": {name: plain(_whole(risk)) for name, risk in evaluation.risks.items()},
+        "bound": None if evaluation.bound is None else plain(evaluation.bound.as_json()),
         "provenance": plain(provenance.as_json()),
     }
 
 
 def _whole(value: Score | Risk) -> dict[str, Any]:
-    return {f.name: getattr(value, f.name) for f in fields(value)}
+    return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "evidence"}
 
 
 def plain(value: Any) -> Any:

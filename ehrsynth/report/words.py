@@ -16,7 +16,15 @@ class Words:
     best: str = ""
 
 
+# The name of the gate's check of all attacks together.
+LEAK = "Chance of what the attacks found, if nothing leaks"
 SCORES = {
+    "association": Words(
+        "Strength of association",
+        "How far the strength with which two columns hang together is off, averaged over the pairs, each by "
+        "the measure that its kinds ask for.",
+        "Best is 0: every pair is as strongly tied as in real patients.",
+    ),
     "classifier_two_sample": Words(
         "Can a classifier tell them apart?",
         "A classifier is trained to tell real from synthetic patients; this is how well it does on patients "
@@ -39,6 +47,18 @@ SCORES = {
         "whom the generator never saw.",
         "Best is no more than for unseen patients.",
     ),
+    "effect_estimates": Words(
+        "Same findings of a study?",
+        "A regression for each outcome, on real and on synthetic patients: by how many standard errors the "
+        "two estimates of an effect differ, averaged over the effects.",
+        "Best is 0; other real patients of the same hospital differ by about 1.",
+    ),
+    "feature_importance": Words(
+        "Do models look at the same columns?",
+        "Prediction models learn from synthetic and from real patients; this is the share of importance that "
+        "both give to the same columns, averaged over the outcomes.",
+        "Best is 1, or as good as real against real.",
+    ),
     "missingness": Words(
         "Missing values",
         "How far the shares of missing values are off, of single columns and of pairs of columns.",
@@ -49,6 +69,23 @@ SCORES = {
         "How alike the association of each pair of columns is, averaged over the pairs.",
         "Best is 1: the same associations.",
     ),
+    "precision_recall": Words(
+        "Realistic and varied?",
+        "The share of synthetic patients who lie among real ones (precision), or of real patients near whom "
+        "a synthetic one lies (coverage), whichever is smaller.",
+        "Best is 1, or as good as real against real.",
+    ),
+    "rare_categories": Words(
+        "Rare diagnoses and drugs",
+        "How much of their frequency rare categories keep in the synthetic table, averaged over them.",
+        "Best is 1: all kept. At 0 all are lost.",
+    ),
+    "survival_curves": Words(
+        "Events over time",
+        "The largest gap between the curves of real and synthetic patients who have not yet had the event "
+        "(or, where several events compete, who have had one of them).",
+        "Best is 0; 0.05 means 5 in 100 patients at some time.",
+    ),
     "train_synthetic_test_real": Words(
         "Useful for a model?",
         "A prediction model for each outcome learns from synthetic patients only and is tested on real ones "
@@ -57,6 +94,36 @@ SCORES = {
     ),
 }
 RISKS = {
+    "classifier_odds": Words(
+        "Told by a classifier",
+        "How much better an attacker recognises who was in the training data, by a classifier that learnt to "
+        "tell synthetic from real patients.",
+    ),
+    "density_ratio": Words(
+        "Crowded by synthetic patients",
+        "How much better an attacker recognises who was in the training data, by more synthetic patients "
+        "around that person than the population explains.",
+    ),
+    "exact_match": Words(
+        "Repeated rows and odd values",
+        "How much more often a training patient stands in the synthetic table as they are, or values that "
+        "nobody else has occur there, than for unseen patients.",
+    ),
+    "identity_disclosure": Words(
+        "Identity disclosure",
+        "How much likelier a training patient is named by what others may know of them, through a synthetic "
+        "row that matches and tells something new, than an unseen patient.",
+    ),
+    "mahalanobis": Words(
+        "Drawn towards the training patients",
+        "How much better an attacker recognises who was in the training data, by how near that person lies "
+        "to the centre of the synthetic table and how far from that of the population.",
+    ),
+    "nearest_record": Words(
+        "Closest synthetic patient",
+        "How much better an attacker recognises who was in the training data, by a synthetic patient closer "
+        "to that person than other real patients are.",
+    ),
     "singling_out": Words(
         "Singling out",
         "How much better an attacker describes exactly one real patient by means of the synthetic table.",
@@ -95,6 +162,25 @@ GLOSSARY = (
             "unseen ones, 1 when it always succeeds. The gate looks at the upper end of its interval."
         ),
     ),
+    (
+        "Simultaneous bound",
+        (
+            "An upper end for every attack in every group of patients that holds for all of them together: "
+            "whoever looks at many numbers finds a large one, and this allows for it."
+        ),
+    ),
+    (
+        "Exposed share",
+        (
+            "The scale on which attacks are compared: were so many of the patients fully exposed and the "
+            "others not at all, the attack would be as successful as it was."
+        ),
+    ),
+    (
+        "AUROC",
+        "The chance that the right one of two patients is ranked higher: 0.5 is guessing, 1 is certain.",
+    ),
+    ("False alarms", "Unseen patients whom an attack takes for training patients."),
     ("Control", "The same attack against patients whom the generator never saw."),
     (
         "Association",

@@ -76,6 +76,7 @@ def read_delimited(
             sample = file.read(_SAMPLE)
         if not sample.strip("\ufeff\0 \t\r\n"):
             raise DataError(f"{path.name} is empty: give a file with a header and one row per patient")
+        _refuse_nul(path, encoding)
         first = sample.split("\n", 1)[0].strip()
         declared = first[4:] if re.fullmatch(r"sep=\W", first) else None  # Excel's own first line
         delimiter = delimiter or declared or _find_delimiter(sample, expected)
@@ -143,6 +144,16 @@ def _decodes(path: Path, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _refuse_nul(path: Path, encoding: str) -> None:
+    """No text holds the character 0: a disk or a transfer wrote it, and the words around it are not whole."""
+    if "\0".encode(encoding, errors="ignore") != b"\0":
+        return  # wider characters have zero bytes of their own
+    with _bytes(path) as file:
+        found = sum(block.count(b"\0") for block in iter(lambda: file.read(1 << 20), b""))
+    if found:
+        raise DataError(f"{path.name} holds {found:,} NUL characters, so it is damaged: write it anew")
 
 
 class _Score(NamedTuple):

@@ -6,7 +6,7 @@ here.
 """
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -53,20 +53,38 @@ def write_table(
     OutputError
         If the disk is full or the place cannot be written; nothing is left behind.
     """
+    write_tables([table], schema, path, origin_column=origin_column)
+
+
+def write_tables(
+    tables: Iterable[pd.DataFrame], schema: Schema, path: Path | str, *, origin_column: bool = False
+) -> None:
+    """Write tables one below the other into one file, holding one of them in memory at a time.
+
+    Parameters
+    ----------
+    tables
+        At least one, all synthetic or none; each as for `write_table`, which says what is raised.
+    path, origin_column
+        As for `write_table`.
+    """
     path = Path(path)
     ending = next((e for e in (".csv", ".csv.gz", ".parquet") if path.name.lower().endswith(e)), None)
     if ending is None:
         raise RequestError(f"{path.name} has no ending that says how to write it: .csv, .csv.gz or .parquet")
     if origin_column and origin.COLUMN in schema.names:
         raise RequestError(f"the schema has a column {origin.COLUMN!r} of its own: rename it, or do without")
-    synthetic = origin.is_synthetic(table)
+    following = iter(tables)
+    first = next(following)
+    synthetic = origin.is_synthetic(first)
     mark = (origin.SYNTHETIC if synthetic else origin.REAL) if origin_column else None
     if ending == ".parquet":
-        _write_parquet(_arrow(table, schema, mark), path)
+        _write_parquet((_arrow(table, schema, mark) for table in chain([first], following)), path)
         return
-    lines = _lines(table, schema, mark)
+    lines = _lines(first, schema, mark)
+    more = (line for table in following for line in islice(_lines(table, schema, mark), 1, None))
     with _sidecar(path, synthetic=synthetic):
-        _write_lines(lines, path, packed=ending == ".csv.gz")
+        _write_lines(chain(lines, more), path, packed=ending == ".csv.gz")
 
 
 def _lines(table: pd.DataFrame, schema: Schema, mark: str | None) -> Iterator[str]:
@@ -135,8 +153,10 @@ def _array(series: "pd.Series[Any]", column: Column) -> pa.Array:
     return array.cast(pa.string()) if isinstance(column, IdentifierColumn) else array
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
+def _write_parquet(tables: Iterator[pa.Table], path: Path) -> None:
+    first = next(tables)
     # Through a file of Python's, whose errors say that the disk is full.
-    with whole_file(path) as draft, draft.open("wb") as file:
-        pq.write_table(table, file)
+    with whole_file(path) as draft, draft.open("wb") as file, pq.ParquetWriter(file, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
     origin.sidecar(path).unlink(missing_ok=True)

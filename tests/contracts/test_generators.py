@@ -34,6 +34,7 @@ from ehrsynth.tables.values import from_values, to_values
 
 # A generator that is not here runs with its defaults: fine where they are fast.
 QUICK: dict[str, dict[str, object]] = {
+    "auto": {"candidates": ("copula", "independent"), "splits": 2},
     "autoregressive": {"trees": 3, "rounds": 40},
     "ctgan": {
         "epochs": 60,
@@ -44,6 +45,7 @@ QUICK: dict[str, dict[str, object]] = {
         "generator_lr": 2e-3,
         "discriminator_lr": 2e-3,
     },
+    "diffusion": {"epochs": 150, "batch_size": 64, "width": 32, "depth": 1, "steps": 12, "repeats": 2},
     "tvae": {
         "epochs": 60,
         "batch_size": 30,

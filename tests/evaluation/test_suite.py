@@ -1,9 +1,14 @@
 """Everything over one set of tables."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from cohort import COHORT, cohort
+from ehrsynth import registry
 from ehrsynth.errors import RequestError
+from ehrsynth.evaluation.base import Evidence, Risk
+from ehrsynth.evaluation.matrix import row_hashes, stacked
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.registry import known
@@ -47,3 +52,40 @@ def test_what_is_not_known_is_refused_before_work_begins() -> None:
         evaluate(*tables, COHORT, seed=0, metrics=["column_shape"])
     with pytest.raises(RequestError, match="at least 1"):
         evaluate(*tables, COHORT, seed=0, rows=0)
+
+
+def met_again(members, non_members, reference, synthetic, schema, *, seed, progress=None):
+    """An attack that knows whose row stands in the synthetic table."""
+    known = row_hashes(stacked(synthetic, schema))
+    found = (np.isin(row_hashes(stacked(t, schema)), known).astype(float) for t in (members, non_members))
+    evidence = Evidence("met_again", "", False, *found)
+    return Risk("met_again", 0.0, 0.0, 0.0, 0.0, 0.0, None, 1, 1, {}, "", (evidence,))
+
+
+@pytest.fixture
+def one_attack(monkeypatch):
+    monkeypatch.setitem(registry.ATTACKS, "met_again", f"{__name__}:met_again")
+    registry.known.cache_clear()
+    yield {"metrics": [], "attacks": ["met_again"], "seed": 1}
+    registry.known.cache_clear()
+
+
+def test_the_evidence_of_the_attacks_is_bound_together(one_attack) -> None:
+    train, holdout, fresh = cohort(600, 1), cohort(600, 2), cohort(600, 3)
+    leaky = pd.concat([fresh.iloc[:480], train.iloc[:120]], ignore_index=True)
+    safe = evaluate(train, holdout, fresh, COHORT, **one_attack).bound
+    leaking = evaluate(train, holdout, leaky, COHORT, **one_attack).bound
+    assert safe is not None
+    assert leaking is not None
+    assert safe.finding is None
+    assert leaking.finding is not None
+    assert leaking.finding.attack == "met_again"
+    wider = evaluate(train, holdout, fresh, COHORT, **one_attack, attempts=4).bound
+    assert wider is not None
+    assert wider.permutations == 4000
+    assert wider.attempts == 4
+
+
+def test_without_evidence_there_is_no_bound() -> None:
+    tables = cohort(60, 1), cohort(60, 2), cohort(60, 3)
+    assert evaluate(*tables, COHORT, seed=0, metrics=QUICK, attacks=[]).bound is None

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ehrsynth.evaluation.base import Risk, Score
+from ehrsynth.evaluation.privacy.bounds import ALL, Bound, LeftOut, Simultaneous
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.policy import load_policy
+from ehrsynth.report.words import LEAK
 from ehrsynth.schema import Schema
 from ehrsynth.tables import table_from_frame
 
@@ -25,7 +27,31 @@ def risk(name, high=0.05, value=0.02, reason=""):
     return Risk(name, value, 0.0, high, 0.05, 0.03, 0.02, 500, 500, {}, reason)
 
 
-def evaluation(risks=None, scores=None):
+def bound(attack="singling_out", high=0.05, **changed):
+    usual = {
+        "attack": attack,
+        "variant": "",
+        "stratum": ALL,
+        "statistic": "success",
+        "value": 0.01,
+        "high": high,
+        "p_value": 0.5,
+        "detectable": 0.06,
+        "graded": False,
+        "members": 0.05,
+        "non_members": 0.04,
+        "n_members": 4000,
+        "n_non_members": 2000,
+    }
+    return Bound(**usual | changed)
+
+
+def family(*bounds, level=0.01, left_out=()):
+    bounds = bounds or (bound(),)
+    return Simultaneous(level, 1, 1000, min(b.p_value for b in bounds), bounds, left_out)
+
+
+def evaluation(risks=None, scores=None, found=None):
     known = {n: risk(n) for n in POLICY.attacks} | (risks or {})
     measured = {
         "copied_rows": Score("copied_rows", 0.002, 0.001, 0.003, 0.002, "lower"),
@@ -38,6 +64,7 @@ def evaluation(risks=None, scores=None):
         rows={},
         rows_given={},
         protocol_hash="0" * 64,
+        bound=family() if found is None else found,
     )
 
 
@@ -48,24 +75,116 @@ def failed(decision):
 def test_all_numbers_that_hold_are_a_yes():
     decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
     assert decision.released
-    assert len(decision.checks) == 9
+    assert len(decision.checks) == 7 + len(POLICY.attacks)
 
 
-@given(st.tuples(*[st.floats(0, 0.2)] * 3))
+@given(st.tuples(*[st.floats(0, 0.2)] * len(POLICY.attacks)))
 def test_the_upper_end_of_every_risk_is_what_counts(highs):
-    risks = {n: risk(n, high=h, value=0.0) for n, h in zip(POLICY.attacks, highs, strict=True)}
-    assert decide(evaluation(risks), POLICY, rows=FACTS, privacy=None).released == (max(highs) <= 0.09)
+    found = family(*(bound(n, high=h, value=0.0) for n, h in zip(POLICY.attacks, highs, strict=True)))
+    assert decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None).released == (max(highs) <= 0.09)
 
 
 @pytest.mark.parametrize("name", POLICY.attacks)
 def test_an_attack_that_was_not_run_or_not_measurable_is_a_no(name):
-    absent = decide(evaluation({name: None}), POLICY, rows=FACTS, privacy=None)
+    other = family(bound("membership"))
+    absent = decide(evaluation({name: None}, found=other), POLICY, rows=FACTS, privacy=None)
     unknown = replace(risk(name), value=None, low=None, high=None, reason="too few unseen patients")
-    unmeasured = decide(evaluation({name: unknown}), POLICY, rows=FACTS, privacy=None)
+    unmeasured = decide(evaluation({name: unknown}, found=other), POLICY, rows=FACTS, privacy=None)
     for decision in (absent, unmeasured):
         assert not decision.released
         assert "was not computed" in decision.reasons[0]
     assert "Too few unseen patients." in unmeasured.reasons[0]
+
+
+def test_without_the_simultaneous_bound_nothing_passes():
+    without = replace(evaluation(), bound=None)
+    assert failed(decide(without, POLICY, rows=FACTS, privacy=None)) == {LEAK}
+
+
+def test_a_bound_at_a_laxer_level_than_the_policys_was_not_computed():
+    lax = evaluation(found=family(level=0.2))
+    assert failed(decide(lax, POLICY, rows=FACTS, privacy=None)) == {LEAK}
+
+
+def test_a_shown_leak_is_a_no_however_small_and_called_a_finding():
+    found = family(bound(high=0.001, value=0.0005, p_value=0.001))
+    decision = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {LEAK}
+    assert "A leak was found" in decision.reasons[0]
+
+
+def test_what_cannot_tell_the_limit_from_chance_is_a_no_and_no_finding():
+    found = family(bound(detectable=0.2, high=0.15))
+    decision = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {"Singling out"}
+    assert "Not measurable here" in decision.reasons[0]
+    assert "not a finding" in decision.reasons[0]
+    assert decision.failed[0].value is None
+
+
+def test_a_variant_that_cannot_be_judged_hides_behind_no_other():
+    found = family(bound(), bound(variant="other", detectable=0.256, high=0.279))
+    decision = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {"Singling out"}
+    assert "0.256" in decision.reasons[0]
+
+
+def test_a_level_that_the_permutations_cannot_reach_was_not_computed():
+    decision = decide(evaluation(found=family(level=1e-9)), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {LEAK}
+
+
+def test_a_group_too_small_to_judge_is_left_out_and_named():
+    blunt = bound(stratum="sex: F", detectable=0.2, high=0.3)
+    gone = LeftOut("singling_out", "race: other", "all", "fewer than 50 attacked patients on a side")
+    decision = decide(
+        evaluation(found=family(bound(), blunt, left_out=(gone,))), POLICY, rows=FACTS, privacy=None
+    )
+    assert decision.released
+    (check,) = [c for c in decision.checks if c.name == "Singling out"]
+    assert check.value == 0.05
+    assert "sex: F" in check.explanation
+    assert "race: other" in check.explanation
+
+
+def test_a_group_that_can_be_judged_counts_like_all_patients():
+    group = bound(stratum="sex: F", detectable=0.08, high=0.1)
+    decision = decide(evaluation(found=family(bound(), group)), POLICY, rows=FACTS, privacy=None)
+    assert failed(decision) == {"Singling out"}
+    assert "cannot be ruled out" in decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "limit", "source"),
+    [
+        ({}, 0.09, "ours"),
+        ({"attack": "identity_disclosure"}, 0.09, "regulator"),
+        ({"attack": "distance", "graded": True, "statistic": "AUROC"}, 0.09, "ours"),
+        (
+            {"attack": "distance", "graded": True, "statistic": "TPR at 1 % FPR", "detectable": 0.015},
+            0.02,
+            "ours",
+        ),
+    ],
+)
+def test_each_kind_of_attack_has_its_own_limit(change, limit, source):
+    attack = change.get("attack", "singling_out")
+    run = {attack: risk(attack)}
+    for high in (limit, limit + 1e-3):
+        found = family(bound(**change | {"high": high}))
+        decision = decide(evaluation(run, found=found), POLICY, rows=FACTS, privacy=None)
+        assert decision.released == (high == limit)
+        (check,) = [c for c in decision.checks if c.limit == limit and c.value == high]
+        assert check.source == source
+
+
+@pytest.mark.parametrize(("upper", "passes"), [(0.089, True), (0.091, False)])
+def test_the_regulators_limit_is_held_against_the_identity_risk_itself(upper, passes):
+    known = {"risk_interval": {"value": 0.08, "low": 0.07, "high": upper}}
+    run = {"identity_disclosure": replace(risk("identity_disclosure", high=0.0), details=known)}
+    decision = decide(evaluation(run), POLICY, rows=FACTS, privacy=None)
+    (check,) = [c for c in decision.checks if c.name == "Identity disclosure"]
+    assert (check.value, check.passed, check.source) == (upper, passes, "regulator")
 
 
 def test_an_attack_beyond_the_policys_own_counts_too():
@@ -139,10 +258,11 @@ def test_a_table_without_categories_has_none_that_is_rare():
 
 def test_a_yes_can_be_shown_without_telling_a_small_count():
     decision = decide(evaluation(), POLICY, rows=FACTS, privacy=None)
-    said = " ".join(check.explanation for check in decision.checks)
+    # The measured error rates count trials, not patients.
+    said = " ".join(check.explanation for check in decision.checks if check.name != LEAK)
     numbers = [int(n.replace(",", "")) for n in re.findall(r"\b\d[\d,]*\b", said)]
     assert not [n for n in numbers if 1 <= n <= 10]
-    for check in decision.shareable.checks[:3]:
+    for check in decision.shareable.checks[1 : 1 + len(POLICY.attacks)]:
         assert check.value == 0.05
 
 

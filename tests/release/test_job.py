@@ -11,6 +11,7 @@ from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import sha256
 from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
+from ehrsynth.registry import known
 from ehrsynth.release import folders, job
 from ehrsynth.release.job import _called, release
 from ehrsynth.release.policy import load_policy
@@ -115,7 +116,8 @@ def test_the_internal_report_is_json_with_the_decision_on_top(released, blocked)
     for made, verdict in ((released, "released"), (blocked, "blocked")):
         report = json.loads((made.folder / "internal" / "report.json").read_bytes())
         assert report["decision"] == verdict
-        assert set(report["risks"]) == {"singling_out", "linkability", "inference"}
+        assert set(report["risks"]) == set(known("attack"))
+        assert report["bound"]["level"] == load_policy().family_wise_level.value
         assert report["provenance"]["seed"] == SEED
 
 

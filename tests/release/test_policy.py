@@ -20,7 +20,9 @@ def changed(tmp_path):
 
 def test_the_default_limits():
     policy = load_policy()
-    assert policy.attacks == ("singling_out", "linkability", "inference")
+    assert {"singling_out", "linkability", "inference", "exact_match", "nearest_record"} <= set(
+        policy.attacks
+    )
     assert policy.risk_upper_end.value == 0.09
     assert policy.constraint_violations.value == 0
     assert policy.minimum_patients_without_guarantee.value == 1000
@@ -34,10 +36,18 @@ def test_009_is_called_ours_and_its_origin_is_told():
     assert "identity disclosure" in limit.citation
 
 
+def test_the_regulators_number_is_the_regulators_for_identity_disclosure_alone():
+    policy = load_policy()
+    assert (policy.identity_disclosure.value, policy.identity_disclosure.source) == (0.09, "regulator")
+    assert policy.identity_attacks == ("identity_disclosure",)
+    assert {policy.membership.source, policy.membership_surest.source} == {"ours"}
+    assert policy.family_wise_level.value <= 0.03
+
+
 def test_every_limit_says_who_set_it_and_where_it_comes_from():
     policy = load_policy()
     limits = [v for n in type(policy).model_fields if isinstance(v := getattr(policy, n), Limit)]
-    assert len(limits) == 8
+    assert len(limits) == 12
     assert all(limit.citation.strip() for limit in limits)
 
 
@@ -52,6 +62,7 @@ def test_every_limit_says_who_set_it_and_where_it_comes_from():
         ({"risk_upper_end": {"value": 0.09, "source": "mine", "citation": "x"}}, "risk_upper_end.source"),
         ({"risk_upper_end": {"value": 0.09, "source": "ours", "citation": ""}}, "risk_upper_end.citation"),
         ({"minimum_holdout": {"value": 0.5, "source": "ours", "citation": "x"}}, "minimum_holdout.value"),
+        ({"family_wise_level": {"value": 0.0, "source": "ours", "citation": "x"}}, "family_wise_level.value"),
         ({"attacks": []}, "attacks"),
     ],
 )

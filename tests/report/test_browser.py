@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from html import unescape
 
 import pytest
 
@@ -24,22 +25,53 @@ FLAGS = (
     "--hide-scrollbars",
     "--enable-logging=stderr",
 )
-# Runs in a page around the report: widths that scroll sideways, texts without a size, and what failed.
+# Runs in a page around the report and opens every page of it: what scrolls sideways, what has no size, and
+# what failed.
 PROBE = """
 <iframe id="f" style="border:0;width:{width}px;height:2000px" srcdoc="{page}"></iframe>
 <pre id="found"></pre>
 <script>
-document.getElementById("f").onload = function () {{
-  const page = this.contentDocument, root = page.documentElement;
-  const wide = [...page.querySelectorAll("main *, .top *")].filter(
-    e => !e.closest("svg, .table, nav, .skip") && e.getBoundingClientRect().right > root.clientWidth + 1);
-  const sizes = [...page.querySelectorAll("svg[role=img]")].map(e => e.getBoundingClientRect());
-  document.getElementById("found").textContent = JSON.stringify({{
-    scroll: root.scrollWidth, client: root.clientWidth, wide: wide.map(e => e.tagName + "." + e.className),
-    drawn: sizes.filter(s => s.width > 0 && s.height > 0).length, charts: sizes.length,
-    heading: page.querySelector("h1").getBoundingClientRect().top,
-    loaded: this.contentWindow.performance.getEntriesByType("resource").length,
-    first: page.elementFromPoint(0, 0) !== null}});
+document.getElementById("f").onload = async function () {{
+  this.onload = null;
+  const page = this.contentDocument, root = page.documentElement, found = {{tabs: []}};
+  found.heading = page.querySelector("h1").getBoundingClientRect().top;
+  found.first = [...page.querySelectorAll(".panel")].map(p => p.offsetHeight > 0);
+  for (const link of page.querySelectorAll("nav a")) {{
+    this.contentWindow.location.hash = link.hash;  // a click would leave srcdoc
+    await new Promise(done => setTimeout(done, 50));
+    const shown = [...page.querySelectorAll(".panel")].filter(p => p.offsetHeight > 0);
+    const wide = [...page.querySelectorAll("main *, .top *")].filter(
+      e => !e.closest("svg, .table, nav, .skip")
+      && e.getBoundingClientRect().right > root.clientWidth + 1);
+    const sizes = [...page.querySelectorAll("svg[role=img]")].filter(e => !e.closest(".panel")
+      || shown.includes(e.closest(".panel"))).map(e => e.getBoundingClientRect());
+    found.tabs.push({{
+      link: link.getAttribute("href"), shown: shown.map(p => "#" + p.id), scroll: root.scrollWidth,
+      client: root.clientWidth, wide: wide.map(e => e.tagName + "." + e.className), charts: sizes.length,
+      drawn: sizes.filter(s => s.width > 0 && s.height > 0).length}});
+  }}
+  found.loaded = this.contentWindow.performance.getEntriesByType("resource").length;
+  document.getElementById("found").textContent = JSON.stringify(found);
+}};
+</script>
+"""
+# Ticks one filter after another and tells which groups are then seen.
+FILTERS = """
+<iframe id="f" style="border:0;width:1200px;height:2000px" srcdoc="{page}"></iframe>
+<pre id="found"></pre>
+<script>
+document.getElementById("f").onload = async function () {{
+  this.onload = null;
+  const page = this.contentDocument, found = {{}};
+  this.contentWindow.location.hash = "#clinician";
+  for (const choice of page.querySelectorAll(".filter input")) {{
+    choice.checked = true;
+    await new Promise(done => setTimeout(done, 50));
+    found[choice.id] = [...page.querySelectorAll(".by-group tbody tr")].filter(r => r.offsetHeight > 0)
+      .map(r => r.querySelector("th").textContent);
+  }}
+  const told = document.getElementById("found");
+  told.textContent = JSON.stringify(found);
 }};
 </script>
 """
@@ -68,8 +100,8 @@ def complaints(log):
 
 
 @pytest.mark.parametrize("shareable", [False, True])
-def test_it_opens_without_a_complaint(browse, release, shareable):
-    html = render(*release, shareable=shareable)
+def test_it_opens_without_a_complaint(browse, whole, shareable):
+    html = render(*whole, shareable=shareable)
     _, dom, log = browse(html, "--dump-dom")
     assert not complaints(log)
     assert "This table may be shared." in dom
@@ -82,13 +114,24 @@ def test_a_page_that_loads_something_would_be_found(browse):
 
 
 @pytest.mark.parametrize("width", [360, 800, 1280])
-def test_nothing_is_cut_off_at_any_width(browse, release, width):
-    page = render(*release, shareable=False).replace("&", "&amp;").replace('"', "&quot;")
-    _, dom, _ = browse(PROBE.format(width=width, page=page), "--dump-dom", "--virtual-time-budget=5000")
+def test_every_page_opens_and_nothing_is_cut_off_at_any_width(browse, whole, width):
+    page = quoted(render(*whole, shareable=False))
+    _, dom, _ = browse(PROBE.format(width=width, page=page), "--dump-dom", "--virtual-time-budget=9000")
     found = json.loads(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1])
-    assert found["wide"] == []
-    assert found["scroll"] <= found["client"] <= width
-    assert found["drawn"] == found["charts"] > 10
+    assert found["first"] == [True, *[False] * (len(found["tabs"]) - 1)]
+    assert [tab["link"] for tab in found["tabs"]] == [
+        "#checks",
+        "#clinician",
+        "#statistician",
+        "#privacy",
+        "#provenance",
+    ]
+    for tab in found["tabs"]:
+        assert tab["shown"] == [tab["link"]]
+        assert tab["wide"] == []
+        assert tab["scroll"] <= tab["client"] <= width
+        assert tab["drawn"] == tab["charts"] > 0
+    assert sum(tab["charts"] for tab in found["tabs"]) > 10
     assert found["heading"] < 700
     assert found["loaded"] == 0
 
@@ -105,10 +148,23 @@ def test_it_is_light_by_day_and_dark_by_night(browse, release):
     assert corner(night[0] / "s.png") < 40
 
 
-def test_it_prints(browse, release):
-    folder, _, log = browse(
-        render(*release, shareable=False), "--print-to-pdf=p.pdf", "--no-pdf-header-footer"
-    )
+def test_a_filter_shows_its_own_groups(browse, whole):
+    page = quoted(render(*whole, shareable=False))
+    _, dom, _ = browse(FILTERS.format(page=page), "--dump-dom", "--virtual-time-budget=9000")
+    found = json.loads(unescape(re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]))
+    assert found == {
+        "by-all": ["sex: F", "sex: M", "ward: ward 0 & more"],
+        "by-0": ["sex: F", "sex: M"],
+        "by-1": ["ward: ward 0 & more"],
+    }
+
+
+def quoted(html):
+    return html.replace("&", "&amp;").replace('"', "&quot;")
+
+
+def test_it_prints(browse, whole):
+    folder, _, log = browse(render(*whole, shareable=False), "--print-to-pdf=p.pdf", "--no-pdf-header-footer")
     pdf = (folder / "p.pdf").read_bytes()
     assert pdf.startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 12

@@ -51,9 +51,14 @@ class Page(HTMLParser):
         return [(t, a) for t, a in self.tags if t in names]
 
 
+@pytest.fixture(params=["release", "whole"])
+def one(request):
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(params=[False, True], ids=["internal", "shareable"])
-def html(request, release):
-    return render(*release, shareable=request.param)
+def html(request, one):
+    return render(*one, shareable=request.param)
 
 
 @pytest.fixture

@@ -214,6 +214,13 @@ def test_damaged_files_say_so_and_quote_nothing(tmp_path):
     assert "2 of 4 rows" in told
 
 
+def test_a_character_that_no_text_holds(read):
+    with pytest.raises(DataError, match="holds 2 NUL characters"):
+        read(GOOD.replace("F,", "F\0\0,", 1))
+    with_zero_bytes = GOOD.encode("utf-16")
+    assert len(read(with_zero_bytes)) == 2
+
+
 def test_a_file_that_is_not_there_or_a_folder(tmp_path):
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(RequestError, match="cannot be read"):

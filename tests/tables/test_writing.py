@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_nothing_behind(table, tmp_path, monkeypatch, ending,
     def fail(*_, **__):
         raise full
 
-    monkeypatch.setattr(module.pq, "write_table", fail)
+    monkeypatch.setattr(module.pq, "ParquetWriter", fail)
     monkeypatch.setattr(module, "islice", fail)
     with pytest.raises(OutputError, match="disk is full"):
         write_table(mark_synthetic(table) if synthetic else table, SCHEMA, tmp_path / f"x.{ending}")

@@ -1,13 +1,16 @@
 """Do single columns have the right distribution?"""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.evaluation.base import Score
-from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of, unit_jackknife
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.progress import Progress, silent
 from ehrsynth.schema import Schema
 
@@ -30,13 +33,15 @@ def column_shapes(
     `missingness`. A column with no value in one of the tables has no score and does not count.
 
     Range and direction: 0 to 1, higher is closer. The interval is a jackknife over groups of patients;
-    `reference` is the training table against the holdout. `details` has each column's score and reference.
+    `reference` is the training table against the holdout. `details` has each column's score and reference,
+    and the mean within each protected group, intersection and site.
     """
     report = progress or silent
-    real = matrix(holdout, schema)
-    found = _shapes(real, matrix(synthetic, schema), seed)
-    report(0.5, "column shapes: reference")
-    reference = _shapes(real, matrix(train, schema), seed)
+    real, other, fresh = (matrix(t, schema) for t in (holdout, synthetic, train))
+    found = _shapes(real, other, seed)
+    report(0.3, "column shapes: reference")
+    reference = _shapes(real, fresh, seed)
+    report(0.6, "column shapes: groups")
     measure = np.where(real.discrete, "total variation", "Kolmogorov-Smirnov")
     columns = [
         {"column": name, "measure": str(kind), "score": score, "reference": ref}
@@ -49,9 +54,19 @@ def column_shapes(
         mean_of_known(found),
         mean_of_known(reference),
         better="higher",
-        details={"columns": columns},
+        details={"columns": columns, "groups": _groups(schema, (real, other, fresh), seed)},
         unknown="no column has values in both tables",
     )
+
+
+def _groups(schema: Schema, tables: tuple[Matrix, Matrix, Matrix], seed: int) -> dict[str, Any]:
+    def score(one: Stratum) -> dict[str, float | None]:
+        real, other, fresh = (t.rows(mask) for t, mask in zip(tables, one.masks, strict=True))
+        scores = [mean_of_known(_shapes(real, table, seed)) for table in (other, fresh)]
+        value, low, high = unit_jackknife(scores[0])
+        return {"value": value, "low": low, "high": high, "reference": one_by_one(scores[1][:1])[0]}
+
+    return by_group(strata(schema, tables), score)
 
 
 def _shapes(real: Matrix, other: Matrix, seed: int) -> Floats:

@@ -5,10 +5,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.evaluation.base import Score
+from ehrsynth.evaluation.fidelity.telling_gaps import telling_gaps
 from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.progress import Progress
+from ehrsynth.evaluation.strata import Stratum, by_group, strata
+from ehrsynth.progress import Progress, silent
 from ehrsynth.schema import Schema
 
 
@@ -28,13 +30,22 @@ def missingness(
 
     Range and direction: 0 to 1, lower is closer, 0 when nothing is missing in either table. The interval is a
     jackknife over groups of patients; `reference` is the training table against the holdout. `details` has
-    both errors, and each column's shares.
+    both errors, each column's shares, under `dependence` how well gaps alone predict an outcome in each table
+    (see `ehrsynth.evaluation.fidelity.telling_gaps`), and the score within each protected group,
+    intersection and site.
     """
-    del progress  # it takes no time
-    real = matrix(holdout, schema)
-    other = matrix(synthetic, schema)
+    real, other, fresh = (matrix(t, schema) for t in (holdout, synthetic, train))
     single, together, found = _errors(real, other, seed)
-    reference = _errors(real, matrix(train, schema), seed)[2]
+    reference = _errors(real, fresh, seed)[2]
+    report = progress or silent
+    report(0.2, "missingness: what gaps tell")
+    dependence = telling_gaps(schema, (real, other, fresh), seed=seed)
+
+    def within(one: Stratum) -> dict[str, float | None]:
+        known, *others = (t.rows(mask) for t, mask in zip((real, other, fresh), one.masks, strict=True))
+        values = [_errors(known, table, seed)[2][0] for table in others]
+        return dict(zip(("value", "reference"), one_by_one(values), strict=True))
+
     shares = [np.isnan(t.values).sum(axis=0) / max(1, len(t)) for t in (real, other)]
     columns = [
         {"column": name, "real": float(a), "synthetic": float(b)}
@@ -49,6 +60,8 @@ def missingness(
             "single": one_by_one([single])[0],
             "together": one_by_one([together])[0],
             "columns": columns,
+            "dependence": dependence,
+            "groups": by_group(strata(schema, (real, other, fresh)), within),
         },
         unknown="a table has no rows",
     )

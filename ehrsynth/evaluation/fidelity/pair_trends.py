@@ -195,23 +195,35 @@ def _correlations(side: _Side) -> Floats:
     spread = np.sqrt((x**2).sum(axis=0) / np.maximum(known, 1))
     varies = spread > 0
     x = x / np.where(varies, spread, 1.0)
-    sums = _all_and_without_each(x, present.astype(np.float64), side.group)
-    return _pearson(sums, varies)
+    sums = all_and_without_each(x, present.astype(np.float64), side.group, protocol().groups)
+    return pearson(sums, varies)
 
 
-def _all_and_without_each(x: Floats, mask: Floats, group: Whole) -> list[Floats]:
+def all_and_without_each(x: Floats, mask: Floats, group: Whole, groups: int) -> list[Floats]:
+    """The four sums that `pearson` needs: of all rows, then with each random group of rows left out.
+
+    Parameters
+    ----------
+    x
+        n x columns, centred, 0 where missing.
+    mask
+        n x columns, 1 where known.
+    group
+        Each row's random group, 0 to `groups` - 1; all 0, and none left out, with 0 groups.
+    """
     pieces = []
-    for g in range(protocol().groups):
+    for g in range(max(1, groups)):
         rows = group == g
         a, m = x[rows], mask[rows]
         pieces.append(np.stack([m.T @ m, a.T @ m, (a**2).T @ m, a.T @ a]))
     parts = np.stack(pieces)
     total = parts.sum(axis=0)
-    kept = np.concatenate([total[None], total - parts])
+    kept = np.concatenate([total[None], total - parts]) if groups else total[None]
     return [kept[:, k] for k in range(4)]
 
 
-def _pearson(sums: list[Floats], varies: NDArray[np.bool_]) -> Floats:
+def pearson(sums: list[Floats], varies: NDArray[np.bool_]) -> Floats:
+    """Pearson's correlations from `all_and_without_each`; NaN where a column does not vary."""
     n, sx, sxx, sxy = sums
     sy, syy = np.swapaxes(sx, 1, 2), np.swapaxes(sxx, 1, 2)
     rows = np.maximum(n, 1.0)

@@ -8,8 +8,8 @@ import pandas as pd
 from ehrsynth.evaluation.base import Risk
 from ehrsynth.evaluation.matrix import Floats, Mask, Matrix, is_discrete, matrix
 from ehrsynth.evaluation.privacy.nearest import TIE, affordable, blocks, distances, listed_columns, place
-from ehrsynth.evaluation.privacy.success import Successes, worst
-from ehrsynth.evaluation.privacy.unseen import unseen_patients
+from ehrsynth.evaluation.privacy.success import rates, worst
+from ehrsynth.evaluation.privacy.targets import further, scene
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import numpy_generator
@@ -20,11 +20,17 @@ _NAME = "inference"
 _VOTERS = 50  # an outcome with more values present is guessed from one of the nearest rows, not by their vote
 
 
-class _Tables(NamedTuple):
-    members: Matrix
-    unseen: Matrix
-    reference: Matrix
-    synthetic: Matrix
+class _Guessed(NamedTuple):
+    """One side's guesses, attacked patients x secrets, and the truth."""
+
+    guesses: Floats
+    truth: Floats
+
+    def right(self, place: int, column: LearntColumn) -> Floats:
+        """1 right, 0 wrong, NaN without a secret, for each patient."""
+        truth = self.truth[:, place]
+        hits = guessed_right(self.guesses[:, place], truth, column)
+        return np.where(np.isnan(truth), np.nan, hits.astype(np.float64))
 
 
 def inference(
@@ -48,17 +54,35 @@ def inference(
 
     Range and direction: 0 to 1, lower is safer.
     """
-    tables = _Tables(
-        matrix(members, schema),
-        unseen_patients(non_members, reference, schema),
-        matrix(reference, schema),
-        matrix(synthetic, schema),
+    made = matrix(synthetic, schema).shuffled(numpy_generator(seed, _NAME, "synthetic"))
+    there = scene(
+        (members, non_members, reference, synthetic), schema, seed=seed, most=affordable(len(synthetic))
     )
-    if len(tables.synthetic.columns) < 2:  # noqa: PLR2004
+    if len(made.columns) < 2:  # noqa: PLR2004
         return worst(_NAME, [], if_none="a secret and one other column are needed")
-    if not min(map(len, tables)):
+    if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    return worst(_NAME, _attempts(tables, secrets(schema, seed), seed, progress), if_none="")
+    places = sorted(made.place(name) for name in secrets(schema, seed))
+    sides = [
+        _guessed(table, made, places, part(progress, start, stop))
+        for table, start, stop in (
+            (there.members.table, 0.0, 0.5),
+            (there.non_members.table, 0.5, 0.8),
+            (further(there, reference, schema, seed).table, 0.8, 1.0),
+        )
+    ]
+    attempts, evidence = [], []
+    for number, secret in enumerate(places):
+        column = made.columns[secret]
+        known, control, rest = (side.right(number, column) for side in sides)
+        baseline = chance_of_a_draw(sides[0].truth[:, number], there.reference.values[:, secret], column)
+        attempts.append(rates(column.name, known, np.concatenate([control, rest]), baseline))
+        evidence.append(there.evidence(_NAME, column.name, np.concatenate([known, control]), graded=False))
+    return worst(_NAME, attempts, if_none="", evidence=evidence)
+
+
+def _guessed(table: Matrix, made: Matrix, places: list[int], report: Progress) -> _Guessed:
+    return _Guessed(_guess(table, made, places, report), table.values[:, places])
 
 
 def secrets(schema: Schema, seed: int) -> tuple[str, ...]:
@@ -70,36 +94,6 @@ def secrets(schema: Schema, seed: int) -> tuple[str, ...]:
     every = sorted(learnt)
     drawn = numpy_generator(seed, _NAME, "secrets").permutation(len(every))[: protocol().attacks.secrets]
     return tuple(every[place] for place in sorted(drawn.tolist()))
-
-
-def _attempts(
-    tables: _Tables, names: tuple[str, ...], seed: int, progress: Progress | None
-) -> list[Successes]:
-    made = tables.synthetic.shuffled(numpy_generator(seed, _NAME, "synthetic"))
-    most = affordable(len(made))
-    known = tables.members.shuffled(numpy_generator(seed, _NAME, "members"), most)
-    unseen = tables.unseen.shuffled(numpy_generator(seed, _NAME, "unseen"), most)
-    places = sorted(made.place(name) for name in names)
-    attack = _guess(known, made, places, part(progress, 0.0, 0.5))
-    control = _guess(unseen, made, places, part(progress, 0.5, 1.0))
-    return [
-        _successes(known, unseen, tables.reference, secret, (attack[:, place], control[:, place]))
-        for place, secret in enumerate(places)
-    ]
-
-
-def _successes(
-    known: Matrix, unseen: Matrix, reference: Matrix, secret: int, guesses: tuple[Floats, Floats]
-) -> Successes:
-    column = known.columns[secret]
-    sides = []
-    for table, guess in zip((known, unseen), guesses, strict=True):
-        truth = table.values[:, secret]
-        present = ~np.isnan(truth)
-        sides.append((int(guessed_right(guess[present], truth[present], column).sum()), int(present.sum())))
-    (attack, n_attacks), (control, n_control) = sides
-    baseline = chance_of_a_draw(known.values[:, secret], reference.values[:, secret], column)
-    return Successes(column.name, attack, n_attacks, control, n_control, baseline)
 
 
 def tolerance(column: LearntColumn) -> float:

@@ -1,12 +1,13 @@
 """Can two halves of a patient's record be joined through the synthetic table?"""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ehrsynth.evaluation.base import Risk
-from ehrsynth.evaluation.matrix import Mask, Matrix, matrix
+from ehrsynth.evaluation.matrix import Floats, Mask, Matrix
 from ehrsynth.evaluation.privacy.nearest import (
     Placed,
     affordable,
@@ -16,14 +17,15 @@ from ehrsynth.evaluation.privacy.nearest import (
     nearest,
     place,
 )
-from ehrsynth.evaluation.privacy.success import Successes, worst
-from ehrsynth.evaluation.privacy.unseen import unseen_patients
+from ehrsynth.evaluation.privacy.success import rates, worst
+from ehrsynth.evaluation.privacy.targets import further, scene
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 
 _NAME = "linkability"
+_WHAT = "both halves"
 _LEAST = 2  # columns of a half
 
 
@@ -57,34 +59,30 @@ def linkability(
 
     Range and direction: 0 to 1, lower is safer.
     """
-    made, known = matrix(synthetic, schema), matrix(members, schema)
-    unseen = unseen_patients(non_members, reference, schema)
+    there = scene(
+        (members, non_members, reference, synthetic), schema, seed=seed, most=affordable(len(synthetic))
+    )
+    made = there.synthetic
     halves = halves_of(made, schema, seed)
     if halves is None:
         return worst(_NAME, [], if_none=f"{2 * _LEAST} columns are needed")
-    if not min(len(made), len(known), len(unseen)):
+    if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    most, listed = affordable(len(made)), listed_columns(made)
-    space = place(made, made)
-    targets = place(known.shuffled(numpy_generator(seed, _NAME, "members"), most), made)
-    control = place(unseen.shuffled(numpy_generator(seed, _NAME, "unseen"), most), made)
-    linked, by_chance = _links(targets, space, halves, listed, part(progress, 0.0, 0.5))
-    control_linked, _ = _links(control, space, halves, listed, part(progress, 0.5, 1.0))
-    columns = {
+    sides = (there.members, there.non_members, further(there, reference, schema, seed))
+    listed, space = listed_columns(made), place(made, made)
+    linked = []
+    for start, side in zip((0.0, 0.5, 0.75), sides, strict=True):
+        placed = place(side.table, made)
+        linked.append(_links(placed, space, halves, listed, part(progress, start, start + 0.25)))
+    details = {
         "halves": halves.how,
         "first": [made.names[c] for c in halves.first],
         "second": [made.names[c] for c in halves.second],
     }
-    found = Successes(
-        "both halves",
-        linked,
-        len(targets),
-        control_linked,
-        len(control),
-        by_chance / len(targets),
-        details=columns,
-    )
-    return worst(_NAME, [found], if_none="")
+    attack, by_chance = linked[0]
+    found = rates(_WHAT, attack, np.concatenate([linked[1][0], linked[2][0]]), float(by_chance.mean()))
+    evidence = there.evidence(_NAME, _WHAT, np.concatenate([attack, linked[1][0]]), graded=False)
+    return worst(_NAME, [replace(found, details=details)], if_none="", evidence=[evidence])
 
 
 def halves_of(made: Matrix, schema: Schema, seed: int) -> Halves | None:
@@ -102,20 +100,22 @@ def halves_of(made: Matrix, schema: Schema, seed: int) -> Halves | None:
     return Halves(tuple(sorted(order[:middle])), tuple(sorted(order[middle:])), "random")
 
 
-def _links(targets: Placed, space: Placed, halves: Halves, listed: Mask, report: Progress) -> tuple[int, int]:
-    """How many targets are linked, and how many are linked with the second half of the target before them."""
-    linked = wrong = 0
+def _links(
+    targets: Placed, space: Placed, halves: Halves, listed: Mask, report: Progress
+) -> tuple[Floats, Floats]:
+    """Which targets are linked, and which with the second half of the target before them: 0 or 1 each."""
+    linked, wrong = np.zeros(len(targets)), np.zeros(len(targets))
     for rows in blocks(len(targets), len(space)):
         report(rows.start / len(targets), "linkability")
         block = targets.rows(rows)
         first, second = (
             nearest(distances(block, space, half, listed)) for half in (halves.first, halves.second)
         )
-        linked += _joined(first, second)
-        wrong += _joined(first, np.roll(second, 1, axis=0)) if len(block) > 1 else 0
+        linked[rows] = _joined(first, second)
+        wrong[rows] = _joined(first, np.roll(second, 1, axis=0)) if len(block) > 1 else 0
     return linked, wrong
 
 
-def _joined(first: Mask, second: Mask) -> int:
+def _joined(first: Mask, second: Mask) -> Mask:
     common = (first & second).sum(axis=1)
-    return int(((common >= 1) & (common <= protocol().attacks.crowd)).sum())
+    return np.asarray((common >= 1) & (common <= protocol().attacks.crowd))

@@ -12,6 +12,7 @@ from ehrsynth.evaluation.matrix import Floats, Mask, Matrix, matrix, row_hashes
 from ehrsynth.evaluation.privacy.lone_matches import Matches, alone, overdispersion
 from ehrsynth.evaluation.privacy.nearest import listed_columns
 from ehrsynth.evaluation.privacy.success import Successes, worst
+from ehrsynth.evaluation.privacy.targets import scene
 from ehrsynth.evaluation.privacy.unseen import unseen_patients
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.progress import Progress, silent
@@ -66,19 +67,25 @@ def singling_out(
     descriptions that were made, not of those asked for; their variance is taken from patients. Baseline:
     descriptions of random values.
 
+    Evidence for each patient: 1 if some description fits this patient and nobody else of members and
+    non-members together, else 0. It is counted in both tables as one, so that it does not depend on who is a
+    member.
+
     Range and direction: 0 to 1, lower is safer.
     """
     report = progress or silent
-    made = matrix(synthetic, schema)
-    known, unseen = matrix(members, schema), unseen_patients(non_members, reference, schema)
-    if not min(len(made), len(known), len(unseen)):
+    there = scene((members, non_members, reference, synthetic), schema, seed=seed)
+    if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    hunt = _hunt(made, numpy_generator(seed, _NAME))
-    attempts = []
+    known, unseen = matrix(members, schema), unseen_patients(non_members, reference, schema)
+    hunt = _hunt(there.synthetic, numpy_generator(seed, _NAME))
+    attempts, evidence = [], []
     for share, (kind, find) in enumerate({"multivariate": _multivariate, "univariate": _univariate}.items()):
         report(share / 2, f"singling out: {kind}")
-        attempts.append(_try(kind, find(hunt), hunt, known, unseen))
-    return worst(_NAME, attempts, if_none="no description fits one synthetic row")
+        queries = find(hunt)
+        attempts.append(_try(kind, queries, hunt, known, unseen))
+        evidence.append(there.evidence(_NAME, kind, singled_out(queries, there.both), graded=False))
+    return worst(_NAME, attempts, if_none="no description fits one synthetic row", evidence=evidence)
 
 
 def _hunt(made: Matrix, rng: np.random.Generator) -> _Hunt:
@@ -120,6 +127,16 @@ def matches(queries: list[Query], table: Matrix) -> Matches:
     counts = [np.bincount(group[fits(query, columns)], minlength=groups) for query in queries]
     patients = np.bincount(group, minlength=groups)
     return Matches(np.array(counts, dtype=np.int64).reshape(len(queries), groups), patients)
+
+
+def singled_out(queries: list[Query], table: Matrix) -> Floats:
+    """Which patients some description fits alone: 1 or 0 for each row."""
+    found, columns = np.zeros(len(table)), np.ascontiguousarray(table.values.T)
+    for query in queries:
+        met = np.flatnonzero(fits(query, columns))
+        if len(met) == 1:
+            found[met] = 1
+    return found
 
 
 def fits(query: Query, columns: Floats) -> Mask:

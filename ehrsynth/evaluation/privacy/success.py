@@ -1,10 +1,13 @@
 """From counts of successes to a `Risk`: one rule for all attacks, and for when nothing was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ehrsynth.evaluation.base import Risk
+import numpy as np
+
+from ehrsynth.evaluation.base import Evidence, Risk
+from ehrsynth.evaluation.matrix import Floats
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.statistics import Estimate, residual_risk
 
@@ -38,6 +41,14 @@ class Successes:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+def rates(what: str, attack: Floats, control: Floats, baseline: float | None) -> Successes:
+    """Successes counted from one value, 0 to 1, for each patient; NaN was not attacked."""
+    sides = [side[~np.isnan(side)] for side in (attack, control)]
+    return Successes(
+        what, float(sides[0].sum()), len(sides[0]), float(sides[1].sum()), len(sides[1]), baseline
+    )
+
+
 def excess(successes: Successes) -> Estimate | None:
     """The excess risk with its interval, not cut at 0; None without an attack or a control."""
     if not successes.n_attacks or not successes.n_control:
@@ -55,8 +66,9 @@ def excess(successes: Successes) -> Estimate | None:
 def why_not(successes: Successes) -> str:
     """Why these attacks measure nothing; empty when they do.
 
-    An interval that holds 0 says something about a limit only if it could lie below it: then it is at most
-    twice the limit wide. One that lies above 0 counts however wide it is: a leak that was found is a leak.
+    An interval that holds 0 says something about a limit only if it could lie below it: then it reaches at
+    most the limit above the value. One that lies above 0 counts however wide it is: a leak that was found is
+    a leak.
     """
     settings, found = protocol().attacks, excess(successes)
     if found is None:
@@ -65,18 +77,18 @@ def why_not(successes: Successes) -> str:
         return ""
     if min(successes.n_attacks, successes.n_control) < settings.minimum:
         return f"{settings.minimum} attacks on each side are needed"
-    if found.high - found.low > settings.widest:
+    if found.high - found.value > settings.widest / 2:
         cause = "too few patients, or the control succeeds too often"
-        return f"{cause}, for an interval at most {settings.widest:g} wide"
+        return f"{cause}, for an interval that reaches at most {settings.widest / 2:g} up"
     return ""
 
 
-def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
+def worst(name: str, attempts: list[Successes], *, if_none: str, evidence: Sequence[Evidence] = ()) -> Risk:
     """The risk of one of the variants that measure something.
 
     It is the one with the largest upper end, since a gate looks at that: no surer but smaller leak may hide a
     larger possible one. `details["variants"]` lists all of them, `details["left_out"]` says of those that
-    measure nothing why.
+    measure nothing why. `evidence` is handed on.
     """
     left_out = {a.what: why for a in attempts if (why := why_not(a))}
     details = {"variants": [_as_json(attempt) for attempt in attempts], "left_out": left_out}
@@ -84,7 +96,7 @@ def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
     if not measured:
         reasons = [f"{what}: {why}" for what, why in sorted(left_out.items())] or [if_none]
         reason = f"not measurable here: {'; '.join(reasons[:3])}"
-        return Risk(name, None, None, None, None, None, None, 0, 0, details, reason)
+        return Risk(name, None, None, None, None, None, None, 0, 0, details, reason, tuple(evidence))
     found, chosen = max(measured, key=lambda pair: (pair[0].high, pair[1].what))
     return Risk(
         name=name,
@@ -97,6 +109,7 @@ def worst(name: str, attempts: list[Successes], *, if_none: str) -> Risk:
         n_attacks=chosen.n_attacks,
         n_control=chosen.n_control,
         details={"variant": chosen.what, "signed": found.value} | details,
+        evidence=tuple(evidence),
     )
 
 

@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 from ehrsynth.evaluation.learners import LEARNERS, LearnerName, fit_classes, fit_number
 from ehrsynth.evaluation.matrix import Floats, Matrix, is_discrete
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.evaluation.strata import level_name
+from ehrsynth.evaluation.utility.regression import fit
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator, small_seed
-from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, IntegerColumn, LearntColumn, Schema
+from ehrsynth.schema import IntegerColumn, LearntColumn, Schema
 from ehrsynth.statistics import Estimate, auroc_influence, interval_of_influence
 from ehrsynth.tables.grids import grid
 
 _LEAST = 10  # rows with an outcome that a learner needs
 _TWO = 2
+_SURE = 1e-6  # a risk of 0 or 1 has no logit
+_FLAT = 1e-12
 
 
 class Tables(NamedTuple):
@@ -49,11 +53,15 @@ class Task(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A model's score, each held-out patient's influence on it (0 where not tested), and those of classes."""
+    """A model's score, each held-out patient's influence on it (0 where not tested), and those of classes.
+
+    `risks` is, for an outcome of two classes, how good the predicted risks are: see `risk_measures`.
+    """
 
     value: float
     influence: Floats
     classes: dict[str, float]
+    risks: dict[str, float | None] | None = None
 
 
 class Pair(NamedTuple):
@@ -91,7 +99,7 @@ def is_class(column: LearntColumn) -> bool:
 
 def task(outcome: LearntColumn, tables: Tables, seed: int) -> Task:
     """The rows that know the outcome, drawn by the seed where there are more than the protocol allows."""
-    known = [np.flatnonzero(~np.isnan(_target(table, outcome))) for table in tables]
+    known = [np.flatnonzero(~np.isnan(target(table, outcome))) for table in tables]
     drawn = [
         places[numpy_generator(seed, "utility", name).permutation(len(places))[: protocol().rows]]
         for name, places in zip(Tables._fields, known, strict=True)
@@ -116,7 +124,7 @@ def why_not(task: Task) -> str:
     if is_class(task.outcome):
         few = len(_scored_classes(task)) < _TWO
         return "fewer than two classes occur often enough among held-out patients" if few else ""
-    flat = not np.ptp(_target(task.holdout, task.outcome))
+    flat = not np.ptp(target(task.holdout, task.outcome))
     return "the outcome is the same for all held-out patients" if flat else ""
 
 
@@ -125,11 +133,15 @@ def predict(task: Task, seed: int, report: Progress) -> Pairs:
     pairs: Pairs = {}
     for place, learner in enumerate(LEARNERS):
         words = f"{task.outcome.name}: {learner.replace('_', ' ')}"
-        report(place / len(LEARNERS), f"train on synthetic, test on real: {words}")
-        on_synthetic = _learn_and_test(task, task.synthetic, learner, seed)
-        report((place + 0.5) / len(LEARNERS), f"train on real, test on real: {words}")
-        pairs[learner] = Pair(on_synthetic, _learn_and_test(task, task.train, learner, seed))
+        report(place / len(LEARNERS), f"train on synthetic and on real, test on real: {words}")
+        pairs[learner] = compare(task, learner, seed)
     return pairs
+
+
+def compare(task: Task, learner: LearnerName, seed: int) -> Pair:
+    """One learner, taught by synthetic and by real patients, tested on the same held-out ones."""
+    synthetic, real = (_learn_and_test(task, table, learner, seed) for table in (task.synthetic, task.train))
+    return Pair(synthetic, real)
 
 
 def mean_of(found: Sequence[Pairs]) -> Pairs:
@@ -139,7 +151,7 @@ def mean_of(found: Sequence[Pairs]) -> Pairs:
             _mean([pairs[learner].synthetic for pairs in found]),
             _mean([pairs[learner].real for pairs in found]),
         )
-        for learner in LEARNERS
+        for learner in found[0]
     }
 
 
@@ -148,17 +160,19 @@ def _mean(predictions: Sequence[Prediction]) -> Prediction:
     return Prediction(value, np.mean([p.influence for p in predictions], axis=0), {})
 
 
-def _target(table: Matrix, outcome: LearntColumn) -> Floats:
+def target(table: Matrix, outcome: LearntColumn) -> Floats:
+    """The outcome as a number, NaN for missing."""
     return np.asarray(table.values[:, table.place(outcome.name)])
 
 
-def _codes(table: Matrix, outcome: LearntColumn) -> NDArray[np.int64]:
-    return grid(outcome).codes(_target(table, outcome))
+def codes(table: Matrix, outcome: LearntColumn) -> NDArray[np.int64]:
+    """The outcome as a class, -1 for missing."""
+    return grid(outcome).codes(target(table, outcome))
 
 
 def _scored_classes(task: Task) -> list[int]:
     """The classes with enough held-out patients in them and outside them."""
-    counts = np.bincount(_codes(task.holdout, task.outcome), minlength=task.outcome.size)
+    counts = np.bincount(codes(task.holdout, task.outcome), minlength=task.outcome.size)
     least = min(protocol().class_minimum, len(task.holdout) // 4)
     return [int(c) for c in np.flatnonzero((counts >= max(1, least)) & (counts < len(task.holdout)))]
 
@@ -167,11 +181,11 @@ def _learn_and_test(task: Task, learnt_from: Matrix, learner: LearnerName, seed:
     small, outcome = small_seed(seed, "utility", learner), task.outcome
     known, rows = learnt_from.without([outcome.name]), task.holdout.without([outcome.name])
     if is_class(outcome):
-        classes = fit_classes(learner, known, _codes(learnt_from, outcome), outcome.size, seed=small)
+        classes = fit_classes(learner, known, codes(learnt_from, outcome), outcome.size, seed=small)
         found = _macro_auroc(task, classes.predict(rows))
     else:
-        number = fit_number(learner, known, _target(learnt_from, outcome), seed=small)
-        found = _r_squared(_target(task.holdout, outcome), number.predict(rows)[:, 0])
+        number = fit_number(learner, known, target(learnt_from, outcome), seed=small)
+        found = _r_squared(target(task.holdout, outcome), number.predict(rows)[:, 0])
     return found._replace(influence=embedded(found.influence, task.places, task.among))
 
 
@@ -186,21 +200,38 @@ def embedded(influence: Floats, places: NDArray[np.int64], among: int) -> Floats
 
 
 def _macro_auroc(task: Task, probabilities: Floats) -> Prediction:
-    truth, classes = _codes(task.holdout, task.outcome), _scored_classes(task)
+    truth, classes = codes(task.holdout, task.outcome), _scored_classes(task)
     found = {c: auroc_influence(truth == c, probabilities[:, c]) for c in classes}
     values = [value for value, _ in found.values()]
     influence = np.mean([psi for _, psi in found.values()], axis=0)
-    named = {_class_name(task.outcome, c): value for c, (value, _) in found.items()}
-    return Prediction(float(np.mean(values)), influence, named)
+    named = {level_name(task.outcome, c): value for c, (value, _) in found.items()}
+    risks = risk_measures(truth == 1, probabilities[:, 1]) if task.outcome.size == _TWO else None
+    return Prediction(float(np.mean(values)), influence, named, risks)
 
 
-def _class_name(column: LearntColumn, code: int) -> str:
-    """What the schema calls a class: its word, or its number."""
-    if isinstance(column, CategoryColumn | CodeColumn):
-        return column.values[code]
-    if isinstance(column, BooleanColumn):
-        return (column.false, column.true)[code]
-    return str(grid(column).origin + code)
+def risk_measures(truth: NDArray[np.bool_], risk: Floats) -> dict[str, float | None]:
+    """How good predicted risks are.
+
+    Returns
+    -------
+    dict
+        "auprc": area under precision and recall as average precision, 0 to 1, higher is better, the
+        outcome's share is chance. "brier": mean squared error, 0 to 1, lower is better. "calibration_slope":
+        of the logistic regression of the outcome on the logit of the risk (Cox 1958), 1 is best, below 1 are
+        risks too extreme; None where it does not exist.
+    """
+    order = np.argsort(-risk, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(risk[order]) != 0, 1))  # equal risks are one step
+    caught = np.cumsum(truth[order])[last]
+    gained = np.diff(caught, prepend=0)
+    auprc = float((gained * caught / (last + 1)).sum() / max(1, caught[-1]))
+    logit = np.log(np.clip(risk, _SURE, 1 - _SURE)) - np.log1p(-np.clip(risk, _SURE, 1 - _SURE))
+    spread = float(logit.std())
+    slope = np.nan
+    if spread > _FLAT:
+        slope = float(fit("logistic", logit[:, None] / spread, truth * 1.0).coefficients[0]) / spread
+    brier = float(((risk - truth) ** 2).mean())
+    return {"auprc": auprc, "brier": brier, "calibration_slope": None if np.isnan(slope) else slope}
 
 
 def _r_squared(truth: Floats, predicted: Floats) -> Prediction:

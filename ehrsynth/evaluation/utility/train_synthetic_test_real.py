@@ -18,10 +18,12 @@ from ehrsynth.evaluation.utility.prediction import (
     task,
     why_not,
 )
+from ehrsynth.evaluation.utility.sites import sites_left_out
 from ehrsynth.progress import Progress, part
 from ehrsynth.schema import Schema
 
 _NAME = "train_synthetic_test_real"
+_SITES = 0.8  # of the progress: the sites come after everything else
 
 
 def train_synthetic_test_real(
@@ -45,7 +47,9 @@ def train_synthetic_test_real(
     Range and direction: AUROC 0 to 1, 0.5 is chance; R2 at most 1, 0 is the mean; higher is better. The
     interval is over held-out patients, each of whom counts in all outcomes at once; `reference` is the same
     model trained on the training table. `details` has the paired difference to it, logistic (or ridge)
-    regression, each outcome with the same numbers and its classes, and what was left out and why.
+    regression, each outcome with the same numbers and its classes (of two classes also the risks' AUPRC,
+    Brier score and calibration slope), what was left out and why, and `sites`: each site predicted by the
+    other sites' patients, where the schema has a site (see `ehrsynth.evaluation.utility.sites`).
     """
     tables = Tables(*(matrix(t, schema) for t in (synthetic, train, holdout)))
     tasks = [task(outcome, tables, seed) for outcome in outcomes(schema)]
@@ -60,7 +64,9 @@ def train_synthetic_test_real(
     measured = [t for t in tasks if t.outcome.name not in left_out]
     if not measured:
         return _not_measured("; ".join(f"{n}: {said['reason']}" for n, said in left_out.items()), details)
-    return _score(measured, details, seed, progress)
+    score = _score(measured, details, seed, part(progress, 0.0, _SITES))
+    details["sites"] = sites_left_out(schema, tables, seed=seed, progress=part(progress, _SITES, 1.0))
+    return score
 
 
 def _not_measured(why: str, details: dict[str, Any]) -> Score:
@@ -105,6 +111,7 @@ def _of_one(task: Task, pairs: Pairs) -> dict[str, Any]:
     }
     return _in_numbers(pairs, task.bounds) | {
         "classes": classes,
+        "risks": {n: {"synthetic": p.synthetic.risks, "reference": p.real.risks} for n, p in pairs.items()},
         "rows_without_outcome": task.unknown,
         "rows_used_to_learn": len(task.synthetic),
         "rows_tested": len(task.holdout),

@@ -1,5 +1,7 @@
 """The cells of a column: which states the coarse step tells apart, and which only the fine step does."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,35 +12,27 @@ Codes = NDArray[np.int64]
 GROUPS = 8
 MOST_OWN_CELLS = 16
 MOST_LISTED_CELLS = 48
-FEWEST_IN_A_CELL = 300
 _SPIKE = 0.6
+_LEAST_FAMILY = 0.005  # of the patients: a cell for fewer would be learnt from too few
 
 
-def cells_of(states: States, *, ordered: bool) -> Codes:
+def cells_of(states: States, *, ordered: bool, families: Sequence[Codes] = ()) -> Codes:
     """The cell of each state, counted from 0.
 
-    Few states each have a cell; many numbers fall into runs of neighbours, many categories into the frequent
-    ones and groups of rare ones. Missing is never with others.
+    Few states each have a cell; many numbers fall into runs of neighbours, many codes of a hierarchy into
+    families, many other categories into the frequent ones and groups of rare ones. Missing is never with
+    others.
+
+    Parameters
+    ----------
+    families
+        For each level of a hierarchy, the coarsest first, the family of each code; none where there is none.
     """
     if len(states) <= MOST_OWN_CELLS or (not ordered and len(states) <= MOST_LISTED_CELLS):
         return np.arange(len(states))
-    return _numbers(states) if ordered else _frequent_and_rest(states)
-
-
-def finer_cells(states: States, cell: Codes, patients: int) -> tuple[Codes, Codes]:
-    """Cells within the cells of numbers, and the cell that each of them lies in.
-
-    A cell of many patients and several states is cut into up to GROUPS runs of at least `FEWEST_IN_A_CELL`.
-    """
-    finer, within = np.empty(len(states), np.int64), list[int]()
-    for number in range(int(cell.max()) + 1):
-        inside = np.flatnonzero(cell == number)
-        share = states.share[inside]
-        groups = min(GROUPS, int(share.sum() * patients / FEWEST_IN_A_CELL), len(inside))
-        parts = _runs(share, groups) if groups > 1 else np.zeros(len(inside), np.int64)
-        finer[inside] = len(within) + parts
-        within += [number] * (int(parts.max()) + 1)
-    return finer, np.array(within, np.int64)
+    if ordered:
+        return _numbers(states)
+    return _families(states, families) if families else _frequent_and_rest(states)
 
 
 def _numbers(states: States) -> Codes:
@@ -73,6 +67,43 @@ def _frequent_and_rest(states: States) -> Codes:
     held = np.cumsum(states.share[rest])
     cell[rest] = own + np.minimum((held / held[-1] * GROUPS).astype(np.int64), GROUPS - 1)
     return _counted(np.where(states.is_missing, cell.max() + 1, cell))
+
+
+def _families(states: States, families: Sequence[Codes]) -> Codes:
+    """The cell of most patients is split by the next level of the hierarchy, as often as there is room.
+
+    Below the finest level are the codes themselves. Families too small for a cell of their own stay together.
+    """
+    present = np.flatnonzero(~states.is_missing)
+    levels = [*(family[states.low[present]] for family in families), states.low[present]]
+    share, cell = states.share[present], np.zeros(len(present), np.int64)
+    level = [0]  # which level splits each cell; past the last: none
+    while len(level) < MOST_LISTED_CELLS - 1:
+        held = np.bincount(cell, share) * (np.array(level) < len(levels))
+        widest = int(held.argmax())
+        if held[widest] <= 0:
+            break
+        inside, next_level = np.flatnonzero(cell == widest), level[widest] + 1
+        family = levels[level[widest]][inside]
+        part = _large_and_rest(family, share[inside], MOST_LISTED_CELLS - 1 - len(level))
+        cell[inside[part > 0]] = len(level) - 1 + part[part > 0]
+        is_rest = len(np.unique(family[part == 0])) > 1
+        level[widest] = len(levels) if is_rest else next_level
+        level += [next_level] * int(part.max())
+    found = np.full(len(states), len(level), np.int64)
+    found[present] = cell
+    return _counted(found)
+
+
+def _large_and_rest(family: Codes, share: NDArray[np.float64], most: int) -> Codes:
+    """1, 2, ... for the largest families, 0 for all others, or for the smallest where all are large."""
+    _, at = np.unique(family, return_inverse=True)
+    held = np.bincount(at, share)
+    order = np.argsort(-held, kind="stable")
+    large = order[held[order] >= _LEAST_FAMILY][: min(most, len(held) - 1)]
+    part = np.zeros(len(held), np.int64)
+    part[large] = 1 + np.arange(len(large))
+    return np.asarray(part[at], np.int64)
 
 
 def _counted(cell: Codes) -> Codes:

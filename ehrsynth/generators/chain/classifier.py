@@ -5,8 +5,8 @@ deterministically with a fixed number of threads. Both see coarse features only,
 between two patients. Patients who were held out say when the trees stop, and whether they are of use at all.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightgbm as lgb
@@ -21,7 +21,8 @@ from ehrsynth.generators.chain.linear import ScoreCard, learn_score_card
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_HELD_OUT = 6  # one patient in six decides when to stop
+_HELD_OUT = 6  # one patient in six decides how strong the ridge is and when to stop
+_RIDGES = (1.0, 20.0)  # strengths tried, in multiples of the weakest
 _TWO = 2
 FEWEST = 40  # below this many rows shares are all that can be learnt
 
@@ -41,26 +42,14 @@ class Boosting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """Probabilities of cells and of the finer cells inside them.
-
-    As many cells as `shares`, which alone count where nothing was learnt. Finer cell i lies in cell
-    ``within[i]``, where ``inner[within[i]]`` tells it from the others there.
-    """
+    """Probabilities of cells: a card with its trees, or `shares` alone where nothing was learnt."""
 
     shares: Floats
-    within: Codes
     card: ScoreCard | None = None
     trees: BoostedTrees | None = None
-    inner: Mapping[int, ScoreCard] = field(default_factory=dict)
 
     def probabilities(self, features: Features) -> Floats:
-        """The probability of each finer cell, n x finer cells; rows add up to 1."""
-        found = self._of_cells(features)[:, self.within]
-        for cell, card in self.inner.items():
-            found[:, self.within == cell] *= softmax(card.scores(features))
-        return found
-
-    def _of_cells(self, features: Features) -> Floats:
+        """The probability of each cell, n x cells; rows add up to 1."""
         if self.card is None:
             return np.tile(self.shares, (len(features), 1))
         scores = self.card.scores(features)
@@ -77,43 +66,37 @@ def softmax(scores: Floats) -> Floats:
 
 def learn_classifier(
     features: Features,
-    finer: Codes,
-    within: Codes,
+    label: Codes,
+    classes: int,
     seen: Sequence[Feature],
     *,
     boosting: Boosting,
     rng: np.random.Generator,
 ) -> Classifier:
-    """Fit on five rows in six, stop when the sixth says so; finer cells by score cards alone.
+    """Fit on five rows in six; the sixth chooses the ridge and says when to stop.
 
     Parameters
     ----------
     features
         n x features.
-    finer
-        The finer cell of each row.
-    within
-        The cell that each finer cell lies in.
+    label
+        The cell of each row, below `classes`.
     seen
         What the columns of `features` are.
     """
-    label, classes = within[finer], int(within.max()) + 1
     shares = np.bincount(label, minlength=classes) / len(label)
-    if len(within) < _TWO or len(label) < FEWEST or features.shape[1] == 0:
-        return Classifier(shares, within)
-    inner = {}
-    for cell in np.flatnonzero(np.bincount(within) > 1):
-        rows, finest = np.flatnonzero(label == cell), np.flatnonzero(within == cell)
-        part = finer[rows] - finest[0]
-        inner[int(cell)] = learn_score_card(features[rows], part, len(finest), seen, ridge=boosting.ridge)
-    if classes < _TWO:
-        return Classifier(shares, within, inner=inner)
+    if classes < _TWO or len(label) < FEWEST or features.shape[1] == 0:
+        return Classifier(shares)
     order = rng.permutation(len(label))
     held_out, kept = order[: len(order) // _HELD_OUT], order[len(order) // _HELD_OUT :]
-    card = learn_score_card(features[kept], label[kept], classes, seen, ridge=boosting.ridge)
+    cards = [
+        learn_score_card(features[kept], label[kept], classes, seen, ridge=times * boosting.ridge)
+        for times in _RIDGES
+    ]
+    card = min(cards, key=lambda c: _log_loss(c.scores(features[held_out]), label[held_out]))
     parts = [(features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out)]
     settings = _settings(classes, boosting, int(rng.integers(2**31)))
-    return Classifier(shares, within, card, _boosted(parts, seen, settings, boosting), inner)
+    return Classifier(shares, card, _boosted(parts, seen, settings, boosting))
 
 
 def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
@@ -161,17 +144,16 @@ def _log_loss(scores: Floats, label: Codes) -> float:
     return float((total - scores[np.arange(len(label)), label]).mean())
 
 
-def checked_shares(shares: Floats, within: Codes) -> Floats:
-    """The shares, if they are a distribution over cells in which the finer ones lie, in order.
+def checked_shares(shares: Floats) -> Floats:
+    """The shares, if they are a distribution.
 
     Raises
     ------
     ModelError
         If they are not.
     """
-    steps = np.diff(within, prepend=0)
-    fine = len(within) > 0 and within[-1] == len(shares) - 1 and bool(np.isin(steps, (0, 1)).all())
-    if not fine or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:  # noqa: PLR2004 - rounding
+    rounding = 1e-6
+    if not len(shares) or not (shares >= 0).all() or abs(shares.sum() - 1) > rounding:
         message = "stored shares do not add up to 1: the model is damaged"
         raise ModelError(message)
     return shares

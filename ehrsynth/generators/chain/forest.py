@@ -20,17 +20,20 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 LEAF = -1
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
     """Trees as flat arrays, one after the other.
 
-    A node with `feature` -1 is a leaf that holds ``states[first:first + count]``, sorted by state. Children
+    `weights` (one a tree, at least 0, together 1) says how often a draw comes from each tree. A node with
+    `feature` -1 is a leaf that holds ``states[first:first + count]``, sorted by state. Children
     come after their parents.
     """
 
     roots: Codes
+    weights: Floats
     feature: NDArray[np.int32]
     threshold: NDArray[np.float32]
     left: NDArray[np.int32]
@@ -62,7 +65,9 @@ class Forest:
     def draw(self, features: Features, rng: np.random.Generator) -> Codes:
         """A state for each row."""
         numbers = self.means.put_into(features)
-        node = self.leaves(numbers, rng.integers(len(self.roots), size=len(features)))
+        steps = np.cumsum(self.weights)
+        tree = np.searchsorted(steps, rng.random(len(features)) * steps[-1], side="right")
+        node = self.leaves(numbers, np.minimum(tree, len(steps) - 1))
         pick = self.first[node] + (rng.random(len(node)) * self.count[node]).astype(np.int64)
         return np.asarray(self.states[pick], np.int64)
 
@@ -74,20 +79,24 @@ class Forest:
         for tree in range(trees):
             nodes[:, tree] = self.leaves(numbers, np.full(len(features), tree))
         start, stop = sums[self.first[nodes]], sums[self.first[nodes] + self.count[nodes]]
-        return Weighed(self, sums, nodes, (stop - start) / self.count[nodes])
+        return Weighed(self, sums, nodes, self.weights * (stop - start) / self.count[nodes])
 
     def probability(self, features: Features, state: Codes) -> Floats:
         """The probability of one state in each row's conditional, 0 to 1."""
+        return np.asarray(self.by_tree(features, state) @ self.weights)
+
+    def by_tree(self, features: Features, state: Codes) -> Floats:
+        """The share of one state in each row's leaf of every tree, n x trees."""
         size, numbers = int(self.states.max(initial=0)) + 2, self.means.put_into(features)
         key = np.repeat(np.arange(len(self.count)), self.count) * size + self.states
+        found = np.empty((len(features), len(self.roots)))
         # Entries stand in the order of the leaves, so that the keys are sorted.
-        total = np.zeros(len(features))
         for tree in range(len(self.roots)):
             node = self.leaves(numbers, np.full(len(features), tree))
             wanted = node * size + np.minimum(state, size - 1)
             held = np.searchsorted(key, wanted, side="right") - np.searchsorted(key, wanted, side="left")
-            total += held / self.count[node]
-        return np.asarray(total / len(self.roots))
+            found[:, tree] = held / self.count[node]
+        return found
 
     def checked(self, features: int, states: int) -> Self:
         """Itself, if every way down ends in a leaf with states that exist.
@@ -103,6 +112,8 @@ class Forest:
         fine = fine and _inside(self.roots, 0, len(nodes)) and _inside(self.feature, LEAF, features)
         for child in (self.left, self.right):
             fine = fine and bool((leaf | ((child > nodes) & (child < len(nodes)))).all())
+        fine = fine and self.weights.shape == self.roots.shape and bool((self.weights >= 0).all())
+        fine = fine and abs(float(self.weights.sum()) - 1) < _ROUNDING
         # Leaves hold their states one after the other; inner nodes hold none.
         fine = fine and bool((self.count[leaf] > 0).all()) and bool((self.count[~leaf] == 0).all())
         fine = fine and bool((self.first == np.cumsum(self.count) - self.count).all())
@@ -120,7 +131,7 @@ def _inside(values: NDArray[Any], low: int, beyond: int) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighed:
-    """Rows' leaves in every tree with the mass of the allowed states there (n x trees, 0 to 1)."""
+    """Rows' leaves in every tree with the mass of the allowed states there, times the tree's weight."""
 
     forest: Forest
     sums: Floats
@@ -130,7 +141,7 @@ class Weighed:
     @property
     def mass(self) -> Floats:
         """The mass of each row's allowed states."""
-        return np.asarray(self.masses.mean(axis=1))
+        return np.asarray(self.masses.sum(axis=1))
 
     def draw(self, rows: Codes, rng: np.random.Generator) -> Codes:
         """A state in proportion to its weight, for rows whose mass is above 0."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.errors import ModelError
-from ehrsynth.generators.chain.cells import cells_of, finer_cells
-from ehrsynth.generators.chain.classifier import FEWEST, Boosting, Classifier, learn_classifier
+from ehrsynth.generators.chain.cells import cells_of
+from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_classifier
 from ehrsynth.generators.chain.features import Feature, Features
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
@@ -40,11 +40,15 @@ class Learner:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The column that a link learns: its codes (n, -1 for missing), its grid's size, whether it is listed."""
+    """The column that a link learns: its codes (n, -1 for missing), its grid's size, whether it is listed.
+
+    `families` holds the ancestors of a listed column's codes, level by level (see `cells_of`).
+    """
 
     codes: Codes
     size: int
     listed: bool
+    families: tuple[Codes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,13 +197,14 @@ def learn_link(
     """
     states = States.learn(target.codes, target.size, listed=target.listed)
     state = states.assign(target.codes)
-    cell, within = _cells(states, target, learner, few=len(state) < FEWEST or not len(seen))
+    cell = _cells(states, target, learner)
+    cells = int(cell.max()) + 1
     label, boosting = cell[state], learner.boosting
-    classifier = learn_classifier(features, label, within, seen, boosting=boosting, rng=rng)
+    classifier = learn_classifier(features, label, cells, seen, boosting=boosting, rng=rng)
     # A threshold on the code tells up to three values apart as well as one on their means.
     listed = [p for p, f in enumerate(seen) if f.listed and features[:, p].max() > _AS_GOOD_AS_NUMBERS]
     forests: list[Forest | None] = []
-    for number in range(len(within)):
+    for number in range(cells):
         rows = np.flatnonzero(label == number)
         at = state[rows]
         # One state needs no choice.
@@ -211,13 +216,10 @@ def learn_link(
     return Link(states, cell, classifier, tuple(forests))
 
 
-def _cells(states: States, target: Target, learner: Learner, *, few: bool) -> tuple[Codes, Codes]:
+def _cells(states: States, target: Target, learner: Learner) -> Codes:
     if learner.kind == "bagged":
-        return np.zeros(len(states), np.int64), np.zeros(1, np.int64)
-    cell = cells_of(states, ordered=not target.listed)
-    if target.listed or few:
-        return cell, np.arange(int(cell.max()) + 1)
-    return finer_cells(states, cell, len(target.codes))
+        return np.zeros(len(states), np.int64)
+    return cells_of(states, ordered=not target.listed, families=target.families)
 
 
 def checked_cells(cell: Codes, states: int, classes: int) -> Codes:

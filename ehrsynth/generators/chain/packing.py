@@ -33,21 +33,18 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
     links = list(enumerate(chain.links))
     cards = [(step, link.classifier.card) for step, link in links if link.classifier.card is not None]
     trees = [(step, link.classifier.trees) for step, link in links if link.classifier.trees is not None]
-    inner = [((s, cell), c) for s, link in links for cell, c in link.classifier.inner.items()]
     forests = [((s, cell), f) for s, link in links for cell, f in enumerate(link.forests) if f is not None]
     arrays = (
         stack("feature", [{"cuts": feature.cuts} for feature in chain.features])
         | stack("link", [_pack_link(link) for link in chain.links])
         | stack("card", [pack_score_card(card) for _, card in cards])
         | stack("trees", [pack_trees(grown) for _, grown in trees])
-        | stack("inner", [pack_score_card(card) for _, card in inner])
         | stack("forest", [pack_forest(forest) for _, forest in forests])
     )
     values = {
         "order": list(chain.order),
         "cards": [step for step, _ in cards],
         "trees": [step for step, _ in trees],
-        "inner": [list(where) for where, _ in inner],
         "forest": [list(where) for where, _ in forests],
     }
     return values, arrays
@@ -56,8 +53,7 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
 def _pack_link(link: Link) -> dict[str, Array]:
     states = link.states
     held = {"low": states.low, "high": states.high, "share": states.share}
-    classifier = link.classifier
-    return held | {"cell": link.cell, "cell_share": classifier.shares, "within": classifier.within}
+    return held | {"cell": link.cell, "cell_share": link.classifier.shares}
 
 
 def unpack_chain(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chain:
@@ -87,12 +83,10 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
     )
     cards = dict(zip(values["cards"], unstack("card", arrays, len(values["cards"])), strict=True))
     trees = dict(zip(values["trees"], unstack("trees", arrays, len(values["trees"])), strict=True))
-    inner = _by_step("inner", values, arrays, len(order))
     forests = _by_step("forest", values, arrays, len(order))
     links = []
     for step, fields in enumerate(unstack("link", arrays, len(order))):
-        learnt = fields["cell_share"], cards.get(step), trees.get(step)
-        classifier = _unpack_classifier(learnt, fields["within"], inner[step], step)
+        classifier = _unpack_classifier(fields["cell_share"], cards.get(step), trees.get(step), step)
         links.append(_unpack_link(fields, columns[step].size, classifier, forests[step], step))
     return Chain(schema, tuple(order), features, tuple(links))
 
@@ -105,21 +99,12 @@ def _by_step(name: str, values: Mapping[str, Any], arrays: Fields, steps: int) -
     return found
 
 
-def _unpack_classifier(
-    learnt: tuple[Array, Fields | None, Fields | None],
-    within: Array,
-    inner: Mapping[int, Fields],
-    features: int,
-) -> Classifier:
-    shares, card, trees = learnt
-    classes = len(checked_shares(shares, within))
-    outputs, finer = 1 if classes == _TWO else classes, np.bincount(within)
+def _unpack_classifier(shares: Array, card: Fields | None, trees: Fields | None, features: int) -> Classifier:
+    classes = len(checked_shares(shares))
     return Classifier(
         shares,
-        within,
         None if card is None else unpack_score_card(card, features, classes),
-        None if trees is None else unpack_trees(trees, features, outputs),
-        {cell: unpack_score_card(fields, features, int(finer[cell])) for cell, fields in inner.items()},
+        None if trees is None else unpack_trees(trees, features, 1 if classes == _TWO else classes),
     )
 
 
@@ -127,7 +112,7 @@ def _unpack_link(
     fields: Fields, size: int, classifier: Classifier, forests: Mapping[int, Fields], features: int
 ) -> Link:
     states = States(fields["low"], fields["high"], fields["share"]).checked(size)
-    cells = len(classifier.within)
+    cells = len(classifier.shares)
     grown = tuple(
         unpack_forest(forests[cell], features, len(states)) if cell in forests else None
         for cell in range(cells)

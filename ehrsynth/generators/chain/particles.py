@@ -1,8 +1,9 @@
 """Rows drawn along the chain, freely or inside a condition."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,12 @@ from ehrsynth.tables.constraints import recompute
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Box = Mapping[str, CodeSet]
+
+PIECE = 2_500  # rows that walk together, with a random stream of their own
+WORKERS = 2
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +48,13 @@ class Chain:
         return values_to_codes(values, self.schema)[:, self.order[step]]
 
     def draw(self, n: int, rng: np.random.Generator) -> Codes:
-        """Draw n rows, rules between columns aside."""
-        return Particles(self, n).run(range(len(self.order)), {}, rng).codes
+        """Draw n rows, rules between columns aside; how many threads draw them changes nothing."""
+        sizes = [min(PIECE, n - start) for start in range(0, n, PIECE)]
+
+        def piece(size: int, own: np.random.Generator) -> Codes:
+            return Particles(self, size).run(range(len(self.order)), {}, own).codes
+
+        return np.concatenate(side_by_side(piece, sizes, rng))
 
     def matrix(self, codes: Codes) -> Features:
         """The features of rows, in the order of the chain."""
@@ -125,6 +137,17 @@ class Particles:
         """Go on with these rows, some perhaps several times."""
         self.codes, self.matrix = self.codes[rows], np.asfortranarray(self.matrix[rows])
         self.founder, self.log_weight = self.founder[rows], self.log_weight[rows]
+
+
+def side_by_side(
+    work: Callable[[_Task, np.random.Generator], _Result], tasks: Sequence[_Task], rng: np.random.Generator
+) -> list[_Result]:
+    """What each task gives with its own random stream, in order, two at a time."""
+    streams = rng.spawn(len(tasks))
+    if len(tasks) == 1:
+        return [work(tasks[0], streams[0])]
+    with ThreadPoolExecutor(WORKERS) as threads:
+        return list(threads.map(work, tasks, streams))
 
 
 def log_mean(log_weight: Floats) -> float:

@@ -65,6 +65,7 @@ def test_a_variant_too_imprecise_for_the_limit_is_left_out_and_named_unless_it_f
     assert "interval" in risk.details["left_out"]["vague"]
     leak = Successes("vague", 1000, 1000, 980, 1000, None)
     assert excess(leak).high - excess(leak).low > protocol().attacks.widest
+
     assert worst("r", [calm, leak], if_none="").details["variant"] == "vague"
 
 

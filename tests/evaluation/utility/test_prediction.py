@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.evaluation.utility.prediction import embedded, outcomes
+from ehrsynth.evaluation.utility.prediction import embedded, outcomes, risk_measures
 from ehrsynth.schema import BooleanColumn, CategoryColumn, IntegerColumn, LearntColumn, NumberColumn, Schema
 from ehrsynth.statistics import interval_of_influence
 
@@ -48,3 +48,18 @@ def test_the_mean_over_disjoint_patients_has_the_variance_of_independent_scores(
     _, low, high = interval_of_influence(0.0, np.mean(halves, axis=0), bounds=bounds)
     widths = [np.subtract(*interval_of_influence(0.0, half, bounds=bounds)[:0:-1]) for half in halves]
     assert high - low == pytest.approx(np.hypot(*widths) / 2)
+
+
+def test_risks_are_measured_as_scikit_learn_does_and_calibration_is_found() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    logit = rng.normal(size=20_000).round(2)
+    truth = rng.random(20_000) < 1 / (1 + np.exp(-logit))
+    risk = 1 / (1 + np.exp(-logit))
+    found = risk_measures(truth, risk)
+    assert found["auprc"] == pytest.approx(metrics.average_precision_score(truth, risk), abs=1e-9)
+    assert found["brier"] == pytest.approx(metrics.brier_score_loss(truth, risk), abs=1e-9)
+    assert found["calibration_slope"] == pytest.approx(1, abs=0.05)
+    extreme = risk_measures(truth, 1 / (1 + np.exp(-2 * logit)))
+    assert extreme["calibration_slope"] == pytest.approx(0.5, abs=0.03)
+    assert risk_measures(truth, np.full(20_000, 0.3))["calibration_slope"] is None

@@ -73,14 +73,14 @@ def test_a_card_survives_packing_and_damage_is_found() -> None:
             unpack_score_card(packed | {field: spoilt}, 2, 3)
 
 
-def learnt(features: np.ndarray, label: np.ndarray, within: list[int]) -> Classifier:
+def learnt(features: np.ndarray, label: np.ndarray, classes: int) -> Classifier:
     rng = np.random.default_rng(1)
-    return learn_classifier(features, label, np.array(within), SEEN, boosting=Boosting(), rng=rng)
+    return learn_classifier(features, label, classes, SEEN, boosting=Boosting(), rng=rng)
 
 
 def test_probabilities_are_a_distribution_and_near_the_truth() -> None:
     features, label = rows()
-    classifier = learnt(features, label, [0, 1, 2])
+    classifier = learnt(features, label, 3)
     found = classifier.probabilities(features)
     assert found.sum(axis=1) == pytest.approx(np.ones(len(features)))
     for category in (1, 2, 3):
@@ -93,33 +93,33 @@ def test_trees_learn_what_a_score_card_cannot() -> None:
     rng = np.random.default_rng(2)
     features = np.column_stack([rng.integers(1, 3, 3_000), rng.integers(1, 21, 3_000)]).astype(np.float32)
     label = ((features[:, 0] == 1) ^ (features[:, 1] > 10)).astype(np.int64)
-    classifier = learnt(features, label, [0, 1])
+    classifier = learnt(features, label, 2)
     assert classifier.trees is not None
     assert classifier.probabilities(np.array([[1, 5], [1, 15]], np.float32))[:, 1] == pytest.approx(
         [1, 0], abs=0.1
     )
 
 
-def test_finer_cells_share_the_mass_of_their_cell() -> None:
-    features, label = rows()
-    coarse = learnt(features, np.minimum(label, 1), [0, 1])
-    finer = learnt(features, label, [0, 1, 1])
-    assert set(finer.inner) == {1}
-    found = finer.probabilities(features)
-    assert found.sum(axis=1) == pytest.approx(np.ones(len(features)))
-    assert found[:, 1:].sum(axis=1) == pytest.approx(coarse.probabilities(features)[:, 1])
-
-
 def test_where_there_is_nothing_to_learn_shares_count() -> None:
     features, label = rows(30)
-    classifier = learnt(features, label, [0, 1, 2])
+    classifier = learnt(features, label, 3)
     assert classifier.card is None
     assert classifier.probabilities(features[:2]) == pytest.approx(np.tile(np.bincount(label) / 30, (2, 1)))
 
 
-@pytest.mark.parametrize(
-    ("shares", "within"), [([0.5, 0.6], [0, 1]), ([1.0], [0, 1]), ([0.5, 0.5], [1, 0]), ([], [])]
-)
-def test_shares_that_are_none(shares: list[float], within: list[int]) -> None:
+@pytest.mark.parametrize("shares", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0], []])
+def test_shares_that_are_none(shares: list[float]) -> None:
     with pytest.raises(ModelError):
-        checked_shares(np.array(shares), np.array(within, np.int64))
+        checked_shares(np.array(shares))
+
+
+@pytest.mark.parametrize(("follows", "strength"), [(True, 1.0), (False, 20.0)])
+def test_patients_held_out_choose_the_ridge(follows: bool, strength: float) -> None:
+    rng = np.random.default_rng(5)
+    features = np.column_stack([rng.integers(1, 40, 900), rng.integers(1, 21, 900)]).astype(np.float32)
+    label = (features[:, 0] % 2).astype(np.int64) if follows else rng.integers(0, 2, 900)
+    classifier = learnt(features, label, 2)
+    assert classifier.card is not None
+    kept = np.random.default_rng(1).permutation(900)[150:]
+    same = learn_score_card(features[kept], label[kept], 2, SEEN, ridge=strength)
+    assert np.array_equal(classifier.card.scores(features), same.scores(features))

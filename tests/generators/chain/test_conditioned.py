@@ -10,7 +10,14 @@ from ehrsynth.conditions import Condition
 from ehrsynth.encoding import encode
 from ehrsynth.errors import ConditionError, SamplingExhausted
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
-from ehrsynth.generators.chain.conditioned import LEAST_PROBABILITY, Pool, search_within
+from ehrsynth.generators.chain import particles
+from ehrsynth.generators.chain.conditioned import (
+    LEAST_PROBABILITY,
+    Found,
+    Pool,
+    draw_within,
+    search_within,
+)
 from ehrsynth.progress import silent
 from ward import WARD, patients
 
@@ -83,12 +90,13 @@ def test_a_late_condition_needs_few_draws(model: FittedAutoregressive, free: pd.
         blocks.append(rows)
         return encode(free.iloc[number * rows : (number + 1) * rows], WARD)
 
-    pool = Pool(draw, links)
+    pool = Pool(model.chain, draw)
     rng = np.random.default_rng(0)
-    search = search_within(model.chain, pool, n, condition, rng=rng, progress=silent)
-    assert search.worth >= 500
-    draws = search.link_draws + sum(blocks) * links
-    assert draws / links / n < 50
+    found = search_within(model.chain, pool, n, condition, rng=rng, progress=silent)
+    assert len(found.codes) == n
+    assert found.worth >= 500
+    assert found.link_draws / n < 50
+    assert (found.link_draws + sum(blocks) * links) / links / n < 50
 
 
 def test_the_pool_is_drawn_once(model: FittedAutoregressive) -> None:
@@ -98,11 +106,44 @@ def test_the_pool_is_drawn_once(model: FittedAutoregressive) -> None:
         calls.append(number)
         return np.full((rows, 2), number)
 
-    pool = Pool(draw, 8)
+    pool = Pool(model.chain, draw)
     assert (pool.block(1) == 1).all()
     assert (pool.block(0) == 0).all()
     assert calls == [0, 1]
-    assert Pool(draw, 300).rows < pool.rows
+
+
+def test_the_effective_sample_size_counts_families() -> None:
+    rows = np.zeros((6, 2), np.int64)
+    assert Found(rows, np.array([1, 1, 1, 2, 2, 3]), 0.5, 1.0, 0).worth == pytest.approx(36 / 14)
+    assert Found(rows, np.arange(6), 0.5, 1.0, 0).worth == pytest.approx(6)
+
+
+def test_the_estimate_is_unbiased_and_the_worth_is_honest(
+    model: FittedAutoregressive, free: pd.DataFrame
+) -> None:
+    """Over seeds and pools: the mean estimate is the share of free rows; means vary as their worth says."""
+    where = "dead and sbp >= 150"
+    share = Condition.parse(where, WARD).mask(encode(free, WARD)).mean()
+    estimates, means, worths, spreads = [], [], [], []
+    for seed in range(24):
+
+        def draw(rows: int, number: int, seed: int = seed) -> np.ndarray:
+            return model.chain.draw(rows, np.random.default_rng([seed, number]))
+
+        pool, condition = Pool(model.chain, draw), Condition.parse(where, WARD)
+        drawn = draw_within(
+            model.chain, pool, 300, condition, rng=np.random.default_rng(seed), progress=silent
+        )
+        age = drawn.codes[:, 1].astype(float)
+        estimates.append(drawn.probability)
+        means.append(age.mean())
+        worths.append(drawn.effective_sample_size)
+        spreads.append(age.std())
+    error = np.std(estimates, ddof=1) / np.sqrt(len(estimates)) + np.sqrt(share / len(free))
+    assert np.mean(estimates) == pytest.approx(share, abs=3.5 * error)
+    promised = np.mean(spreads) / np.sqrt(np.mean(worths))
+    # A standard deviation of 24 means is known to within a third.
+    assert np.std(means, ddof=1) < 1.5 * promised
 
 
 @pytest.mark.parametrize("where", ["age > 110", "missing(age)", 'sex == "F" and sex == "M"'])
@@ -126,3 +167,19 @@ def test_equal_seeds_equal_rows_whatever_was_drawn_before(model: FittedAutoregre
     again.sample(10, where="not drug and dead", seed=9)
     a, b = (m.sample(50, where="dead", seed=4).table for m in (model, again))
     pd.testing.assert_frame_equal(a, b)
+
+
+def test_edge_rows_meet_a_late_condition_and_are_rare(model: FittedAutoregressive) -> None:
+    edge = model.edge(30, where="dead and `day of death` < 20", seed=6)
+    condition = Condition.parse("dead and `day of death` < 20", WARD)
+    assert condition.mask(encode(edge.table, WARD)).all()
+    plain = model.sample(300, where=condition.text, seed=7).table
+    assert np.median(model.log_prob(edge.table)) < np.quantile(model.log_prob(plain), 0.1)
+
+
+def test_the_number_of_threads_changes_nothing(
+    model: FittedAutoregressive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = model.sample(6_000, seed=3).table
+    monkeypatch.setattr(particles, "WORKERS", 1)
+    pd.testing.assert_frame_equal(before, model.sample(6_000, seed=3).table)

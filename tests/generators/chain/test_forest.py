@@ -15,6 +15,7 @@ NO_MEANS = CategoryMeans(np.empty(0, np.int32), np.zeros(1, np.int64), np.empty(
 # One tree: feature 0 up to 1.5 holds states 0, 0, 1; above, states 1, 2.
 STUMP = Forest(
     roots=np.array([0]),
+    weights=np.ones(1),
     feature=np.array([0, -1, -1], np.int32),
     threshold=np.array([1.5, 0, 0], np.float32),
     left=np.array([1, -1, -1], np.int32),
@@ -50,6 +51,46 @@ def test_free_draws_of_a_stump(rng: np.random.Generator) -> None:
     drawn = STUMP.draw(np.repeat(ROWS, 3_000, axis=0), rng)
     assert (drawn[:3_000] == 0).mean() == pytest.approx(2 / 3, abs=0.03)
     assert (drawn[3_000:] == 2).mean() == pytest.approx(1 / 2, abs=0.03)
+
+
+def test_trees_count_as_much_as_they_weigh(rng: np.random.Generator) -> None:
+    both = replace(
+        STUMP,
+        roots=np.array([0, 3]),
+        weights=np.array([0.25, 0.75]),
+        feature=np.array([0, -1, -1, -1], np.int32),
+        threshold=np.array([1.5, 0, 0, 0], np.float32),
+        left=np.array([1, -1, -1, -1], np.int32),
+        right=np.array([2, -1, -1, -1], np.int32),
+        first=np.array([0, 0, 3, 5], np.int32),
+        count=np.array([0, 3, 2, 1], np.int32),
+        states=np.array([0, 0, 1, 1, 2, 2], np.int32),
+    ).checked(1, 3)
+    chances = [0.25 * 2 / 3, 0.25 * 1 / 3, 0.75]
+    assert [both.probability(ROWS[:1], np.array([s]))[0] for s in range(3)] == pytest.approx(chances)
+    assert both.weigh(ROWS[:1], np.array([0.0, 0.0, 1.0])).mass == pytest.approx([0.75])
+    drawn = both.draw(np.repeat(ROWS[:1], 6_000, axis=0), rng)
+    assert np.bincount(drawn, minlength=3) / 6_000 == pytest.approx(chances, abs=0.03)
+    within = both.weigh(np.repeat(ROWS[:1], 6_000, axis=0), np.array([1.0, 0.0, 0.5]))
+    within_drawn = within.draw(np.arange(6_000), rng)
+    assert (within_drawn == 0).mean() == pytest.approx((1 / 6) / (1 / 6 + 0.375), abs=0.03)
+    with pytest.raises(ModelError):
+        replace(both, weights=np.array([0.25, 0.5])).checked(1, 3)
+
+
+def test_where_nothing_is_to_be_learnt_large_leaves_count_and_small_ones_where_much_is(
+    rng: np.random.Generator,
+) -> None:
+    features = rng.integers(0, 100, (3_000, 1)).astype(np.float32)
+    noise, rule = rng.integers(0, 50, 3_000), features[:, 0].astype(np.int64)
+    small = {}
+    for name, state in (("noise", noise), ("rule", rule)):
+        forest = grow(features, state, state / 100, listed=[], bagging=Bagging(4, 10), rng=rng)
+        assert forest.weights.sum() == pytest.approx(1)
+        assert len(forest.weights) == 12
+        small[name] = forest.weights[:4].sum()
+    assert small["noise"] < 0.1
+    assert small["rule"] > 0.9
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.errors import ModelError
-from ehrsynth.generators.chain.cells import FEWEST_IN_A_CELL, cells_of, finer_cells
+from ehrsynth.generators.chain.cells import cells_of
 from ehrsynth.generators.chain.states import States
 from ehrsynth.generators.marginals import CROWD
 
@@ -102,19 +102,6 @@ def test_few_states_have_a_cell_each_and_missing_is_alone(rng: np.random.Generat
     assert (cell == cell[-1]).sum() == 1
     assert (np.diff(cell) >= 0).all()
     assert len(np.unique(cell)) == cell.max() + 1 <= 12
-
-
-def test_finer_cells_lie_within_cells_and_hold_enough(rng: np.random.Generator) -> None:
-    codes = heaped(rng, 8_000)
-    states = States.learn(codes, 10_000, listed=False)
-    cell = cells_of(states, ordered=True)
-    finer, within = finer_cells(states, cell, len(codes))
-    assert (within[finer] == cell).all()
-    assert len(within) > cell.max() + 1
-    assert sorted(set(finer.tolist())) == list(range(len(within)))
-    cut = np.bincount(within)[within] > 1
-    held = np.bincount(finer, states.share * len(codes))
-    assert (held[cut] > FEWEST_IN_A_CELL / 3).all()
 
 
 def test_many_categories_are_grouped_by_frequency() -> None:

@@ -1,0 +1,45 @@
+"""The gate says how often it errs, as measured, or that nobody measured it."""
+
+import pytest
+from pydantic import ValidationError
+
+from ehrsynth.release import error_rates
+from ehrsynth.release.error_rates import ErrorRates, measured_error_rates
+
+RATES = {
+    "date": "2026-11-24",
+    "version": "0.2.0",
+    "level": 0.01,
+    "measured": [
+        {"what": "a fresh real sample", "leaks": False, "runs": 200, "found": 2},
+        {"what": "10 % of the rows copied", "leaks": True, "runs": 200, "found": 199},
+    ],
+}
+
+
+def test_leaks_come_first_and_false_alarms_are_called_mistakes() -> None:
+    said = ErrorRates.model_validate(RATES).sentence
+    assert said == (
+        "In trials this test flagged 199 of 200 tables with 10 % of the rows copied; "
+        "2 of 200 tables of a fresh real sample by mistake."
+    )
+
+
+def test_what_was_not_measured_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(error_rates, "error_rates", lambda: None)
+    assert "not measured yet" in measured_error_rates()
+
+
+@pytest.mark.parametrize("change", [{"level": 0.0}, {"measured": []}, {"surprise": 1}])
+def test_a_wrong_file_is_refused(change) -> None:
+    with pytest.raises(ValidationError):
+        ErrorRates.model_validate(RATES | change)
+
+
+def test_what_ships_was_measured_at_the_level_of_the_default_policy() -> None:
+    from ehrsynth.release.policy import load_policy
+
+    known = error_rates.error_rates()
+    if known is None:
+        pytest.skip("no error rates were measured yet: scripts/benchmark/gate.py --publish")
+    assert known.level == load_policy().family_wise_level.value

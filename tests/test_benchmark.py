@@ -1,0 +1,89 @@
+"""The benchmark's judges on known answers, its cells, and its page with cells that are not done."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "scripts" / "benchmark"))
+
+from tabular import cells, generating, learners, membership, report
+from tabular.cells import Cell
+
+from ehrsynth.evaluation.matrix import Matrix
+from ehrsynth.schema import CategoryColumn, NumberColumn
+
+
+def patients(seed: int, rows: int = 400, shift: float = 0.0) -> Matrix:
+    rng = np.random.default_rng(seed)
+    columns = (
+        CategoryColumn(name="group", values=("a", "b")),
+        *(NumberColumn(name=f"x{k}", minimum=-99, maximum=99, decimals=3) for k in range(4)),
+    )
+    values = np.column_stack([rng.integers(0, 2, rows), rng.normal(shift, 1, (rows, 4)).round(3)])
+    return Matrix(columns, values.astype(np.float64))
+
+
+@pytest.mark.parametrize("judge", learners.JUDGES)
+def test_real_against_real_is_a_coin_and_a_shift_is_told(judge: str) -> None:
+    assert abs(learners.telling(judge, patients(1), patients(2), 3) - 0.5) < 0.08
+    assert learners.telling(judge, patients(1, shift=2.0), patients(2), 3) > 0.95
+
+
+def test_copies_give_their_patients_away_and_fresh_rows_nobody() -> None:
+    train, holdout = patients(1), patients(2)
+    copied = membership.attacked(train, holdout, train, 3)
+    found = membership.told(copied.member["nearest"], copied.other["nearest"])
+    assert found["auroc"] > 0.95
+    assert found["tpr_low"] > 0.1  # ten times what chance gives
+    fresh = membership.attacked(train, holdout, patients(4), 3)
+    for attack in membership.ATTACKS:
+        found = membership.told(fresh.member[attack], fresh.other[attack])
+        assert found["auroc_low"] < 0.5 < found["auroc_high"]
+    assert membership.paired(copied, fresh, "nearest", 5)["low"] > 0
+    assert membership.paired(fresh, fresh, "nearest", 5)["difference"] == 0
+
+
+def test_the_threshold_lets_one_in_a_hundred_through() -> None:
+    other = np.arange(1_000.0)
+    assert (other > membership.threshold(other)).sum() == 10
+
+
+def test_a_cell_is_done_until_the_version_the_split_or_the_judges_change(tmp_path: Path) -> None:
+    made = {"state": "made", "version": "1", "split": "s", "csv": "c", "busy": True}
+    cells.write(tmp_path, Cell("ist", "cart", 1, made, {"protocol": "p", "of": "c"}))
+    cell = cells.read(tmp_path, "ist", "cart", 1)
+    assert cells.is_made(cell, version="1", split="s")
+    assert not cells.is_made(cell, version="1", split="s", quiet=True)
+    assert not cells.is_made(cell, version="2", split="s")
+    assert not cells.is_made(cell, version="1", split="t")
+    assert cells.is_judged(cell, protocol="p")
+    assert not cells.is_judged(cell, protocol="q")
+    cells.write(tmp_path, Cell("ist", "cart", 1, made | {"csv": "d"}, cell.judged))
+    assert not cells.is_judged(cells.read(tmp_path, "ist", "cart", 1), protocol="p")
+
+
+def test_a_system_is_stopped_at_the_cap_and_its_error_loses_its_paths(tmp_path: Path) -> None:
+    slow = [sys.executable, "-c", "import time; time.sleep(30)"]
+    assert generating.run(slow, tmp_path, generating.Conditions(0.5))["state"] == "stopped"
+    wrong = [sys.executable, "-c", "raise SystemExit('no file at /secret/place')"]
+    found = generating.run(wrong, tmp_path, generating.Conditions(60))
+    assert found["state"] == "failed"
+    assert found["reason"] == "no file at (path)"
+
+
+def test_the_page_shows_what_is_not_done(tmp_path: Path) -> None:
+    folder = tmp_path / "tabular"
+    made = {"state": "made", "version": "1", "split": "s", "csv": "c", "fit": {"wall": 9.0, "cpu": 9.0}}
+    judged = {"protocol": "p", "of": "c", "c2st": {learners.ISSUE: 0.9}}
+    cells.write(folder, Cell("ist", "autoregressive", 1, made, judged))
+    stopped = {"state": "stopped", "reason": "not done after 600 s"}
+    cells.write(folder, Cell("ist", "sdv_ctgan", 1, stopped, {}))
+    report.write_report(folder)
+    page = (tmp_path / "tabular.md").read_text()
+    assert "| ist | C2ST by the issue's trees, at most 0.575 | 0.900 | 1 | MISSED |" in page
+    assert "| ist | fit seconds, at most 30.000 | 9.000 | 1 | met |" in page
+    assert "stopped: not done after 600 s" in page
+    assert "not run yet" in page
+    assert "not measured yet" in page

@@ -6,7 +6,7 @@ import numpy as np
 
 from ehrsynth.encoding.base import AbstractEncoding
 from ehrsynth.errors import RequestError
-from ehrsynth.schema import CodeColumn
+from ehrsynth.schema import CodeColumn, LearntColumn
 from ehrsynth.tables.grids import Codes
 
 
@@ -49,3 +49,11 @@ class CodeEncoding(AbstractEncoding[CodeColumn]):
         groups: dict[str, int] = {}
         prefixes = (value.replace(".", "")[:length] for value in self.column.values)
         return np.array([groups.setdefault(prefix, len(groups)) for prefix in prefixes], np.int64)
+
+
+def families(column: LearntColumn) -> tuple[Codes, ...]:
+    """The family of each code at each level of its hierarchy, the coarsest first; none without one."""
+    if not isinstance(column, CodeColumn):
+        return ()
+    of = CodeEncoding(column)
+    return tuple(of.ancestors(level) for level in range(of.levels))

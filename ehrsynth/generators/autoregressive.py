@@ -1,9 +1,9 @@
-"""The flagship: a table's joint distribution as a chain of conditionals whose links are trees.
+"""The flagship: a table's joint distribution as a chain of conditionals, one link a column.
 
-Each column is learnt given the columns before it (`chain.order`), so that a condition is met inside the
-chain: a link draws within the condition's set, and the mass of the set is an exact importance weight. Rows
-are then resampled by their weights (sequential Monte Carlo: Doucet and Johansen 2009, "A Tutorial on
-Particle Filtering and Smoothing").
+Links are trees that learn each column given the columns before it (`chain.order`), or one network that
+knows each column given any others. A condition is met inside the chain: a link draws within the condition's
+set, and the mass of the set is an exact importance weight. Rows are then resampled by their weights
+(sequential Monte Carlo: Doucet and Johansen 2009, "A Tutorial on Particle Filtering and Smoothing").
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,8 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
     def _draw(self, n: int, condition: Condition | None, seed: int, progress: Progress) -> Draw:
         rng = numpy_generator(seed, self.recipe.name, "sample")
         if condition is not None:
-            return draw_within(self.chain, self._pool, n, condition, rng=rng, progress=progress)
+            chain = self.chain.led_by(condition.columns)
+            return draw_within(chain, self._pool, n, condition, rng=rng, progress=progress)
         found = collect(self, self.chain.draw, n, None, rng=rng, progress=progress)
         return Draw(found.codes, float(n), found.acceptance, 1.0)
 
@@ -147,22 +148,34 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
         return Sample(table, worth, n / candidates, drawn.probability * n / candidates)
 
     def parts(self) -> Parts:
-        """The links, the cuts of the features and the order."""
+        """The links, what they see of each column, and the order."""
+        if self.chain.any_order:
+            from ehrsynth.generators.chain.networks import pack_network
+
+            return Parts(*pack_network(self.chain))
         return Parts(*pack_chain(self.chain))
 
     @classmethod
     def from_parts(cls, schema: Schema, recipe: AbstractGenerator, parts: Parts) -> Self:
         """Rebuild from `parts`."""
+        settings = recipe.model_dump()
+        if settings.get("learner") == "neural":
+            from ehrsynth.generators.chain.networks import unpack_network
+
+            shape = {name: settings[name] for name in ("width", "depth")}
+            return cls(schema, recipe, unpack_network(schema, parts.values, parts.arrays, **shape))
         return cls(schema, recipe, unpack_chain(schema, parts.values, parts.arrays))
 
 
 class Autoregressive(AbstractGenerator):
-    """A chain of boosted trees (or bagged ones), one link a column, with conditions met inside the chain."""
+    """A chain of boosted trees, bagged ones, or one network, with conditions met inside the chain."""
 
     name: ClassVar[str] = "autoregressive"
     fitted: ClassVar[type[AbstractFitted]] = FittedAutoregressive
 
-    learner: Literal["boosted", "bagged"] = Field(default="boosted", description="what the links are made of")
+    learner: Literal["boosted", "bagged", "neural"] = Field(
+        default="boosted", description="what the links are made of"
+    )
     trees: int = Field(default=6, ge=1, le=200, description="trees of each size of leaf in a forest")
     leaf: int = Field(default=10, ge=1, description="fewest patients in the smallest leaf of a forest")
     leaves: int = Field(default=4, ge=2, le=255, description="leaves of a boosted tree")
@@ -171,12 +184,31 @@ class Autoregressive(AbstractGenerator):
     ridge: float = Field(
         default=1.0, gt=0, description="weakest pull of small groups towards all; or 20 times as strong"
     )
+    width: int = Field(default=256, ge=1, le=8192, description="width of the network")
+    depth: int = Field(default=2, ge=0, le=50, description="blocks of the network")
+    epochs: int = Field(default=100, ge=1, le=100_000, description="most passes of the network's training")
+    batch_size: int = Field(
+        default=512, ge=1, le=1_000_000, description="patients in one step of the network"
+    )
+    learning_rate: float = Field(
+        default=2e-3, gt=0, le=1, description="highest step of the network's training"
+    )
 
     def _fit(
         self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress
     ) -> FittedAutoregressive:
+        if self.learner == "neural":
+            return FittedAutoregressive(schema, self, self._network(table, schema, seed, progress))
         boosting = Boosting(leaves=self.leaves, rate=self.rate, rounds=self.rounds, ridge=self.ridge)
         learner = Learner(self.learner, Bagging(self.trees, self.leaf), boosting)
         return FittedAutoregressive(
             schema, self, learn_chain(table, schema, learner, seed=seed, progress=progress)
         )
+
+    def _network(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> Chain:
+        from ehrsynth.generators.chain.networks import Neural, learn_network  # torch is slow to import
+        from ehrsynth.generators.chain.teaching import Teaching
+
+        teaching = Teaching(self.epochs, self.batch_size, self.learning_rate)
+        neural = Neural(self.width, self.depth, teaching)
+        return learn_network(table, schema, neural, seed=seed, progress=progress)

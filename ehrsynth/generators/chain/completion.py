@@ -2,7 +2,8 @@
 
 Every row becomes a family of particles that walk along the chain together: a known cell is kept, and its
 probability weighs the particle; an unknown cell is drawn. Families whose weights have become unequal are
-resampled on the way (sequential importance sampling with resampling, as in `conditioned`).
+resampled on the way (sequential importance sampling with resampling, as in `conditioned`). Links of the
+any-order network see all known cells at once, so that there a draw needs no weight.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.generators.chain.particles import Chain, Particles
+from ehrsynth.generators.chain.states import UNKNOWN
 from ehrsynth.generators.rejection import repaired
 from ehrsynth.progress import Progress
 
@@ -62,9 +64,13 @@ def _families(
 ) -> tuple[Codes, Floats]:
     evidence = np.repeat(known, size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
+    if chain.any_order:
+        _show(run, evidence)
     for step, place in enumerate(chain.order):
         given = evidence[:, place] >= 0
         run.put(step, _filled(run, step, evidence[:, place], rng))
+        if chain.any_order:
+            continue  # what was drawn saw all evidence already
         # Until something was drawn, a family's particles are equal, and so are their weights.
         weighed = np.flatnonzero(given & begun & (not run.computed[step]))
         begun |= ~given
@@ -76,6 +82,14 @@ def _families(
     run.log_weight[~valid] = -np.inf
     weight = _weights(run.log_weight, size)
     return codes[_chosen(weight, draws, rng)], _worth(weight)
+
+
+def _show(run: Particles, evidence: Codes) -> None:
+    """Let links that draw given any columns see all that is known from the first step on."""
+    for step, place in enumerate(run.chain.order):
+        given = evidence[:, place] >= 0
+        run.put(step, evidence[:, place])
+        run.matrix[~given, step] = UNKNOWN
 
 
 def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Floats:
@@ -97,7 +111,8 @@ def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -
     if len(unknown):
         size = run.chain.schema.learnt[run.chain.order[step]].size
         present = CodeSet(((0, size - 1),), missing=False)
-        found, mass = run.chain.links[step].draw(run.matrix[unknown, :step], present, rng)
+        seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
+        found, mass = run.chain.links[step].draw(seen[unknown], present, rng)
         codes[unknown] = np.where(mass >= _ABSENT, found, -1)
     return codes
 

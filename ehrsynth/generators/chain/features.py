@@ -7,7 +7,7 @@ that no threshold of a tree lies between two patients. A listed value becomes it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ Codes = NDArray[np.int64]
 Features = NDArray[np.float32]
 
 MOST_CELLS = 128
+
+
+class AbstractFeature(Protocol):
+    """What a link sees of one other column."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether the column lists its values."""
+
+    def of(self, codes: Codes) -> Features:
+        """The feature's values, float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +75,7 @@ def learn_feature(codes: Codes, *, listed: bool) -> Feature:
     return Feature(np.array(cuts, np.int64), listed=False)
 
 
-def feature_matrix(codes: Codes, features: Sequence[Feature]) -> Features:
+def feature_matrix(codes: Codes, features: Sequence[AbstractFeature]) -> Features:
     """All columns as features, float32, n x columns."""
     matrix = np.empty(codes.shape, np.float32, order="F")
     for place, feature in enumerate(features):

@@ -9,18 +9,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from ehrsynth.encoding import encode, encoding
-from ehrsynth.encoding.code import CodeEncoding
+from ehrsynth.encoding.code import families
 from ehrsynth.generators.chain.features import feature_matrix, learn_feature
 from ehrsynth.generators.chain.link import Learner, Link, Target, learn_link
 from ehrsynth.generators.chain.order import chain_order, computed_columns
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
-from ehrsynth.schema import CodeColumn, LearntColumn, Schema
+from ehrsynth.schema import Schema
 
 WORKERS = 2
 
@@ -52,7 +51,7 @@ def learn_chain(
 
     def learn(step: int) -> Link:
         column = schema.learnt[order[step]]
-        target = Target(codes[:, order[step]], column.size, listed[order[step]], _families(column))
+        target = Target(codes[:, order[step]], column.size, listed[order[step]], families(column))
         rng = numpy_generator(seed, "chain", column.name)
         seen = 0 if column.name in computed else step
         return learn_link(matrix[:, :seen], target, features[:seen], learner=learner, rng=rng)
@@ -77,14 +76,6 @@ def _side_by_side(
             raise
     found = {step: future.result() for future, step in waiting.items()}
     return tuple(found[step] for step in range(steps))
-
-
-def _families(column: LearntColumn) -> tuple[NDArray[np.int64], ...]:
-    """The family of each code at each level of its hierarchy; none without a hierarchy."""
-    if not isinstance(column, CodeColumn):
-        return ()
-    of = CodeEncoding(column)
-    return tuple(of.ancestors(level) for level in range(of.levels))
 
 
 def _listed(schema: Schema) -> list[bool]:

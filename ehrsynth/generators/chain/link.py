@@ -7,7 +7,7 @@ link.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,22 @@ Floats = NDArray[np.float64]
 # A little of the column's own distribution in every conditional, so that what is possible is never ruled out.
 _FLOOR = 0.0002
 _AS_GOOD_AS_NUMBERS = 3
+
+
+class AbstractLink(Protocol):
+    """What every link can do, whatever it learnt with."""
+
+    @property
+    def states(self) -> States:
+        """The column's states."""
+
+    def draw(
+        self, features: Features, allowed: CodeSet | None, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        """A code for each row, inside a set, and the probability of the set (see `Link.draw`)."""
+
+    def log_density(self, features: Features, codes: Codes) -> Floats:
+        """The log probability of each row's code in its conditional; -inf where no state holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +151,7 @@ class Link:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
         cell_probability = self.classifier.probabilities(features)
         density = np.zeros(len(features))
-        for state in self._holding(codes):
+        for state in self.states.holding(codes):
             known = np.flatnonzero(state >= 0)
             s = state[known]
             number = self.cell[s]
@@ -154,22 +170,6 @@ class Link:
         if forest is None:
             return own
         return (1 - _FLOOR) * forest.probability(features, state) + _FLOOR * own
-
-    def _holding(self, codes: Codes) -> list[Codes]:
-        """The states that hold each code: its own point, and up to two ranges around it; -1 for none."""
-        states, rest = self.states, []
-        first = states.assign(codes)
-        held = (codes >= states.low[first]) & (codes <= states.high[first])
-        rest.append(np.where(held, first, -1))
-        ranges = np.flatnonzero(states.width > 1)
-        if len(ranges):
-            order = ranges[np.argsort(states.low[ranges], kind="stable")]
-            at = np.searchsorted(states.low[order], codes, side="right") - 1
-            for back in (0, 1):
-                place = np.maximum(at - back, 0)
-                inside = (at - back >= 0) & (codes <= states.high[order][place]) & (codes >= 0)
-                rest.append(np.where(inside & (order[place] != first), order[place], -1))
-        return rest
 
 
 def _choose(joint: Floats, rng: np.random.Generator) -> Codes:

@@ -6,7 +6,7 @@ with fewer observed states come first, because a sharp number (days to death) fo
 (dead or alive) more easily than the other way round. A formula's column is computed, and follows its inputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ehrsynth.schema import Formula, LearntColumn, Schema
 from ehrsynth.schema.binding import columns_of
@@ -29,10 +29,27 @@ def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
         How many states of each learnt column were observed.
     """
     columns = schema.learnt
-    order = sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
-    place = {column.name: p for p, column in enumerate(columns)}
+    return _inputs_first(
+        schema, sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
+    )
+
+
+def leading(schema: Schema, order: Sequence[int], names: Collection[str]) -> list[int]:
+    """The order with some columns first, and before a formula's column what it is computed from."""
+    wanted = set(names)
+    for _ in schema.constraints:  # as often as one formula can wait for another
+        for formula in schema.constraints:
+            if isinstance(formula, Formula) and formula.column in wanted:
+                wanted |= columns_of(formula)
+    first = [place for place in order if schema.learnt[place].name in wanted]
+    return _inputs_first(schema, [*first, *(place for place in order if place not in first)])
+
+
+def _inputs_first(schema: Schema, order: list[int]) -> list[int]:
+    """The order with each formula's column after its inputs."""
+    place = {column.name: p for p, column in enumerate(schema.learnt)}
     formulas = [c for c in schema.constraints if isinstance(c, Formula)]
-    for _ in formulas:  # as often as one formula can wait for another
+    for _ in formulas:
         for formula in formulas:
             computed = place[formula.column]
             order.remove(computed)

@@ -29,14 +29,15 @@ _DAMAGE = (KeyError, IndexError, TypeError, ValueError, OverflowError)
 
 
 def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
-    """A chain as plain values and named arrays, for a model's folder."""
-    links = list(enumerate(chain.links))
+    """A chain of trees as plain values and named arrays, for a model's folder."""
+    links = [(step, link) for step, link in enumerate(chain.links) if isinstance(link, Link)]
+    seen = [feature for feature in chain.features if isinstance(feature, Feature)]
     cards = [(step, link.classifier.card) for step, link in links if link.classifier.card is not None]
     trees = [(step, link.classifier.trees) for step, link in links if link.classifier.trees is not None]
     forests = [((s, cell), f) for s, link in links for cell, f in enumerate(link.forests) if f is not None]
     arrays = (
-        stack("feature", [{"cuts": feature.cuts} for feature in chain.features])
-        | stack("link", [_pack_link(link) for link in chain.links])
+        stack("feature", [{"cuts": feature.cuts} for feature in seen])
+        | stack("link", [_pack_link(link) for _, link in links])
         | stack("card", [pack_score_card(card) for _, card in cards])
         | stack("trees", [pack_trees(grown) for _, grown in trees])
         | stack("forest", [pack_forest(forest) for _, forest in forests])

@@ -1,6 +1,6 @@
 """Rows drawn along the chain, freely or inside a condition."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import codes_to_values, values_to_codes
-from ehrsynth.generators.chain.features import Feature, Features, feature_matrix
-from ehrsynth.generators.chain.link import Link
-from ehrsynth.generators.chain.order import computed_columns
+from ehrsynth.generators.chain.any_order import NetworkLink
+from ehrsynth.generators.chain.features import AbstractFeature, Features, feature_matrix
+from ehrsynth.generators.chain.link import AbstractLink
+from ehrsynth.generators.chain.order import computed_columns, leading
 from ehrsynth.schema import Schema
 from ehrsynth.tables.constraints import recompute
 
@@ -33,8 +34,8 @@ class Chain:
 
     schema: Schema
     order: tuple[int, ...]
-    features: tuple[Feature, ...]
-    links: tuple[Link, ...]
+    features: tuple[AbstractFeature, ...]
+    links: tuple[AbstractLink, ...]
 
     @property
     def computed(self) -> list[bool]:
@@ -46,6 +47,21 @@ class Chain:
         """The column of a computed step in rows whose earlier columns stand; -1 where an input is missing."""
         values = recompute(codes_to_values(codes, self.schema), self.schema)
         return values_to_codes(values, self.schema)[:, self.order[step]]
+
+    @property
+    def any_order(self) -> bool:
+        """Whether a link draws given any columns, not only those before it in this order."""
+        return any(isinstance(link, NetworkLink) for link in self.links)
+
+    def led_by(self, names: Collection[str]) -> "Chain":
+        """The same joint distribution with these columns first, where the links allow it; else itself."""
+        links = {link.place: link for link in self.links if isinstance(link, NetworkLink)}
+        if not links:
+            return self
+        order = tuple(leading(self.schema, self.order, names))
+        features = dict(zip(self.order, self.features, strict=True))
+        moved = tuple(NetworkLink(links[place].network, place, order) for place in order)
+        return Chain(self.schema, order, tuple(features[place] for place in order), moved)
 
     def draw(self, n: int, rng: np.random.Generator) -> Codes:
         """Draw n rows, rules between columns aside; how many threads draw them changes nothing."""

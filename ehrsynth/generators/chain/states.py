@@ -20,6 +20,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MISSING = -1
+UNKNOWN = -1  # in the place of a state: it is not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,20 @@ class States:
         if self.is_missing.any():
             state[codes < 0] = len(self) - 1
         return state
+
+    def holding(self, codes: Codes) -> list[Codes]:
+        """The states that hold each code: its own point, and up to two ranges around it; -1 for none."""
+        first = self.assign(codes)
+        held = (codes >= self.low[first]) & (codes <= self.high[first])
+        found, ranges = [np.where(held, first, -1)], np.flatnonzero(self.width > 1)
+        if len(ranges):
+            order = ranges[np.argsort(self.low[ranges], kind="stable")]
+            at = np.searchsorted(self.low[order], codes, side="right") - 1
+            for back in (0, 1):
+                place = np.maximum(at - back, 0)
+                inside = (at - back >= 0) & (codes <= self.high[order][place]) & (codes >= 0)
+                found.append(np.where(inside & (order[place] != first), order[place], -1))
+        return found
 
     def weight(self, allowed: CodeSet | None) -> Floats:
         """The share of each state's codes that a set allows, 0 to 1."""

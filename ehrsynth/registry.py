@@ -47,8 +47,10 @@ ATTACKS = {
     "exact_match": "ehrsynth.evaluation.privacy.exact_match:exact_match",
     "identity_disclosure": "ehrsynth.evaluation.privacy.identity_disclosure:identity_disclosure",
     "inference": "ehrsynth.evaluation.privacy.inference:inference",
+    "linear_reconstruction": ("ehrsynth.evaluation.privacy.linear_reconstruction:linear_reconstruction"),
     "linkability": "ehrsynth.evaluation.privacy.linkability:linkability",
     "mahalanobis": "ehrsynth.evaluation.privacy.mahalanobis:mahalanobis",
+    "membership_disclosure": ("ehrsynth.evaluation.privacy.membership_disclosure:membership_disclosure"),
     "nearest_record": "ehrsynth.evaluation.privacy.nearest_record:nearest_record",
     "singling_out": "ehrsynth.evaluation.privacy.singling_out:singling_out",
 }

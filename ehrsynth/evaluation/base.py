@@ -50,6 +50,9 @@ class Evidence:
         success from 0 to 1 (rates).
     members, non_members
         One value for each row in the order of the tables given, NaN where the patient was not attacked.
+    reference
+        The same for the reference, from an attack that learns nothing from it: there its patients are further
+        non-members. None from an attack that does learn from it: what it says of its teachers is no control.
     """
 
     attack: str
@@ -57,6 +60,7 @@ class Evidence:
     graded: bool
     members: NDArray[np.float64]
     non_members: NDArray[np.float64]
+    reference: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Attacks(Strict):
     attempts: int = Field(ge=1)
     crowd: int = Field(ge=1)
     secrets: int = Field(ge=1)
+    hardest: int = Field(ge=1)
+    counts: int = Field(ge=2)
     tolerance: float = Field(gt=0, lt=1)
 
 

@@ -123,7 +123,7 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     if control is not None:
         settings = _Settings(seed=seed, level=level, attempts=attempts)
         report = part(progress, _BOUND_FROM, 1.0)
-        bound = _bound(risks, (used["train"], control[0]), schema, settings, report=report)
+        bound = _bound(risks, (used["train"], *control), schema, settings, report=report)
     return Evaluation(
         scores,
         risks,
@@ -158,13 +158,13 @@ class _Settings(TypedDict):
 
 def _bound(
     risks: Mapping[str, Risk],
-    tables: tuple[pd.DataFrame, pd.DataFrame],
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     schema: Schema,
     settings: _Settings,
     *,
     report: Progress,
 ) -> Simultaneous | None:
-    """The bound over members and non-members, from whatever evidence the attacks gave."""
+    """The bound over members, non-members and reference, from whatever evidence the attacks gave."""
     evidence = [one for risk in risks.values() for one in risk.evidence]
     if not evidence:
         return None

@@ -10,6 +10,7 @@ import pandas as pd
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.progress import Progress
+from ehrsynth.release.exposure import held
 from ehrsynth.release.gate import decide, facts_of
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.report.decision import Decision
@@ -64,6 +65,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         level=policy.family_wise_level.value,
         attempts=attempts,
     )
+    evaluation = held(evaluation, policy)
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)

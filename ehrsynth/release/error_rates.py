@@ -1,4 +1,4 @@
-"""How often the gate is wrong, as measured by `scripts/benchmark/gate.py`, in one sentence."""
+"""How often the gate is wrong, as measured by `scripts/benchmark/gate.py`, in words."""
 
 from functools import cache
 from importlib.resources import files
@@ -6,36 +6,39 @@ from importlib.resources import files
 import yaml
 from pydantic import Field
 
+from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.schema.columns import Strict
 
 
 class Runs(Strict):
-    """Tables of one kind that were put before the gate, and in how many a leak was found."""
+    """Tables of one kind that were put before the gate: how many were flagged, and how many got a yes."""
 
     what: str = Field(min_length=1)
     leaks: bool
     runs: int = Field(ge=1)
     found: int = Field(ge=0)
+    yes: int = Field(ge=0)
 
 
 class ErrorRates(Strict):
-    """What the script wrote; `level` is the family-wise level that it was measured at."""
+    """What the script wrote; `level`, `protocol` and `policy` say what it was measured with."""
 
     date: str
     version: str
     level: float = Field(gt=0, lt=1)
+    protocol: str
+    policy: str
     measured: tuple[Runs, ...] = Field(min_length=1)
 
     @property
     def sentence(self) -> str:
         """In words, false alarms last."""
-        parts = [f"{_share(r)} with {r.what}" for r in self.measured if r.leaks]
-        parts += [f"{_share(r)} of {r.what} by mistake" for r in self.measured if not r.leaks]
-        return f"In trials this test flagged {'; '.join(parts)}."
-
-
-def _share(runs: Runs) -> str:
-    return f"{runs.found} of {runs.runs} tables"
+        leaky, safe = ([r for r in self.measured if r.leaks is leaks] for leaks in (True, False))
+        parts = [f"{r.found} of {r.runs} tables with {r.what}" for r in leaky]
+        parts += [f"{r.found} of {r.runs} tables of {r.what} by mistake" for r in safe]
+        found = f"In trials this test flagged {'; '.join(parts)}."
+        passed = "; ".join(f"{r.yes} of {r.runs} tables of {r.what}" for r in safe)
+        return f"{found} All checks of the attacks said yes to {passed}." if passed else found
 
 
 @cache
@@ -47,7 +50,19 @@ def error_rates() -> ErrorRates | None:
     return ErrorRates.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
 
 
-def measured_error_rates() -> str:
-    """The sentence that stands beside the decision; that they are not known, where they are not."""
+def measured_error_rates(policy: str) -> str:
+    """What stands beside the decision; that the rates are not known, where they are not.
+
+    Parameters
+    ----------
+    policy
+        Hash of the limits of the policy that decided.
+    """
     known = error_rates()
-    return "How often this test errs was not measured yet." if known is None else known.sentence
+    if known is None:
+        return "How often this test errs was not measured yet."
+    if known.protocol != protocol().hash:
+        return f"{known.sentence} That was with another protocol than the present one."
+    if known.policy != policy:
+        return f"{known.sentence} That was with the limits of the default policy."
+    return known.sentence

@@ -3,9 +3,14 @@
 Three answers are kept apart, in words too. A *finding* is a leak shown at the family-wise level. *Above the
 limit* says that a leak of that size cannot be ruled out. *Not measurable here* says that the table is too
 small to tell the limit from chance: a no by policy, and no finding.
+
+What is judged is chosen so that a yes can be reached: as many statistics as leave a table that leaks nothing
+a chance of 0.9 to stay below all limits. Which those are depends on the numbers of patients and the limits,
+never on how well an attack did. The others are named, and stay in the search for a leak.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ehrsynth.evaluation.base import Risk
 from ehrsynth.evaluation.privacy.bounds import ALL, Bound, Simultaneous
@@ -17,6 +22,15 @@ from ehrsynth.report.words import LEAK, RISKS, title
 
 NOT_COMPUTED = "It was not computed, and a check that was not computed is a no."
 _FEW = 4
+
+
+def held(evaluation: Evaluation, policy: Policy) -> Evaluation:
+    """The evaluation with its simultaneous bound held against the policy's limits."""
+    bound = evaluation.bound
+    if bound is None:
+        return evaluation
+    limits = [limit_of(one, policy).value for one in bound.bounds]
+    return replace(evaluation, bound=bound.held(limits))
 
 
 def leak(bound: Simultaneous | None, policy: Policy) -> Check:
@@ -31,13 +45,13 @@ def leak(bound: Simultaneous | None, policy: Policy) -> Check:
         limit.value,
         "at least",
         known is not None and known.finding is None,
-        _leak_in_words(known, limit.value),
+        _leak_in_words(known, limit.value, measured_error_rates(policy.limits_hash())),
         limit.source,
         limit.citation,
     )
 
 
-def _leak_in_words(bound: Simultaneous | None, level: float) -> str:
+def _leak_in_words(bound: Simultaneous | None, level: float, rates: str) -> str:
     if bound is None:
         return f"{NOT_COMPUTED} No attack gave what the simultaneous bound needs."
     clearest = bound.finding
@@ -49,20 +63,28 @@ def _leak_in_words(bound: Simultaneous | None, level: float) -> str:
             f"A leak was found at {family}: {clearest.name} is better on training patients than on patients "
             "whom the generator never saw."
         )
-    return " ".join(part for part in (said, measured_error_rates()) if part)
+    return f"{said} {rates}"
 
 
 def attacks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
-    """One check for each attack; one that ran counts even where the policy does not ask for it."""
+    """One check for each attack; one that ran counts even where the policy does not ask for it.
+
+    Parameters
+    ----------
+    evaluation
+        As `held` gives it.
+    """
     for name in (*policy.attacks, *(n for n in evaluation.risks if n not in policy.attacks)):
         bounds = evaluation.bound.of(name) if evaluation.bound is not None else ()
-        upper = _upper_of_identity(evaluation.risks.get(name))
-        if name in policy.identity_attacks and upper is not None:
-            yield _identity(name, upper, policy)
+        risk = evaluation.risks.get(name)
+        upper = _upper_of_identity(risk)
+        if name in policy.identity_attacks and risk is not None and upper is not None:
+            declared = str(risk.details.get("population_is", "")).startswith("declared")
+            yield _identity(name, upper, policy, declared=declared)
         elif bounds and evaluation.bound is not None:
             yield _bounded(name, bounds, evaluation.bound, policy)
         else:
-            yield _alone(name, evaluation.risks.get(name), policy)
+            yield _alone(name, risk, policy)
 
 
 def limit_of(bound: Bound, policy: Policy) -> Limit:
@@ -74,16 +96,10 @@ def limit_of(bound: Bound, policy: Policy) -> Limit:
     return policy.membership_surest if bound.statistic == "TPR at 1 % FPR" else policy.membership
 
 
-def judged(bounds: tuple[Bound, ...], policy: Policy) -> tuple[Bound, ...]:
-    """Those that could tell their limit from chance with power 0.9."""
-    return tuple(bound for bound in bounds if bound.detectable <= limit_of(bound, policy).value)
-
-
 def _bounded(name: str, bounds: tuple[Bound, ...], whole: Simultaneous, policy: Policy) -> Check:
-    kept = judged(bounds, policy)
-    # What one variant says holds for no other: each must be measurable over all patients in some statistic.
-    everybody = {bound.variant for bound in bounds if bound.stratum == ALL}
-    if not everybody or everybody - {bound.variant for bound in kept if bound.stratum == ALL}:
+    kept = [bound for bound in bounds if bound.judged]
+    unknown = _unknown(name, bounds, policy)
+    if unknown is None:
         return _not_measurable(name, bounds, policy)
     worst = max(kept, key=lambda bound: bound.high / max(limit_of(bound, policy).value, 1e-9))
     limit = limit_of(worst, policy)
@@ -96,8 +112,22 @@ def _bounded(name: str, bounds: tuple[Bound, ...], whole: Simultaneous, policy: 
             f"exposed ({worst.name}), the limit is {limit.value:g}. {claim}"
         )
     groups = {b.stratum for b in bounds} | {o.stratum for o in whole.left_out if o.attack == name}
-    said = f"{found} {_too_small(groups - {b.stratum for b in kept})}".strip()
-    return _check(name, worst.high, limit, said)
+    left_out = (_not_told(unknown), _too_small(groups - {b.stratum for b in kept}))
+    return _check(name, worst.high, limit, " ".join(part for part in (found, *left_out) if part))
+
+
+def _unknown(name: str, bounds: tuple[Bound, ...], policy: Policy) -> set[str] | None:
+    """The variants that cannot be judged over all patients, None where that is too many.
+
+    What one variant says holds for no other, so each must be judged; but a column that is nearly always
+    guessed right has too few patients to tell a leak by, and then the attack is judged by the others.
+    """
+    everybody = [bound for bound in bounds if bound.stratum == ALL]
+    judged = {bound.variant for bound in everybody if bound.judged}
+    unknown = {bound.variant for bound in everybody} - judged
+    if name in policy.attribute_attacks:
+        return unknown if judged else None
+    return unknown if judged and not unknown else None
 
 
 def _upper_of_identity(risk: Risk | None) -> float | None:
@@ -106,10 +136,15 @@ def _upper_of_identity(risk: Risk | None) -> float | None:
     return None if interval is None else float(interval["high"])
 
 
-def _identity(name: str, upper: float, policy: Policy) -> Check:
+def _identity(name: str, upper: float, policy: Policy, *, declared: bool) -> Check:
     limit = policy.identity_disclosure
     stands = "stays within" if upper <= limit.value else "is above"
     claim = f"{_claim(name)} It may be as high as {upper:.3f}, which {stands} the limit of {limit.value:g}."
+    if upper > limit.value and not declared:
+        claim += (
+            " The patients of this table were taken for the whole population: `population` in the schema "
+            "says from how many they are drawn."
+        )
     return _check(name, upper, limit, claim)
 
 
@@ -118,14 +153,20 @@ def _not_measurable(name: str, bounds: tuple[Bound, ...], policy: Policy) -> Che
     sharpest: dict[str, Bound] = {}
     for bound in sorted(every, key=lambda b: -_blindness(b, policy)):
         sharpest[bound.variant] = bound
-    nearest = max(sharpest.values(), key=lambda bound: _blindness(bound, policy))
+    needed = min if name in policy.attribute_attacks else max
+    nearest = needed(sharpest.values(), key=lambda bound: _blindness(bound, policy))
     limit = limit_of(nearest, policy)
     said = (
         f"Not measurable here, which is a no by policy and not a finding: only an exposed share of "
         f"{min(1.0, nearest.detectable):.3f} or more would be told from chance with power 0.9, and the limit "
-        f"is {limit.value:g}. More patients held out would measure it."
+        f"is {limit.value:g}. {_more_patients(_blindness(nearest, policy))}"
     )
     return _check(name, None, limit, said)
+
+
+def _more_patients(times: float) -> str:
+    """How many more would measure it: an error shrinks with the root of the number of patients."""
+    return f"About {times**2:.1f} times as many patients, trained on and held out, would measure it."
 
 
 def _blindness(bound: Bound, policy: Policy) -> float:
@@ -133,11 +174,17 @@ def _blindness(bound: Bound, policy: Policy) -> float:
 
 
 def _too_small(strata: set[str]) -> str:
-    if not strata:
-        return ""
-    names = sorted(strata)
-    more = f" and {len(names) - _FEW:,} more groups" if len(names) > _FEW else ""
-    return f"Too small to be judged on their own: {', '.join(names[:_FEW])}{more}."
+    return f"Too small to be judged on their own: {_named(strata, 'groups')}." if strata else ""
+
+
+def _not_told(variants: set[str]) -> str:
+    """Secrets that the attack nearly always guesses leave too few patients to tell anything by."""
+    return f"Searched for a leak, but too few patients to judge by: {_named(variants)}." if variants else ""
+
+
+def _named(names: set[str], what: str = "") -> str:
+    more = f" and {len(names) - _FEW:,} more {what}".rstrip() if len(names) > _FEW else ""
+    return f"{', '.join(sorted(names)[:_FEW])}{more}"
 
 
 def _alone(name: str, risk: Risk | None, policy: Policy) -> Check:

@@ -7,7 +7,7 @@ import pandas as pd
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
-from ehrsynth.release.exposure import NOT_COMPUTED, attacks, leak
+from ehrsynth.release.exposure import NOT_COMPUTED, attacks, held, leak
 from ehrsynth.release.policy import Limit, Policy
 from ehrsynth.report.decision import Check, Comparison, Decision, compare
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
@@ -77,6 +77,7 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
     privacy
         The guarantee of the fitted model; None when there is none.
     """
+    evaluation = held(evaluation, policy)
     return Decision.from_checks(
         [
             leak(evaluation.bound, policy),

@@ -21,6 +21,7 @@ from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacyS
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
@@ -152,6 +153,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         level=policy.family_wise_level.value,
         attempts=real.secrets.attempt,
     )
+    evaluation = held(evaluation, policy)
     decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
     if remedy_seconds > 0 and attacked(decision, policy):
         decision = with_remedies(

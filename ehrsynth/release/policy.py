@@ -54,6 +54,7 @@ class Policy(Strict):
     title: str = ""
     attacks: tuple[str, ...] = Field(min_length=1)
     identity_attacks: tuple[str, ...] = ()
+    attribute_attacks: tuple[str, ...] = ()
     family_wise_level: Level
     risk_upper_end: Share
     identity_disclosure: Share
@@ -75,6 +76,17 @@ class Policy(Strict):
     def hash(self) -> str:
         """Hex SHA-256 of the policy's canonical JSON."""
         return hashlib.sha256(canonical_json(self.as_json())).hexdigest()
+
+    def limits_hash(self) -> str:
+        """Hex SHA-256 of what decides: limits and attacks, without titles and citations."""
+        plain = self.as_json()
+        words = {"name", "title", "judged_harmless"}
+        decides = {
+            name: value["value"] if isinstance(value, dict) else value
+            for name, value in plain.items()
+            if name not in words
+        }
+        return hashlib.sha256(canonical_json(decides)).hexdigest()
 
 
 def default_policy_path() -> Path:

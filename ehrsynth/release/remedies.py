@@ -17,7 +17,7 @@ from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
-from ehrsynth.release.exposure import attacks, leak
+from ehrsynth.release.exposure import attacks, held, leak
 from ehrsynth.release.policy import Policy
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.words import LEAK, title
@@ -145,6 +145,7 @@ def _measured(
     drawn = model.sample(len(train), seed=derived_seed(seed, "remedies", "sample")).table
     level = policy.family_wise_level.value
     found = evaluate(train, holdout, change.coarsen(drawn), schema, seed=seed, metrics=[], level=level)
+    found = held(found, policy)
     checks = list(attacks(found, policy))
     shares = [c.value / c.limit if c.value is not None and c.limit else np.inf for c in checks]
     yes = leak(found.bound, policy).passed and all(check.passed for check in checks)

@@ -114,6 +114,16 @@ RISKS = {
         "How much likelier a training patient is named by what others may know of them, through a synthetic "
         "row that matches and tells something new, than an unseen patient.",
     ),
+    "linear_reconstruction": Words(
+        "Worked out from counts",
+        "How much better an attacker works out a training patient's hidden value from what the synthetic "
+        "table says of many small groups, than an unseen patient's.",
+    ),
+    "membership_disclosure": Words(
+        "Matched by a synthetic patient",
+        "How much better an attacker recognises who was in the training data, by a synthetic row that equals "
+        "that person in nearly all columns.",
+    ),
     "mahalanobis": Words(
         "Drawn towards the training patients",
         "How much better an attacker recognises who was in the training data, by how near that person lies "

@@ -19,6 +19,7 @@ _PARTS: dict[str, Any] = {
     "constraints": Constraint,
     "left_out": LeftOut,
     "rows": PublicRows,
+    "population": PublicRows,
 }
 _LONGEST_SHOWN = 40
 _TYPES = {
@@ -103,8 +104,8 @@ def _subject(loc: tuple[int | str, ...], values: Mapping[Any, Any]) -> tuple[str
         name = fields.get("name")
         said = f"column number {place + 1}" if name is None else f"column {str(name)!r}"
         return (said if part == "columns" else f"left_out, {said}"), rest
-    if loc and loc[0] == "rows":
-        return "rows", loc[1:]
+    if loc and loc[0] in {"rows", "population"}:
+        return str(loc[0]), loc[1:]
     return "", loc
 
 

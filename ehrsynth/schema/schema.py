@@ -26,7 +26,7 @@ from ehrsynth.schema.constraints import Constraint
 
 
 class PublicRows(Strict):
-    """A row count that is known without the data, for instance from the trial's publication."""
+    """A count of people that is known without the data, for instance from the trial's publication."""
 
     value: int = Field(ge=1)
     source: Source = "public"
@@ -43,6 +43,8 @@ class LeftOut(Strict):
 class Schema(Strict):
     """What one patient table means: one row per patient.
 
+    `rows` is how many there are and `population` the number of people that they are drawn from, for instance
+    all such patients of the region in those years, both as known without the data.
     `citation` stands for every public item that has none of its own. `missing_codes` are raw words that
     mean missing in every column, besides the empty field.
     """
@@ -53,6 +55,7 @@ class Schema(Strict):
     description: str = ""
     citation: str = ""
     rows: PublicRows | None = None
+    population: PublicRows | None = None
     missing_codes: tuple[Word, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
     constraints: tuple[Constraint, ...] = ()
@@ -88,8 +91,9 @@ class Schema(Strict):
         for place, rule in enumerate(self.constraints, 1):
             if rule.source == "public" and not rule.citation:
                 yield f"constraint {place} ({rule.kind}): {said}"
-        if self.rows and self.rows.source == "public" and not self.rows.citation:
-            yield f"rows: {said}"
+        for name, count in self._counts.items():
+            if count.source == "public" and not count.citation:
+                yield f"{name}: {said}"
 
     def _missing_code_problems(self) -> Iterator[str]:
         for column in self.columns:
@@ -143,7 +147,12 @@ class Schema(Strict):
         found += [
             f"constraint {n}: {c.kind}" for n, c in enumerate(self.constraints, 1) if c.source == "data"
         ]
-        return (*found, *(["rows"] if self.rows and self.rows.source == "data" else []))
+        return (*found, *(name for name, count in self._counts.items() if count.source == "data"))
+
+    @property
+    def _counts(self) -> dict[str, PublicRows]:
+        counts = {"rows": self.rows, "population": self.population}
+        return {name: count for name, count in counts.items() if count is not None}
 
     def subset(self, names: tuple[str, ...]) -> "Schema":
         """The schema of some columns, in the order given.

@@ -22,7 +22,7 @@ MEMBERS, OTHERS = cohort(300, 1), cohort(300, 2)
 CONTROL = OTHERS[:150].reset_index(drop=True), OTHERS[150:].reset_index(drop=True)
 FRESH = cohort(300, 3)
 # They look for what many copies do to a model or a density, not for the copy: they see less of it.
-INDIRECT = {"classifier_odds", "density_ratio", "mahalanobis"}
+INDIRECT = {"classifier_odds", "density_ratio", "linear_reconstruction", "mahalanobis"}
 # A copy names its patient only as far as the known traits set that patient apart.
 BOUNDED = {"identity_disclosure"}
 LESS = INDIRECT | BOUNDED
@@ -225,7 +225,8 @@ def strength(risk: Risk) -> float:
     """The best that the evidence says: members' mean success less non-members', or AUROC less a half."""
     found = []
     for told in risk.evidence:
-        members, others = (side[~np.isnan(side)] for side in (told.members, told.non_members))
+        unseen = [told.non_members, *([] if told.reference is None else [told.reference])]
+        members, others = (side[~np.isnan(side)] for side in (told.members, np.concatenate(unseen)))
         labels = np.repeat([1, 0], [len(members), len(others)])
         found.append(
             auroc(labels, np.concatenate([members, others])) - 0.5
@@ -262,6 +263,7 @@ def test_evidence_stands_in_the_order_of_the_rows_given(name: str) -> None:
         assert (one.attack, one.variant, one.graded) == (name, other.variant, other.graded)
         assert len(one.members) == len(MEMBERS)
         assert len(one.non_members) == len(CONTROL[0])
+        assert one.reference is None or len(one.reference) == len(CONTROL[1])
         np.testing.assert_array_equal(one.members[turned], other.members)
         if not one.graded:
             assert np.nanmin(one.members) >= 0

@@ -5,25 +5,25 @@ import pytest
 
 from ehrsynth.evaluation.base import Evidence
 from ehrsynth.evaluation.privacy.bounds import ALL, ISOLATED
-from ehrsynth.evaluation.privacy.permuted import Permuted, labellings, look, measure
+from ehrsynth.evaluation.privacy.labels import Attacked, Labels, labellings
+from ehrsynth.evaluation.privacy.permuted import Permuted, look, measure
 from ehrsynth.evaluation.privacy.simultaneous import simultaneous
 from ehrsynth.evaluation.privacy.strata import Stratum, strata
 from ehrsynth.schema import CategoryColumn, IntegerColumn, NumberColumn, Schema
 from ehrsynth.statistics import auroc
 
 MEMBERS, OTHERS = 900, 500
+NOBODY = np.empty(0, np.bool_)
 
 
-def everybody(members=MEMBERS, others=OTHERS):
-    return Stratum(ALL, "all", np.ones(members, np.bool_), np.ones(others, np.bool_))
+def everybody(members=MEMBERS, others=OTHERS, reference=0):
+    return Stratum(ALL, "all", *(np.ones(size, np.bool_) for size in (members, others, reference)))
 
 
 def thirds(rng):
     group = rng.integers(0, 3, MEMBERS + OTHERS)
-    return [
-        everybody(),
-        *(Stratum(f"g: {g}", "group", (group == g)[:MEMBERS], (group == g)[MEMBERS:]) for g in range(3)),
-    ]
+    parts = [((group == g)[:MEMBERS], (group == g)[MEMBERS:], NOBODY) for g in range(3)]
+    return [everybody(), *(Stratum(f"g: {g}", "group", *masks) for g, masks in enumerate(parts))]
 
 
 def evidence(rng, exposed=0.0, members=MEMBERS, others=OTHERS):
@@ -85,7 +85,7 @@ def test_the_bound_is_wider_after_more_attempts_and_the_finding_is_not_blinder()
 
 def test_a_rate_or_group_that_is_too_small_is_left_out_and_named() -> None:
     rng = np.random.default_rng(5)
-    few = Stratum("g: few", "group", np.arange(MEMBERS) < 40, np.ones(OTHERS, np.bool_))
+    few = Stratum("g: few", "group", np.arange(MEMBERS) < 40, np.ones(OTHERS, np.bool_), NOBODY)
     found = simultaneous(evidence(rng), [everybody(), few], seed=1)
     assert {bound.stratum for bound in found.bounds} == {ALL}
     assert "TPR at 1 % FPR" not in {bound.statistic for bound in found.bounds}  # 500 unseen, 1,000 needed
@@ -107,10 +107,80 @@ def test_who_was_not_attacked_does_not_count() -> None:
 def test_labels_move_among_patients_of_the_same_attacks_only() -> None:
     attacked = np.array([[True, True]] * 6 + [[True, False]] * 4)
     known = np.array([1, 1, 1, 0, 0, 0, 1, 0, 0, 0], np.bool_)
-    labels = labellings(known, attacked, 50, np.random.default_rng(0))
+    labels = labellings(known, Attacked(attacked, attacked[:, :0]), 50, np.random.default_rng(0)).inner
     assert (labels[:6].sum(axis=0) == 3).all()
     assert (labels[6:].sum(axis=0) == 1).all()
     assert len(np.unique(labels.T, axis=0)) > 20
+
+
+def test_every_labelling_is_equally_likely_with_and_without_the_reference() -> None:
+    known = np.arange(9) < 3
+    inner = np.arange(9)[:, None] < 6  # three members and three non-members; then three of the reference
+    labels = labellings(known, Attacked(inner, np.ones((9, 1), np.bool_)), 20_000, np.random.default_rng(0))
+    for found, size in ((labels.inner[:6], 20), (labels.outer, 84)):
+        assert (found.sum(axis=0) == 3).all()
+        counts = np.unique(found.T, axis=0, return_counts=True)[1]
+        assert len(counts) == size
+        expected = 20_000 / size
+        assert (((counts - expected) ** 2) / expected).sum() < size + 5 * np.sqrt(2 * size)
+    assert not labels.inner[6:].any()
+    same = (labels.inner[:3] == labels.outer[:3]).mean()
+    assert same > 0.7  # they move together: the same patients are members in both where they can be
+
+
+def test_an_attack_that_learns_nothing_from_the_reference_has_it_as_a_further_control() -> None:
+    rng = np.random.default_rng(10)
+    score = rng.random(MEMBERS + OTHERS + 600) < 0.3
+    parts = np.split(score.astype(float), (MEMBERS, MEMBERS + OTHERS))
+    wide = Evidence("free", "", False, *parts)
+    narrow = Evidence("learns", "", False, *parts[:2])
+    found = simultaneous([wide, narrow], [everybody(reference=600)], seed=1)
+    free, learns = found.of("free")[0], found.of("learns")[0]
+    assert (free.n_non_members, learns.n_non_members) == (1100, 500)
+    assert free.spread < 0.9 * learns.spread
+    expected = np.sqrt(0.3 * 0.7 * (1 / 900 + 1 / 1100)) / 0.7
+    assert free.spread == pytest.approx(expected, rel=0.1)
+
+
+def test_what_can_be_judged_follows_from_the_spread_alone_and_keeps_its_power() -> None:
+    rng = np.random.default_rng(11)
+    given = evidence(rng, 0.0, 2000, 1500), [everybody(2000, 1500)]
+    found = simultaneous(*given, seed=1)
+    limits = [0.09 if bound.statistic != "TPR at 1 % FPR" else 0.02 for bound in found.bounds]
+    held = found.held(limits)
+    judged = np.array([bound.judged for bound in held.bounds])
+    assert 0 < judged.sum() < len(judged)
+    for bound, limit in zip(held.bounds, limits, strict=True):
+        assert bound.judged == (bound.detectable <= limit)
+    among = held.drawn[:, judged]
+    ends = np.array([b.high - b.value for b in held.bounds])[judged]
+    spread = np.array([b.spread for b in held.bounds])[judged]
+    kept = (among * spread + ends <= np.array(limits)[judged]).all(axis=1)
+    assert kept.mean() >= 0.9
+    assert all(
+        one.high <= other.high for one, other in zip(held.bounds, found.bounds, strict=True) if one.judged
+    )
+    assert held.held(limits) == held
+    assert held.p_value == found.p_value
+
+
+def test_a_leak_does_not_make_its_own_statistic_unmeasurable() -> None:
+    """The error of a leaky attack is large: were it what decides, the leak would leave the gate's sight."""
+    rng = np.random.default_rng(12)
+    calm, leaky = evidence(rng, 0.0, 2000, 1500), evidence(rng, 0.5, 2000, 1500)
+    judged = []
+    for given in (calm, leaky):
+        found = simultaneous(given, [everybody(2000, 1500)], seed=1)
+        held = found.held([0.12] * len(found.bounds))
+        judged.append({(b.attack, b.statistic) for b in held.bounds if b.judged and b.graded})
+    assert judged[0] <= judged[1]
+
+
+def test_nothing_is_judged_where_nothing_can_be() -> None:
+    found = simultaneous(evidence(np.random.default_rng(13), 0.0, 100, 60), [everybody(100, 60)], seed=1)
+    held = found.held([0.01] * len(found.bounds))
+    assert not any(bound.judged for bound in held.bounds)
+    assert min(bound.detectable for bound in held.bounds) > 0.01
 
 
 def test_the_quick_statistics_equal_the_plain_ones() -> None:
@@ -120,7 +190,7 @@ def test_the_quick_statistics_equal_the_plain_ones() -> None:
         everything = np.concatenate([one.members, one.non_members])
         known = labels == 1
         moved = Evidence(one.attack, "", one.graded, everything[known], everything[~known])
-        quick = Permuted(look(one, everybody())).under(labels[:, None])[:, 0]
+        quick = Permuted(look(one, everybody())).under(Labels(labels[:, None], labels[:, None]))[:, 0]
         looked = look(moved, everybody())
         for value, statistic in zip(quick, looked.statistics, strict=True):
             plain = measure(looked, statistic).value
@@ -183,7 +253,7 @@ def ward(rows, seed):
 def test_groups_are_by_protected_column_and_the_isolated_are_500() -> None:
     members, others = ward(700, 1), ward(400, 2)
     members.loc[:2, "weight"] = [390.0, 395.0, 400.0]
-    found = {s.name: s for s in strata(members, others, SCHEMA, seed=1)}
+    found = {s.name: s for s in strata(members, others, others[:100], SCHEMA, seed=1)}
     assert list(found) == [
         ALL,
         "age: missing",
@@ -196,14 +266,16 @@ def test_groups_are_by_protected_column_and_the_isolated_are_500() -> None:
     ]
     assert (found["sex: F"].members == (members["sex"] == "F")).all()
     assert (found["sex: F"].non_members == (others["sex"] == "F")).all()
-    assert found[ISOLATED].members.sum() + found[ISOLATED].non_members.sum() == 500
+    assert (found["sex: F"].reference == (others["sex"][:100] == "F")).all()
+    last = found[ISOLATED]
+    assert last.members.sum() + last.non_members.sum() + last.reference.sum() == 500
     ages = [s for name, s in found.items() if name.startswith("age")]
     assert (sum(s.members.astype(int) for s in ages) == 1).all()
 
 
 def test_a_group_does_not_depend_on_the_order_of_the_rows() -> None:
     members, others = ward(700, 1), ward(400, 2)
-    turned = strata(members[::-1].reset_index(drop=True), others, SCHEMA, seed=1)
-    for one, other in zip(strata(members, others, SCHEMA, seed=1), turned, strict=True):
+    turned = strata(members[::-1].reset_index(drop=True), others, others, SCHEMA, seed=1)
+    for one, other in zip(strata(members, others, others, SCHEMA, seed=1), turned, strict=True):
         assert (one.members == other.members[::-1]).all()
         assert (one.non_members == other.non_members).all()

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.release import error_rates
 from ehrsynth.release.error_rates import ErrorRates, measured_error_rates
 
@@ -10,9 +11,11 @@ RATES = {
     "date": "2026-11-24",
     "version": "0.2.0",
     "level": 0.01,
+    "protocol": "a",
+    "policy": "b",
     "measured": [
-        {"what": "a fresh real sample", "leaks": False, "runs": 200, "found": 2},
-        {"what": "10 % of the rows copied", "leaks": True, "runs": 200, "found": 199},
+        {"what": "a fresh real sample", "leaks": False, "runs": 200, "found": 2, "yes": 180},
+        {"what": "10 % of the rows copied", "leaks": True, "runs": 200, "found": 199, "yes": 0},
     ],
 }
 
@@ -21,13 +24,27 @@ def test_leaks_come_first_and_false_alarms_are_called_mistakes() -> None:
     said = ErrorRates.model_validate(RATES).sentence
     assert said == (
         "In trials this test flagged 199 of 200 tables with 10 % of the rows copied; "
-        "2 of 200 tables of a fresh real sample by mistake."
+        "2 of 200 tables of a fresh real sample by mistake. "
+        "All checks of the attacks said yes to 180 of 200 tables of a fresh real sample."
     )
 
 
 def test_what_was_not_measured_is_said(monkeypatch) -> None:
     monkeypatch.setattr(error_rates, "error_rates", lambda: None)
-    assert "not measured yet" in measured_error_rates()
+    assert "not measured yet" in measured_error_rates("")
+
+
+def test_rates_of_another_protocol_or_policy_are_called_so(monkeypatch) -> None:
+    own = RATES | {"protocol": protocol().hash}
+    for rates, policy, said in (
+        (RATES, "b", "with another protocol than the present one."),
+        (own, "c", "with the limits of the default policy."),
+        (own, "b", "tables of a fresh real sample."),
+    ):
+        monkeypatch.setattr(error_rates, "error_rates", lambda rates=rates: ErrorRates.model_validate(rates))
+        text = measured_error_rates(policy)
+        assert text.startswith("In trials")
+        assert text.endswith(said)
 
 
 @pytest.mark.parametrize("change", [{"level": 0.0}, {"measured": []}, {"surprise": 1}])
@@ -43,3 +60,5 @@ def test_what_ships_was_measured_at_the_level_of_the_default_policy() -> None:
     if known is None:
         pytest.skip("no error rates were measured yet: scripts/benchmark/gate.py --publish")
     assert known.level == load_policy().family_wise_level.value
+    assert known.protocol == protocol().hash
+    assert known.policy == load_policy().limits_hash()

@@ -35,6 +35,8 @@ def bound(attack="singling_out", high=0.05, **changed):
         "statistic": "success",
         "value": 0.01,
         "high": high,
+        "error": 0.01,
+        "spread": 0.01,
         "p_value": 0.5,
         "detectable": 0.06,
         "graded": False,
@@ -114,7 +116,7 @@ def test_a_shown_leak_is_a_no_however_small_and_called_a_finding():
 
 
 def test_what_cannot_tell_the_limit_from_chance_is_a_no_and_no_finding():
-    found = family(bound(detectable=0.2, high=0.15))
+    found = family(bound(detectable=0.2, high=0.15, judged=False))
     decision = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None)
     assert failed(decision) == {"Singling out"}
     assert "Not measurable here" in decision.reasons[0]
@@ -123,10 +125,25 @@ def test_what_cannot_tell_the_limit_from_chance_is_a_no_and_no_finding():
 
 
 def test_a_variant_that_cannot_be_judged_hides_behind_no_other():
-    found = family(bound(), bound(variant="other", detectable=0.256, high=0.279))
+    found = family(bound(), bound(variant="other", detectable=0.256, high=0.279, judged=False))
     decision = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None)
     assert failed(decision) == {"Singling out"}
     assert "0.256" in decision.reasons[0]
+    assert "8.1 times as many patients" in decision.reasons[0]  # (0.256 / 0.09) squared
+
+
+def test_a_column_that_is_nearly_always_guessed_right_is_named_and_the_others_judge():
+    rare = bound("inference", variant="hiv", detectable=0.8, high=0.6, judged=False)
+    common = bound("inference", variant="ward", high=0.07)
+    named = decide(evaluation(found=family(rare, common)), POLICY, rows=FACTS, privacy=None)
+    assert named.released
+    (check,) = [c for c in named.checks if c.name == "Attribute inference"]
+    assert check.value == 0.07
+    assert "too few patients to judge by: hiv" in check.explanation
+    alone = decide(evaluation(found=family(rare)), POLICY, rows=FACTS, privacy=None)
+    assert failed(alone) == {"Attribute inference"}
+    shown = replace(rare, p_value=0.001)
+    assert failed(decide(evaluation(found=family(shown, common)), POLICY, rows=FACTS, privacy=None)) == {LEAK}
 
 
 def test_a_level_that_the_permutations_cannot_reach_was_not_computed():
@@ -135,7 +152,7 @@ def test_a_level_that_the_permutations_cannot_reach_was_not_computed():
 
 
 def test_a_group_too_small_to_judge_is_left_out_and_named():
-    blunt = bound(stratum="sex: F", detectable=0.2, high=0.3)
+    blunt = bound(stratum="sex: F", detectable=0.2, high=0.3, judged=False)
     gone = LeftOut("singling_out", "race: other", "all", "fewer than 50 attacked patients on a side")
     decision = decide(
         evaluation(found=family(bound(), blunt, left_out=(gone,))), POLICY, rows=FACTS, privacy=None
@@ -185,6 +202,7 @@ def test_the_regulators_limit_is_held_against_the_identity_risk_itself(upper, pa
     decision = decide(evaluation(run), POLICY, rows=FACTS, privacy=None)
     (check,) = [c for c in decision.checks if c.name == "Identity disclosure"]
     assert (check.value, check.passed, check.source) == (upper, passes, "regulator")
+    assert ("`population` in the schema" in check.explanation) != passes
 
 
 def test_an_attack_beyond_the_policys_own_counts_too():

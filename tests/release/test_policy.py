@@ -96,3 +96,12 @@ def test_another_limit_is_another_hash(changed):
     assert small.minimum_patients_without_guarantee.value == 10
     assert small.hash() != load_policy().hash()
     assert load_policy().hash() == load_policy().hash()
+
+
+def test_words_do_not_decide_and_limits_do():
+    policy = load_policy()
+    renamed = policy.model_copy(update={"title": "Ours"})
+    assert renamed.limits_hash() == policy.limits_hash()
+    assert renamed.hash() != policy.hash()
+    stricter = policy.model_copy(update={"membership": policy.membership.model_copy(update={"value": 0.05})})
+    assert stricter.limits_hash() != policy.limits_hash()

@@ -247,7 +247,8 @@ def details():
 
 def bounds():
     """Two attacks that the simultaneous bound covers, in two groups."""
-    common = {"p_value": 0.2, "detectable": 0.0707, "n_members": 4321, "n_non_members": 2109}
+    common = {"error": 0.0099, "spread": 0.0099, "p_value": 0.2, "detectable": 0.0707}
+    common |= {"n_members": 4321, "n_non_members": 2109}
     return Simultaneous(
         level=0.01,
         attempts=3,

@@ -9,10 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.evaluation.base import Score
-from ehrsynth.evaluation.groups import mean_of_known, random_groups, score_of
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix, whole_numbers
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.progress import Progress, part
+from ehrsynth.evaluation.strata import Stratum, by_group, strata
+from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import DateColumn, Schema
 
@@ -27,11 +28,15 @@ _CONSTANT = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One table as the two measures want it: numbers for correlations, whole numbers for contingency."""
+    """One table as the two measures want it: numbers for correlations, whole numbers for contingency.
+
+    `group` holds each row's random group, 0 to `groups` - 1; with 0 groups none is left out.
+    """
 
     numbers: Floats
     cells: Whole
     group: Whole
+    groups: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +68,17 @@ def pair_trends(
 
     Range and direction: 0 to 1, higher is closer. The interval is a jackknife over groups of patients;
     `reference` is the training table against the holdout. `details["pairs"]` has for each pair its score and
-    the strength of the association in both tables (absolute correlation, Cramer's V), 0 to 1.
+    the strength of the association in both tables (absolute correlation, Cramer's V), 0 to 1;
+    `details["groups"]` the score within each protected group, intersection and site.
     """
     real, other, fresh = (matrix(t, schema) for t in (holdout, synthetic, train))
     chosen = _pairs(len(real.columns), seed)
-    found = _trends((real, other), chosen, seed, part(progress, 0.0, 0.5))
-    reference = _trends((real, fresh), chosen, seed, part(progress, 0.5, 1.0))
+    found = _trends((real, other), chosen, seed, part(progress, 0.0, 0.3))
+    reference = _trends((real, fresh), chosen, seed, part(progress, 0.3, 0.6))
     details = {
         "pairs": [_entry(real, found, place) for place in range(len(chosen))],
         "pairs_of_all": [len(chosen), len(real.columns) * (len(real.columns) - 1) // 2],
+        "groups": _groups(schema, (real, other, fresh), chosen, part(progress, 0.6, 1.0)),
     }
     return score_of(
         "pair_trends",
@@ -106,10 +113,28 @@ def _pairs(columns: int, seed: int) -> tuple[Pair, ...]:
     return tuple(every[place] for place in np.sort(drawn))
 
 
-def _trends(tables: tuple[Matrix, Matrix], pairs: tuple[Pair, ...], seed: int, report: Progress) -> _Trends:
+def _groups(
+    schema: Schema, tables: tuple[Matrix, Matrix, Matrix], pairs: tuple[Pair, ...], report: Progress
+) -> dict[str, Any]:
+    groups = strata(schema, tables)
+    place = {one.name: number / len(groups.measured) for number, one in enumerate(groups.measured)}
+
+    def score(one: Stratum) -> dict[str, float | None]:
+        report(place[one.name], "pair trends: groups")
+        real, *others = (table.rows(mask) for table, mask in zip(tables, one.masks, strict=True))
+        found = [mean_of_known(_trends((real, other), pairs, None, silent).scores)[0] for other in others]
+        return dict(zip(("value", "reference"), one_by_one(found), strict=True))
+
+    return by_group(groups, score)
+
+
+def _trends(
+    tables: tuple[Matrix, Matrix], pairs: tuple[Pair, ...], seed: int | None, report: Progress
+) -> _Trends:
+    """The trends of all rows and with each random group left out; of all rows alone without a seed."""
     discrete = tables[0].discrete
     sides = _sides(tables, seed)
-    scores = np.full((1 + protocol().groups, len(pairs)), np.nan)
+    scores = np.full((1 + sides[0].groups, len(pairs)), np.nan)
     strength = np.full((2, len(pairs)), np.nan)
     numeric = [place for place, (a, b) in enumerate(pairs) if not (discrete[a] or discrete[b])]
     if numeric:
@@ -127,7 +152,7 @@ def _trends(tables: tuple[Matrix, Matrix], pairs: tuple[Pair, ...], seed: int, r
     return _Trends(pairs, scores, strength)
 
 
-def _sides(tables: tuple[Matrix, Matrix], seed: int) -> list[_Side]:
+def _sides(tables: tuple[Matrix, Matrix], seed: int | None) -> list[_Side]:
     discrete = tables[0].discrete
     cells = whole_numbers(tables)
     sides = []
@@ -135,8 +160,10 @@ def _sides(tables: tuple[Matrix, Matrix], seed: int) -> list[_Side]:
         for place in np.flatnonzero(~discrete):
             unit = _SECONDS_A_DAY if isinstance(table.columns[place], DateColumn) else 1
             numbered[:, place] = _binned(table.values[:, place] * unit)
-        sides.append(_Side(table.values[:, ~discrete], numbered, random_groups(len(table), seed, name)))
-    return [_Side(_spread_out(side.numbers, discrete), side.cells, side.group) for side in sides]
+        group = np.zeros(len(table), np.int64) if seed is None else random_groups(len(table), seed, name)
+        numbers = _spread_out(table.values[:, ~discrete], discrete)
+        sides.append(_Side(numbers, numbered, group, 0 if seed is None else protocol().groups))
+    return sides
 
 
 def _spread_out(numbers: Floats, discrete: NDArray[np.bool_]) -> Floats:
@@ -159,11 +186,12 @@ def _contingency(sides: list[_Side], first: int, second: int) -> list[Floats]:
     if size > _LARGEST_TABLE:
         ranks = np.unique(np.concatenate(joint), return_inverse=True)[1]
         joint, size = np.split(ranks, [len(joint[0])]), int(ranks.max(initial=0)) + 1
-    groups, shares = protocol().groups, []
+    shares = []
     for side, places in zip(sides, joint, strict=True):
+        groups = max(1, side.groups)
         counts = np.bincount(side.group * size + places, minlength=groups * size).reshape(groups, size)
         total = counts.sum(axis=0)
-        kept = np.vstack([total, total - counts]).astype(np.float64)
+        kept = (np.vstack([total, total - counts]) if side.groups else total[None]).astype(np.float64)
         shares.append(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1.0))
     return shares
 
@@ -195,7 +223,7 @@ def _correlations(side: _Side) -> Floats:
     spread = np.sqrt((x**2).sum(axis=0) / np.maximum(known, 1))
     varies = spread > 0
     x = x / np.where(varies, spread, 1.0)
-    sums = all_and_without_each(x, present.astype(np.float64), side.group, protocol().groups)
+    sums = all_and_without_each(x, present.astype(np.float64), side.group, side.groups)
     return pearson(sums, varies)
 
 

@@ -96,7 +96,7 @@ def _inference(known: Matrix, unseen: Matrix, made: Matrix, schema: Schema, seed
     from anonymeter.neighbors.mixed_types_kneighbors import KNNInferencePredictor
 
     attempts = []
-    for name in secrets(schema, seed):
+    for name in secrets(schema, made):
         place, column = made.place(name), made.columns[made.place(name)]
         holders = made.rows(~np.isnan(made.values[:, place]))
         others = [_word(p) for p in range(len(made.columns)) if p != place]

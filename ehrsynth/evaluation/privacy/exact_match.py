@@ -32,7 +32,7 @@ def exact_match(
     repeats the numbers it saw gives its members away by values that no reference patient has; each such value
     that occurs in the synthetic table counts by how surprising it is: the logarithm of one over the share of
     the reference's own lone values in that column that occur there. The worse of the two is reported.
-    Control: non-members.
+    Control: non-members; for rows the reference too.
 
     Range and direction: `value` is 0 to 1, lower is safer; see `graded` for the values.
     """
@@ -40,7 +40,7 @@ def exact_match(
     there = scene((members, non_members, reference, synthetic), schema, seed=seed)
     if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    match = np.isin(row_hashes(there.both.values), row_hashes(there.synthetic.values)).astype(np.float64)
+    match = np.isin(row_hashes(there.everybody.values), row_hashes(there.synthetic.values)).astype(np.float64)
     exact = rates("rows", *there.parted(match), None)
     told = there.evidence(_NAME, "rows", match, graded=False)
     support = graded(_NAME, there, {"values": surprise(there)})

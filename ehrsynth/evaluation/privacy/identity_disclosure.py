@@ -26,6 +26,7 @@ _MOST = 0.5  # share of what would be new in the whole row
 _USUAL = 0.5  # a value that so many patients share is no news
 _NEEDED = "a column that is listed, protected or a quasi-identifier and one other are needed"
 _MATCHES = 20  # matching synthetic rows that are looked at for each patient
+_MANY = 50.0  # patients of a class from which a short formula is as good as the exact one
 
 
 class Known(NamedTuple):
@@ -65,15 +66,18 @@ def identity_disclosure(
     same with half of all that would be new in the whole row.
 
     `attack` is the mean over members (the paper's direction from sample to population), `control` the same
-    over non-members, `value` the excess of the two. The other direction, from population to sample, is 1 / f
+    over patients whom the generator never saw (nothing is learnt from the reference), `value` the excess of
+    the two. The other direction, from population to sample, is 1 / f
     for f members of equal traits, as a mean over the population; where members are a random part of it, it
     is the smaller in expectation. `details["risk"]` is the larger of the two directions without the control
     taken off: that is what the 0.09 of EMA Policy 0070 was set for.
 
-    Three choices are ours. The population is unknown: members and non-members stand for it, so that classes
-    are smaller and the risk is larger than in a whole country. Errors in the data and matches that cannot be
-    verified, by which the paper lowers the risk, are left out. Numbers among the known traits are compared in
-    100 bands of the schema's range.
+    Three choices are ours. The population is as large as the schema's `population` says, and 1 / F is then
+    its expectation given the class among all patients known here (`named_by_chance`); where the schema does
+    not say it, members and all others stand for the population, which makes classes smaller and the risk
+    larger than in a whole country. Errors in the data and matches that cannot be verified, by which the paper
+    lowers the risk, are left out. Numbers among the known traits are compared in 100 bands of the schema's
+    range.
 
     The traits are the columns with the role quasi_identifier, else protected, else the five listed columns of
     the fewest levels; `details` says which.
@@ -87,9 +91,9 @@ def identity_disclosure(
     if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
     news = told(there, known, seed, silent if progress is None else progress)
-    population = classes(there.both, known.traits)
-    chance = 1 / sizes(population, population)
-    details = _directions(there, known, news.something, population) | {
+    patients = _Patients.of(there, known, schema)
+    chance = patients.chance
+    details = _directions(there, known, news.something, patients) | {
         "traits": [there.synthetic.names[c] for c in known.traits],
         "traits_are": known.how,
         "others": [there.synthetic.names[c] for c in known.others],
@@ -138,12 +142,12 @@ def sizes(of: Places, among: Places) -> Floats:
 def told(there: Scene, known: Known, seed: int, report: Progress) -> News:
     """What the synthetic rows that match each attacked patient tell; 0 where none matches."""
     made = there.synthetic.shuffled(numpy_generator(seed, _NAME, "synthetic"))
-    wanted, there_are = classes(there.both, known.traits), classes(made, known.traits)
+    wanted, there_are = classes(there.everybody, known.traits), classes(made, known.traits)
     order = np.argsort(there_are, kind="stable")
     first = np.searchsorted(there_are[order], wanted)
     matches = np.searchsorted(there_are[order], wanted, side="right") - first
     looked = np.minimum(matches, _MATCHES)
-    columns = {column: _Usual(there.both, made, column) for column in known.rest}
+    columns = {column: _Usual(there.everybody, made, column) for column in known.rest}
     least = np.ceil(_NEWS * len(known.others))
     most = np.maximum(1, _MOST * sum(column.could.astype(np.float64) for column in columns.values()))
     something, whole = np.zeros(len(wanted)), np.zeros(len(wanted))
@@ -160,9 +164,9 @@ def told(there: Scene, known: Known, seed: int, report: Progress) -> News:
 class _Usual:
     """One unknown column: what a synthetic row tells of a patient, and how usual that is among patients."""
 
-    def __init__(self, both: Matrix, made: Matrix, column: int) -> None:
-        self._truth, self._guess = both.values[:, column], made.values[:, column]
-        self._numeric = not (both.nominal[column] or is_discrete(both.columns[column]))
+    def __init__(self, patients: Matrix, made: Matrix, column: int) -> None:
+        self._truth, self._guess = patients.values[:, column], made.values[:, column]
+        self._numeric = not (patients.nominal[column] or is_discrete(patients.columns[column]))
         among = np.sort(self._truth[~np.isnan(self._truth)])
         self._patients = max(1, len(among))
         self._of_truth, self._of_guess = (
@@ -188,19 +192,62 @@ class _Usual:
         return np.asarray(found)
 
 
-def _directions(there: Scene, known: Known, news: Floats, population: Places) -> dict[str, Any]:
+class _Patients(NamedTuple):
+    """All attacked patients: the class of each, the chance that one of it is right, and the population."""
+
+    classes: Places
+    chance: Floats
+    population: int
+    declared: bool
+
+    @classmethod
+    def of(cls, there: Scene, known: Known, schema: Schema) -> "_Patients":
+        """The patients as they fall into classes of equal traits."""
+        found = classes(there.everybody, known.traits)
+        declared = schema.population is not None and schema.population.value >= len(found)
+        population = schema.population.value if schema.population and declared else len(found)
+        chance = named_by_chance(sizes(found, found), len(found) / population)
+        return cls(found, chance, population, declared)
+
+
+def named_by_chance(known: Floats, share: float) -> Floats:
+    """The expected 1 / F of the population's class, given that `known` of it are among the patients here.
+
+    (p^f / f) 2F1(f, f; f + 1; 1 - p) for f patients known and a sampling fraction p, and from 50 patients
+    on p / (f - 1 + p), which is as good there (Benedetti and Franconi 1998; Polettini 2003, both for
+    mu-ARGUS). More than p / f: who is alone here may be one of few.
+
+    Parameters
+    ----------
+    share
+        Sampling fraction, above 0 to 1; at 1 it is 1 / f.
+
+    >>> named_by_chance(np.array([1.0, 2.0]), 1.0).tolist(), named_by_chance(np.array([1.0]), 0.01).round(3)
+    ([1.0, 0.5], array([0.047]))
+    """
+    if share >= 1:
+        return 1 / known
+    from scipy.special import hyp2f1  # here: SciPy is slow to import
+
+    levels, place = np.unique(known, return_inverse=True)
+    few = levels[levels < _MANY]
+    exact = share**few / few * hyp2f1(few, few, few + 1, 1 - share)
+    return np.asarray(np.append(exact, share / (levels[levels >= _MANY] - 1 + share))[place])
+
+
+def _directions(there: Scene, known: Known, news: Floats, patients: _Patients) -> dict[str, Any]:
     """Both directions for members and for non-members, and the larger one as the paper's risk."""
-    everybody, made = sizes(population, population), classes(there.synthetic, known.traits)
+    made = classes(there.synthetic, known.traits)
     sides: dict[str, dict[str, float]] = {}
     larger: dict[str, Floats] = {}
     for side, rows in (
         ("members", slice(0, len(there.members))),
         ("non_members", slice(len(there.members), None)),
     ):
-        own = population[rows]
+        own = patients.classes[rows]
         directions = {
-            "sample_to_population": news[rows] / everybody[rows],
-            "population_to_sample": news[rows] / sizes(own, own) * len(own) / len(population),
+            "sample_to_population": news[rows] * patients.chance[rows],
+            "population_to_sample": news[rows] / sizes(own, own) * len(own) / patients.population,
         }
         means = {direction: float(each.mean()) for direction, each in directions.items()}
         larger[side] = max(directions.values(), key=lambda each: float(each.mean()))
@@ -211,6 +258,7 @@ def _directions(there: Scene, known: Known, news: Floats, population: Places) ->
         "risk_interval": interval_of_influence(risk, larger["members"] - risk, bounds=(0.0, 1.0))._asdict(),
         "risk_of_unseen": float(larger["non_members"].mean()),
         "directions": sides,
-        "population": len(population),
-        "sampling_fraction": len(there.members) / len(population),
+        "population": patients.population,
+        "population_is": "declared by the schema" if patients.declared else "the patients of this table",
+        "sampling_fraction": len(there.members) / patients.population,
     }

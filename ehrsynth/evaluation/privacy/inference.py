@@ -1,7 +1,5 @@
 """Can a patient's secret be guessed from the synthetic patients that are most like them?"""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 
@@ -9,28 +7,15 @@ from ehrsynth.evaluation.base import Risk
 from ehrsynth.evaluation.matrix import Floats, Mask, Matrix, is_discrete, matrix
 from ehrsynth.evaluation.privacy.nearest import TIE, affordable, blocks, distances, listed_columns, place
 from ehrsynth.evaluation.privacy.success import rates, worst
-from ehrsynth.evaluation.privacy.targets import further, scene
+from ehrsynth.evaluation.privacy.targets import scene
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.progress import Progress, part
+from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import LearntColumn, Schema
 from ehrsynth.tables.grids import grid
 
 _NAME = "inference"
 _VOTERS = 50  # an outcome with more values present is guessed from one of the nearest rows, not by their vote
-
-
-class _Guessed(NamedTuple):
-    """One side's guesses, attacked patients x secrets, and the truth."""
-
-    guesses: Floats
-    truth: Floats
-
-    def right(self, place: int, column: LearntColumn) -> Floats:
-        """1 right, 0 wrong, NaN without a secret, for each patient."""
-        truth = self.truth[:, place]
-        hits = guessed_right(self.guesses[:, place], truth, column)
-        return np.where(np.isnan(truth), np.nan, hits.astype(np.float64))
 
 
 def inference(
@@ -47,7 +32,8 @@ def inference(
 
     The attacker knows every other column of a patient and guesses the secret that the synthetic rows nearest
     in these hold (after Giomi et al. 2023, doi 10.56553/popets-2023-0055). Secrets are the columns with the
-    role sensitive, else outcome, else a few drawn by the seed; the worst is reported, `details` has each. A
+    role sensitive or outcome, and two others that are hard to guess; the worst is reported, `details` has
+    each. A
     listed value must be exact; a number lies within `tolerance` of the schema's range. Targets whose secret
     is missing are dropped. Control: the same on patients whom the generator never saw (the non-members and
     the reference, which nothing is learnt from here). Baseline: a draw from the reference's values.
@@ -62,38 +48,45 @@ def inference(
         return worst(_NAME, [], if_none="a secret and one other column are needed")
     if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    places = sorted(made.place(name) for name in secrets(schema, seed))
-    sides = [
-        _guessed(table, made, places, part(progress, start, stop))
-        for table, start, stop in (
-            (there.members.table, 0.0, 0.5),
-            (there.non_members.table, 0.5, 0.8),
-            (further(there, reference, schema, seed).table, 0.8, 1.0),
-        )
-    ]
+    places = sorted(made.place(name) for name in secrets(schema, made))
+    everybody = there.everybody
+    guesses = _guess(everybody, made, places, progress or silent)
     attempts, evidence = [], []
-    for number, secret in enumerate(places):
-        column = made.columns[secret]
-        known, control, rest = (side.right(number, column) for side in sides)
-        baseline = chance_of_a_draw(sides[0].truth[:, number], there.reference.values[:, secret], column)
-        attempts.append(rates(column.name, known, np.concatenate([control, rest]), baseline))
-        evidence.append(there.evidence(_NAME, column.name, np.concatenate([known, control]), graded=False))
+    for guess, secret in zip(guesses.T, places, strict=True):
+        column, truth = made.columns[secret], everybody.values[:, secret]
+        right = hits(guess, truth, column)
+        known, among = there.parted(truth)[0], there.reference.values[:, secret]
+        baseline = chance_of_a_draw(known, among, column)
+        attempts.append(rates(column.name, *there.parted(right), baseline))
+        evidence.append(there.evidence(_NAME, column.name, right, graded=False))
     return worst(_NAME, attempts, if_none="", evidence=evidence)
 
 
-def _guessed(table: Matrix, made: Matrix, places: list[int], report: Progress) -> _Guessed:
-    return _Guessed(_guess(table, made, places, report), table.values[:, places])
+def secrets(schema: Schema, made: Matrix) -> tuple[str, ...]:
+    """The columns to guess: sensitive ones, outcomes, and the two of the others that are hardest to guess.
 
-
-def secrets(schema: Schema, seed: int) -> tuple[str, ...]:
-    """The columns to guess: sensitive ones, else outcomes, else a few of all."""
+    A rare disease is nearly always guessed right, from any table: a leak of it shows in few patients. What
+    leaks a patient leaks the other columns too, and of those that are hard to guess, one in a hundred already
+    shows. What others are likely to know (the quasi-identifiers, the site) comes last.
+    """
     learnt = {column.name for column in schema.learnt}
-    for names in (schema.with_role("sensitive"), schema.with_role("outcome")):
-        if kept := tuple(name for name in names if name in learnt):
-            return kept
-    every = sorted(learnt)
-    drawn = numpy_generator(seed, _NAME, "secrets").permutation(len(every))[: protocol().attacks.secrets]
-    return tuple(every[place] for place in sorted(drawn.tolist()))
+    sensitive = [name for name in schema.with_role("sensitive") if name in learnt]
+    outcomes = [name for name in schema.with_role("outcome") if name in learnt]
+    likely_known = {*schema.with_role("quasi_identifier"), *schema.with_role("site")}
+    others = sorted(
+        learnt.difference(sensitive, outcomes), key=lambda n: (n in likely_known, _chance(made, n), n)
+    )
+    named = [*sensitive, *(name for name in outcomes if name not in sensitive)]
+    named = named[: max(len(sensitive), protocol().attacks.secrets)]
+    room = max(len(named) == 0, min(protocol().attacks.hardest, len(learnt) // 2 - len(named)))
+    return (*named, *others[:room])
+
+
+def _chance(made: Matrix, name: str) -> float:
+    """How often one synthetic value guesses another; 1 where there is none."""
+    column, values = made.columns[made.place(name)], made.values[:, made.place(name)]
+    found = chance_of_a_draw(values, values, column)
+    return 1.0 if found is None else round(found, 6)
 
 
 def tolerance(column: LearntColumn) -> float:
@@ -106,6 +99,12 @@ def tolerance(column: LearntColumn) -> float:
 def guessed_right(guesses: Floats, truth: Floats, column: LearntColumn) -> Mask:
     """Which guesses count; a missing guess never does. Symmetric in guess and truth, whatever their signs."""
     return np.asarray(np.abs(guesses - truth) <= tolerance(column) + TIE)
+
+
+def hits(guesses: Floats, truth: Floats, column: LearntColumn) -> Floats:
+    """1 right, 0 wrong, NaN for a patient without the secret, who is not attacked."""
+    right = guessed_right(guesses, truth, column).astype(np.float64)
+    return np.where(np.isnan(truth), np.nan, right)
 
 
 def chance_of_a_draw(truth: Floats, reference: Floats, column: LearntColumn) -> float | None:

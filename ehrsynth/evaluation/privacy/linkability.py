@@ -18,9 +18,9 @@ from ehrsynth.evaluation.privacy.nearest import (
     place,
 )
 from ehrsynth.evaluation.privacy.success import rates, worst
-from ehrsynth.evaluation.privacy.targets import further, scene
+from ehrsynth.evaluation.privacy.targets import scene
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.progress import Progress, part
+from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 
@@ -55,7 +55,7 @@ def linkability(
     10.56553/popets-2023-0055, with ties kept). The halves are the quasi-identifiers and the rest where the
     schema names at least two of each; else random halves. Control: the same on patients whom the generator
     never saw (the non-members and the reference, which nothing is learnt from here). Baseline: halves of two
-    different members.
+    different patients.
 
     Range and direction: 0 to 1, lower is safer.
     """
@@ -68,20 +68,16 @@ def linkability(
         return worst(_NAME, [], if_none=f"{2 * _LEAST} columns are needed")
     if there.empty:
         return worst(_NAME, [], if_none="a table has no rows")
-    sides = (there.members, there.non_members, further(there, reference, schema, seed))
     listed, space = listed_columns(made), place(made, made)
-    linked = []
-    for start, side in zip((0.0, 0.5, 0.75), sides, strict=True):
-        placed = place(side.table, made)
-        linked.append(_links(placed, space, halves, listed, part(progress, start, start + 0.25)))
+    linked, wrong = _links(place(there.everybody, made), space, halves, listed, progress or silent)
+    attack, control = there.parted(linked)
     details = {
         "halves": halves.how,
         "first": [made.names[c] for c in halves.first],
         "second": [made.names[c] for c in halves.second],
     }
-    attack, by_chance = linked[0]
-    found = rates(_WHAT, attack, np.concatenate([linked[1][0], linked[2][0]]), float(by_chance.mean()))
-    evidence = there.evidence(_NAME, _WHAT, np.concatenate([attack, linked[1][0]]), graded=False)
+    found = rates(_WHAT, attack, control, float(wrong.mean()))
+    evidence = there.evidence(_NAME, _WHAT, linked, graded=False)
     return worst(_NAME, [replace(found, details=details)], if_none="", evidence=[evidence])
 
 

@@ -71,12 +71,12 @@ def distances(targets: Placed, synthetic: Placed, columns: Sequence[int], listed
         if gappy:
             found += cdist(targets.gaps[:, gappy], synthetic.gaps[:, gappy], "cityblock")
     if flags:
-        found += _differing(targets.listed[:, flags], synthetic.listed[:, flags])
+        found += differing(targets.listed[:, flags], synthetic.listed[:, flags])
     return found
 
 
-def _differing(one: Floats, other: Floats) -> Floats:
-    """In how many columns each row of one differs from each of the other."""
+def differing(one: Floats, other: Floats) -> Floats:
+    """In how many columns each row of one differs from each of the other, n x m."""
     if sum(len(np.unique(column)) for column in other.T) > _FLAGS:
         return np.asarray(one.shape[1] * cdist(one, other, "hamming"))
     levels = [np.unique(column) for column in other.T]
@@ -97,6 +97,6 @@ def blocks(targets: int, synthetic: int) -> Iterator[slice]:
 
 
 def affordable(synthetic: int) -> int:
-    """How many targets can be compared with every synthetic row; members and non-members each."""
+    """How many targets can be compared with every synthetic row; members, non-members and others each."""
     settings = protocol().attacks
-    return max(1, min(settings.targets, settings.pairs // (2 * max(1, synthetic))))
+    return max(1, min(settings.targets, settings.pairs // (3 * max(1, synthetic))))

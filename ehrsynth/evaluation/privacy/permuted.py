@@ -19,6 +19,7 @@ from scipy import stats
 from ehrsynth.evaluation.base import Evidence
 from ehrsynth.evaluation.matrix import Floats, Mask
 from ehrsynth.evaluation.privacy.bounds import Statistic
+from ehrsynth.evaluation.privacy.labels import Bits, Labels
 from ehrsynth.evaluation.privacy.strata import Stratum
 from ehrsynth.statistics import auroc_influence
 
@@ -35,7 +36,7 @@ class Looked:
     Parameters
     ----------
     rows
-        Their places among all patients, members first.
+        Their places among all patients: members first, then non-members, then the reference.
     scores
         What the attack says of each; larger is likelier a member, or 0 to 1 for success.
     known
@@ -67,10 +68,16 @@ class Looked:
 
 def look(evidence: Evidence, stratum: Stratum) -> Looked:
     """The patients of a group whom an attack was made on."""
-    scores = np.concatenate([evidence.members, evidence.non_members])
-    inside = np.concatenate([stratum.members, stratum.non_members]) & ~np.isnan(scores)
+    scores = whole(evidence, len(stratum.reference))
+    inside = np.concatenate([stratum.members, stratum.non_members, stratum.reference]) & ~np.isnan(scores)
     rows = np.flatnonzero(inside)
     return Looked(evidence, stratum.name, rows, scores[rows], rows < len(evidence.members))
+
+
+def whole(evidence: Evidence, reference: int) -> Floats:
+    """One value for each patient: members, non-members, then so many of the reference; NaN not attacked."""
+    others = np.full(reference, np.nan) if evidence.reference is None else evidence.reference
+    return np.concatenate([evidence.members, evidence.non_members, others])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +85,14 @@ class Measured:
     """A statistic with its standard error, both as exposed shares, and the rates behind it.
 
     `members` and `non_members` are success rates or true- and false-positive rates; None for an AUROC.
+    `floor` is the least standard error that is believed, whoever the members are.
     """
 
     value: float
     error: float
     members: float | None
     non_members: float | None
+    floor: float = 0.0
 
 
 def measure(looked: Looked, statistic: Statistic) -> Measured:
@@ -100,13 +109,14 @@ def measure(looked: Looked, statistic: Statistic) -> Measured:
 def _success(looked: Looked) -> Measured:
     members, others = looked.scores[looked.known], looked.scores[~looked.known]
     a, c = float(members.mean()), float(others.mean())
-    if c >= 1:
-        return Measured(0.0, 1.0, a, c)
     # Two successes and two failures more (Agresti and Coull 1998): none seen is not none possible.
     pooled = (looked.scores.sum() + 2) / (len(looked.scores) + 4)
-    floor = pooled * (1 - pooled) * (1 / len(members) + 1 / len(others))
+    floor = float(np.sqrt(pooled * (1 - pooled) * (1 / len(members) + 1 / len(others))))
+    if c >= 1:
+        return Measured(0.0, 1.0, a, c, floor / (1 - pooled))
     spread = members.var() / len(members) + others.var() / len(others) * ((1 - a) / (1 - c)) ** 2
-    return Measured((a - c) / (1 - c), float(np.sqrt(max(spread, floor))) / (1 - c), a, c)
+    error = max(float(np.sqrt(spread)), floor) / (1 - c)
+    return Measured((a - c) / (1 - c), error, a, c, floor / (1 - pooled))
 
 
 def _rate(looked: Looked, rate: float) -> Measured:
@@ -143,29 +153,23 @@ class Permuted:
         members, others = looked.counts
         scores = looked.scores if not looked.evidence.graded else stats.rankdata(looked.scores)
         centre = scores.mean()
-        whole = len(scores)
+        size = len(scores)
         # A difference of two means is a sum over members alone once the scores are centred.
-        unit = 2 / whole if looked.evidence.graded else 1 / max(1 - centre, 1 / whole)
-        self._weights = ((scores - centre) * unit * whole / max(1, members * others)).astype(np.float32)
+        unit = 2 / size if looked.evidence.graded else 1 / max(1 - centre, 1 / size)
+        self._weights = ((scores - centre) * unit * size / max(1, members * others)).astype(np.float32)
         self._order, self._ends = _descending(looked.scores)
 
-    def under(self, labels: NDArray[np.uint8]) -> Floats:
-        """Statistics x labellings, as exposed shares.
-
-        Parameters
-        ----------
-        labels
-            All patients x labellings, 1 for a member.
-        """
-        own = labels[self.looked.rows]
+    def under(self, labels: Labels) -> Floats:
+        """Statistics x labellings, as exposed shares."""
+        own = labels.of(wide=self.looked.evidence.reference is not None)[self.looked.rows]
         return np.array([self._one(own, statistic) for statistic in self.looked.statistics])
 
-    def _one(self, own: NDArray[np.uint8], statistic: Statistic) -> Floats:
+    def _one(self, own: Bits, statistic: Statistic) -> Floats:
         if statistic in RATES:
             return self._rates(own, RATES[statistic])
         return np.asarray(self._weights @ own.astype(np.float32), dtype=np.float64)
 
-    def _rates(self, own: NDArray[np.uint8], rate: float) -> Floats:
+    def _rates(self, own: Bits, rate: float) -> Floats:
         """The rates from the head of the order alone: far enough down for every likely labelling."""
         total, others = self.looked.counts
         wanted = rate * others
@@ -184,24 +188,6 @@ class Permuted:
         part = np.divide(wanted - start_false, step_false, out=np.zeros(len(every)), where=step_false > 0)
         found = (start_true + np.clip(part, 0, 1) * step_true) / total
         return np.asarray((found - rate) / (1 - rate))
-
-
-def labellings(
-    known: Mask, attacked: NDArray[np.bool_], count: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Patients x `count` random labellings: labels move among patients whom the same attacks were made on.
-
-    Parameters
-    ----------
-    attacked
-        Patients x attacks.
-    """
-    patterns = np.unique(attacked, axis=0, return_inverse=True)[1].ravel()
-    labels = np.repeat(known.astype(np.uint8)[None, :], count, axis=0)
-    for pattern in range(int(patterns.max(initial=-1)) + 1):
-        alike = np.flatnonzero(patterns == pattern)
-        labels[:, alike] = rng.permuted(labels[:, alike], axis=1)
-    return np.ascontiguousarray(labels.T)
 
 
 def readied(looked: Sequence[Looked]) -> tuple[Permuted, ...]:

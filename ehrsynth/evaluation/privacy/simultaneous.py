@@ -17,11 +17,11 @@ They do not divide the level of the finding: that would make each attempt blinde
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from ehrsynth.evaluation.base import Evidence
 from ehrsynth.evaluation.matrix import Floats
-from ehrsynth.evaluation.privacy.bounds import LEVEL, Bound, LeftOut, Simultaneous, Statistic
+from ehrsynth.evaluation.privacy.bounds import LEVEL, Bound, LeftOut, Simultaneous, Statistic, bounded
+from ehrsynth.evaluation.privacy.labels import Attacked, labellings
 from ehrsynth.evaluation.privacy.permuted import (
     FALSE_ALARMS,
     FEWEST,
@@ -29,10 +29,10 @@ from ehrsynth.evaluation.privacy.permuted import (
     Looked,
     Measured,
     Permuted,
-    labellings,
     look,
     measure,
     readied,
+    whole,
 )
 from ehrsynth.evaluation.privacy.strata import Stratum
 from ehrsynth.progress import Progress, silent
@@ -41,7 +41,6 @@ from ehrsynth.statistics import permutation_maxima
 
 PERMUTATIONS = 1_000
 _MOST_PERMUTATIONS = 10_000
-_POWER = 0.9
 _CELLS = 6_000_000  # patients x labellings held at once
 
 
@@ -83,29 +82,41 @@ def simultaneous(
     if not family:
         return None
     count = min(_MOST_PERMUTATIONS, max(PERMUTATIONS, int(np.ceil(10 * attempts / level))))
-    null = _null(family, evidence, count, seed, progress or silent)
+    reference = len(strata[0].reference)
+    null = _null(family, [(one, whole(one, reference)) for one in evidence], count, seed, progress or silent)
     keys = [(one.looked, statistic) for one in family for statistic in one.looked.statistics]
     return _family(keys, null, level, attempts, tuple(_too_small(looked)))
 
 
 def _own(strata: Sequence[Stratum], evidence: Evidence) -> Iterator[Stratum]:
+    """The strata, if their rows are those of the evidence."""
+    of_evidence = [len(evidence.members), len(evidence.non_members)]
     for stratum in strata:
-        if len(stratum.members) != len(evidence.members) or len(stratum.non_members) != len(
-            evidence.non_members
-        ):
+        others = stratum.reference if evidence.reference is None else evidence.reference
+        own = [len(stratum.members), len(stratum.non_members), len(stratum.reference)]
+        if own != [*of_evidence, len(others)]:
             message = f"{evidence.attack}: its rows are not those of the stratum {stratum.name!r}"
             raise ValueError(message)
         yield stratum
 
 
 def _null(
-    family: Sequence[Permuted], evidence: Sequence[Evidence], count: int, seed: int, progress: Progress
+    family: Sequence[Permuted],
+    told: Sequence[tuple[Evidence, Floats]],
+    count: int,
+    seed: int,
+    progress: Progress,
 ) -> Floats:
-    """Labellings x statistics."""
-    attacked = ~np.isnan([np.concatenate([one.members, one.non_members]) for one in evidence]).T
-    known = np.arange(len(attacked)) < len(evidence[0].members)
+    """Labellings x statistics; `told` is each evidence with its values for all patients."""
+    size = len(told[0][1])
+    by = {
+        wide: np.array([~np.isnan(v) for one, v in told if (one.reference is not None) is wide])
+        for wide in (False, True)
+    }
+    attacked = Attacked(*(by[wide].reshape(-1, size).T for wide in (False, True)))
+    known = np.arange(size) < len(told[0][0].members)
     rng = numpy_generator(seed, "simultaneous")
-    step = max(1, _CELLS // len(known))
+    step = max(1, _CELLS // size)
     parts = []
     for start in range(0, count, step):
         progress(start / count, "permuting the labels of all attacks")
@@ -126,13 +137,12 @@ def _family(
     unit = np.where(spread > 0, spread, np.inf)
     drawn = (null - centre) / unit
     p_values = permutation_maxima((_linear(keys, found) - centre) / unit, drawn)
-    upper = float(np.quantile((-drawn).max(axis=1), 1 - level / attempts, method="higher"))
-    seen = float(np.quantile(drawn.max(axis=1), 1 - level, method="higher")) + stats.norm.ppf(_POWER)
-    bounds = []
-    for (looked, statistic), one, p, sd in zip(keys, found, p_values, spread, strict=True):
-        error = max(one.error, float(sd))
-        bounds.append(_bound(looked, statistic, one, float(p), one.value + upper * error, seen * error))
-    return Simultaneous(level, attempts, len(null), float(p_values.min()), tuple(bounds), left_out)
+    bounds = [
+        _bound(looked, statistic, one, p=float(p), spread=float(sd))
+        for (looked, statistic), one, p, sd in zip(keys, found, p_values, spread, strict=True)
+    ]
+    bounds = bounded(bounds, drawn, np.ones(len(bounds), np.bool_), level / attempts)
+    return Simultaneous(level, attempts, len(null), float(p_values.min()), tuple(bounds), left_out, drawn)
 
 
 def _linear(keys: Sequence[tuple[Looked, Statistic]], found: Sequence[Measured]) -> Floats:
@@ -147,9 +157,8 @@ def _linear(keys: Sequence[tuple[Looked, Statistic]], found: Sequence[Measured])
     return np.array(values)
 
 
-def _bound(
-    looked: Looked, statistic: Statistic, one: Measured, p: float, high: float, detectable: float
-) -> Bound:
+def _bound(looked: Looked, statistic: Statistic, one: Measured, *, p: float, spread: float) -> Bound:
+    """The statistic without an upper end yet."""
     members, others = looked.counts
     return Bound(
         attack=looked.evidence.attack,
@@ -157,9 +166,11 @@ def _bound(
         stratum=looked.stratum,
         statistic=statistic,
         value=one.value,
-        high=float(min(1.0, max(high, one.value))),
+        high=1.0,
+        error=max(one.error, spread),
+        spread=max(one.floor, spread),
         p_value=p,
-        detectable=float(detectable),
+        detectable=1.0,
         graded=looked.evidence.graded,
         members=one.members,
         non_members=one.non_members,

@@ -67,9 +67,9 @@ def singling_out(
     descriptions that were made, not of those asked for; their variance is taken from patients. Baseline:
     descriptions of random values.
 
-    Evidence for each patient: 1 if some description fits this patient and nobody else of members and
-    non-members together, else 0. It is counted in both tables as one, so that it does not depend on who is a
-    member.
+    Evidence for each patient: 1 if some description fits this patient and nobody else of members,
+    non-members and reference together, else 0. It is counted in all tables as one, so that it does not
+    depend on who is a member.
 
     Range and direction: 0 to 1, lower is safer.
     """
@@ -84,7 +84,7 @@ def singling_out(
         report(share / 2, f"singling out: {kind}")
         queries = find(hunt)
         attempts.append(_try(kind, queries, hunt, known, unseen))
-        evidence.append(there.evidence(_NAME, kind, singled_out(queries, there.both), graded=False))
+        evidence.append(there.evidence(_NAME, kind, singled_out(queries, there.everybody), graded=False))
     return worst(_NAME, attempts, if_none="no description fits one synthetic row", evidence=evidence)
 
 

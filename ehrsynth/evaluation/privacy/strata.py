@@ -1,7 +1,7 @@
 """The groups of attacked patients that the simultaneous bound looks at, one by one.
 
 A group is drawn without the synthetic table and without saying who is a member: under "nothing leaks" its
-members and non-members then are still alike, as the permutation of their labels needs it.
+members and the others then are still alike, as the permutation of their labels needs it.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ class Stratum:
         What it is called: words of the schema, never a patient's value.
     kind
         "all", "group" (by a protected column) or "isolated".
-    members, non_members
+    members, non_members, reference
         Which rows of each table belong to it, in the tables' order.
     """
 
@@ -44,23 +44,25 @@ class Stratum:
     kind: Kind
     members: Mask
     non_members: Mask
+    reference: Mask
 
 
 def strata(
-    members: pd.DataFrame, non_members: pd.DataFrame, schema: Schema, *, seed: int
+    members: pd.DataFrame, non_members: pd.DataFrame, reference: pd.DataFrame, schema: Schema, *, seed: int
 ) -> tuple[Stratum, ...]:
     """All patients; each group of each protected column; the most isolated patients.
 
-    Numbers are cut into thirds of both tables together. The most isolated are 5 % of the patients or 500,
-    whichever is more, by the distance to the fifth nearest of both tables together (at most 4,000 rows of
+    Numbers are cut into thirds of all three tables together. The most isolated are 5 % of the patients or
+    500, whichever is more, by the distance to the fifth nearest of them all (at most 4,000 rows of
     them, drawn by the seed); Gower's distance with ranks, as `nearest` has it.
 
     Parameters
     ----------
-    members, non_members
+    members, non_members, reference
         The tables that are attacked, rows as the attacks' evidence has them.
     """
-    values = np.vstack([stacked(members, schema), stacked(non_members, schema)])
+    tables = (members, non_members, reference)
+    values = np.vstack([stacked(table, schema) for table in tables])
     columns = tuple(sorted(schema.learnt, key=lambda column: column.name))
     pooled = Matrix(columns, values)
     found: list[tuple[str, Kind, Mask]] = [(ALL, "all", np.ones(len(values), np.bool_))]
@@ -70,8 +72,8 @@ def strata(
             found += [(f"{column.name}: {name}", "group", mask) for name, mask in _groups(column, cells)]
     if len(values) > _ISOLATED_LEAST:
         found.append((ISOLATED, "isolated", _isolated(pooled, seed)))
-    border = len(members)
-    return tuple(Stratum(name, kind, mask[:border], mask[border:]) for name, kind, mask in found)
+    borders = np.cumsum([len(table) for table in tables])[:-1]
+    return tuple(Stratum(name, kind, *np.split(mask, borders)) for name, kind, mask in found)
 
 
 def _groups(column: LearntColumn, values: Floats) -> Iterator[tuple[str, Mask]]:

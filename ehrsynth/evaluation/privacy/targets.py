@@ -33,35 +33,52 @@ class Targets(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """The four tables as an attacker meets them: whom to attack, and what to learn from."""
+    """The four tables as an attacker meets them: whom to attack, and what to learn from.
+
+    An attack that learns from the `reference` attacks `both`. One that learns nothing from it attacks
+    `everybody`: then the patients of the reference, as `others`, are further non-members.
+    """
 
     members: Targets
     non_members: Targets
+    others: Targets
     reference: Matrix
     synthetic: Matrix
 
     @property
     def empty(self) -> bool:
         """Whether a table has no rows."""
-        return not min(len(table) for table in self)
+        sides = (self.members.table, self.non_members.table, self.reference, self.synthetic)
+        return not min(len(table) for table in sides)
 
     @property
     def both(self) -> Matrix:
-        """All attacked patients in one table, members first: what tells nothing of who is one."""
-        return Matrix(
-            self.synthetic.columns,
-            np.vstack([self.members.table.values, self.non_members.table.values]),
-        )
+        """Members and non-members in one table, members first: what tells nothing of who is one."""
+        return self._together((self.members, self.non_members))
+
+    @property
+    def everybody(self) -> Matrix:
+        """The same with the patients of the reference after them."""
+        return self._together((self.members, self.non_members, self.others))
+
+    def _together(self, sides: tuple[Targets, ...]) -> Matrix:
+        return Matrix(self.synthetic.columns, np.vstack([side.table.values for side in sides]))
 
     def parted(self, values: Floats) -> tuple[Floats, Floats]:
-        """Values of `both`: those of the members, and those of the non-members."""
+        """Values of `both` or of `everybody`: those of the members, and those of the others."""
         return values[: len(self.members)], values[len(self.members) :]
 
     def evidence(self, attack: str, variant: str, values: Floats, *, graded: bool) -> Evidence:
-        """Values of `both` as evidence."""
-        members, non_members = self.parted(values)
+        """Values of `both` or of `everybody` as evidence."""
+        ends = np.cumsum([len(self.members), len(self.non_members)])
+        members, non_members, others = np.split(values, ends)
         return Evidence(
-            attack, variant, graded, self.members.to_rows(members), self.non_members.to_rows(non_members)
+            attack,
+            variant,
+            graded,
+            self.members.to_rows(members),
+            self.non_members.to_rows(non_members),
+            self.others.to_rows(others) if len(others) else None,
         )
 
 
@@ -72,11 +89,12 @@ def scene(
     seed: int,
     most: int | None = None,
 ) -> Scene:
-    """Members, non-members, reference and synthetic table; of the first two at most `most` are attacked."""
+    """The four tables; of members, non-members and reference at most `most` each are attacked."""
     members, non_members, reference, synthetic = tables
     return Scene(
         targets(members, schema, seed, "members", most),
         targets(non_members, schema, seed, "non-members", most),
+        targets(reference, schema, seed, "reference", most),
         matrix(reference, schema),
         matrix(synthetic, schema),
     )
@@ -92,13 +110,3 @@ def targets(table: pd.DataFrame, schema: Schema, seed: int, side: str, most: int
     places = places[numpy_generator(seed, "attacks", side).permutation(len(values))[:most]]
     columns = tuple(sorted(schema.learnt, key=lambda column: column.name))
     return Targets(Matrix(columns, values[places]), places, len(values))
-
-
-def further(there: Scene, reference: pd.DataFrame, schema: Schema, seed: int) -> Targets:
-    """Patients of the reference as more of a control, for attacks that learn nothing from it.
-
-    No more than as many as members or non-members are attacked, whichever are more: the dearer the attack,
-    the fewer they are.
-    """
-    most = max(len(there.members), len(there.non_members)) - len(there.non_members)
-    return targets(reference, schema, seed, "reference", max(0, most))

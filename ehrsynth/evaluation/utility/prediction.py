@@ -55,13 +55,15 @@ class Task(NamedTuple):
 class Prediction(NamedTuple):
     """A model's score, each held-out patient's influence on it (0 where not tested), and those of classes.
 
-    `risks` is, for an outcome of two classes, how good the predicted risks are: see `risk_measures`.
+    `risks` is how good the predicted risks of a class are, on average over classes: see `risk_measures`.
+    `predicted` is what it says of each patient tested: risks by class, or a number.
     """
 
     value: float
     influence: Floats
     classes: dict[str, float]
     risks: dict[str, float | None] | None = None
+    predicted: Floats | None = None
 
 
 class Pair(NamedTuple):
@@ -181,12 +183,32 @@ def _learn_and_test(task: Task, learnt_from: Matrix, learner: LearnerName, seed:
     small, outcome = small_seed(seed, "utility", learner), task.outcome
     known, rows = learnt_from.without([outcome.name]), task.holdout.without([outcome.name])
     if is_class(outcome):
-        classes = fit_classes(learner, known, codes(learnt_from, outcome), outcome.size, seed=small)
-        found = _macro_auroc(task, classes.predict(rows))
+        predicted = fit_classes(
+            learner, known, codes(learnt_from, outcome), outcome.size, seed=small
+        ).predict(rows)
+        found = _macro_auroc(task, predicted)
     else:
         number = fit_number(learner, known, target(learnt_from, outcome), seed=small)
-        found = _r_squared(target(task.holdout, outcome), number.predict(rows)[:, 0])
-    return found._replace(influence=embedded(found.influence, task.places, task.among))
+        predicted = number.predict(rows)
+        found = _r_squared(target(task.holdout, outcome), predicted[:, 0])
+    return found._replace(influence=embedded(found.influence, task.places, task.among), predicted=predicted)
+
+
+def within(task: Task, prediction: Prediction, mask: NDArray[np.bool_]) -> float | None:
+    """The same score among some of the patients tested; None where it cannot be measured among them.
+
+    Parameters
+    ----------
+    mask
+        Of the whole holdout.
+    """
+    inside, predicted = mask[task.places], prediction.predicted
+    some = task._replace(holdout=task.holdout.rows(inside), places=task.places[inside])
+    if predicted is None or why_not(some):
+        return None
+    if is_class(task.outcome):
+        return _macro_auroc(some, predicted[inside]).value
+    return _r_squared(target(some.holdout, task.outcome), predicted[inside, 0]).value
 
 
 def embedded(influence: Floats, places: NDArray[np.int64], among: int) -> Floats:
@@ -205,8 +227,18 @@ def _macro_auroc(task: Task, probabilities: Floats) -> Prediction:
     values = [value for value, _ in found.values()]
     influence = np.mean([psi for _, psi in found.values()], axis=0)
     named = {level_name(task.outcome, c): value for c, (value, _) in found.items()}
-    risks = risk_measures(truth == 1, probabilities[:, 1]) if task.outcome.size == _TWO else None
-    return Prediction(float(np.mean(values)), influence, named, risks)
+    return Prediction(float(np.mean(values)), influence, named, _risks(truth, probabilities, classes))
+
+
+def _risks(truth: NDArray[np.int64], probabilities: Floats, classes: list[int]) -> dict[str, float | None]:
+    """The measures of the second of two classes, else the mean over classes, one against the rest."""
+    chosen = [1] if probabilities.shape[1] == _TWO else classes
+    each = [risk_measures(truth == c, probabilities[:, c]) for c in chosen]
+    found: dict[str, float | None] = {}
+    for name in each[0]:
+        values = [one[name] for one in each]
+        found[name] = None if None in values else float(np.mean([v for v in values if v is not None]))
+    return found
 
 
 def risk_measures(truth: NDArray[np.bool_], risk: Floats) -> dict[str, float | None]:

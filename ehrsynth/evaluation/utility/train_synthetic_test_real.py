@@ -2,13 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.matrix import matrix
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.evaluation.utility.prediction import (
+    Pair,
     Pairs,
+    Prediction,
     Tables,
     Task,
     is_class,
@@ -17,6 +21,7 @@ from ehrsynth.evaluation.utility.prediction import (
     predict,
     task,
     why_not,
+    within,
 )
 from ehrsynth.evaluation.utility.sites import sites_left_out
 from ehrsynth.progress import Progress, part
@@ -47,9 +52,10 @@ def train_synthetic_test_real(
     Range and direction: AUROC 0 to 1, 0.5 is chance; R2 at most 1, 0 is the mean; higher is better. The
     interval is over held-out patients, each of whom counts in all outcomes at once; `reference` is the same
     model trained on the training table. `details` has the paired difference to it, logistic (or ridge)
-    regression, each outcome with the same numbers and its classes (of two classes also the risks' AUPRC,
-    Brier score and calibration slope), what was left out and why, and `sites`: each site predicted by the
-    other sites' patients, where the schema has a site (see `ehrsynth.evaluation.utility.sites`).
+    regression, each outcome with the same numbers and its classes (also the risks' AUPRC, Brier score and
+    calibration slope, of more than two classes the mean), what was left out and why, `groups`: the trees'
+    score within each protected group, intersection and site, and `sites`: each site predicted by the other
+    sites' patients, where the schema has a site (see `ehrsynth.evaluation.utility.sites`).
     """
     tables = Tables(*(matrix(t, schema) for t in (synthetic, train, holdout)))
     tasks = [task(outcome, tables, seed) for outcome in outcomes(schema)]
@@ -64,7 +70,7 @@ def train_synthetic_test_real(
     measured = [t for t in tasks if t.outcome.name not in left_out]
     if not measured:
         return _not_measured("; ".join(f"{n}: {said['reason']}" for n, said in left_out.items()), details)
-    score = _score(measured, details, seed, part(progress, 0.0, _SITES))
+    score = _score(schema, tables, measured, details, seed=seed, progress=part(progress, 0.0, _SITES))
     details["sites"] = sites_left_out(schema, tables, seed=seed, progress=part(progress, _SITES, 1.0))
     return score
 
@@ -73,7 +79,15 @@ def _not_measured(why: str, details: dict[str, Any]) -> Score:
     return Score(_NAME, None, None, None, None, "higher", details, f"not measurable here: {why}")
 
 
-def _score(tasks: list[Task], details: dict[str, Any], seed: int, progress: Progress | None) -> Score:
+def _score(
+    schema: Schema,
+    tables: Tables,
+    tasks: list[Task],
+    details: dict[str, Any],
+    *,
+    seed: int,
+    progress: Progress | None,
+) -> Score:
     found = [
         predict(one, seed, part(progress, place / len(tasks), (place + 1) / len(tasks)))
         for place, one in enumerate(tasks)
@@ -85,9 +99,25 @@ def _score(tasks: list[Task], details: dict[str, Any], seed: int, progress: Prog
         "difference": mean["difference"],
         "learners": mean["learners"],
         "outcomes": {t.outcome.name: _of_one(t, pairs) for t, pairs in zip(tasks, found, strict=True)},
+        "groups": _groups(schema, tables, tasks, [pairs["boosted_trees"] for pairs in found]),
         "protocol": protocol().hash,
     }
     return Score(_NAME, mean["value"], mean["low"], mean["high"], mean["reference"], "higher", details)
+
+
+def _groups(schema: Schema, tables: Tables, tasks: list[Task], found: list[Pair]) -> dict[str, Any]:
+    """What was learnt from all patients, tested on the held-out ones of a group; the mean over outcomes."""
+
+    def mean(one: Stratum, predictions: list[Prediction]) -> float | None:
+        each = [within(t, p, one.masks[0]) for t, p in zip(tasks, predictions, strict=True)]
+        known = [value for value in each if value is not None]
+        return float(np.mean(known)) if known else None
+
+    def score(one: Stratum) -> dict[str, float | None]:
+        sides = [pair.synthetic for pair in found], [pair.real for pair in found]
+        return dict(zip(("value", "reference"), (mean(one, side) for side in sides), strict=True))
+
+    return by_group(strata(schema, (tables.holdout, tables.synthetic, tables.train)), score)
 
 
 def _in_numbers(pairs: Pairs, bounds: tuple[float, float]) -> dict[str, Any]:

@@ -7,9 +7,13 @@ import pytest
 from cohort import COHORT, cohort
 from ehrsynth.evaluation.base import Risk
 from ehrsynth.evaluation.matrix import matrix
-from ehrsynth.evaluation.privacy.identity_disclosure import identity_disclosure, known_columns
+from ehrsynth.evaluation.privacy.identity_disclosure import (
+    identity_disclosure,
+    known_columns,
+    named_by_chance,
+)
 from ehrsynth.evaluation.privacy.targets import scene
-from ehrsynth.schema import CategoryColumn, IntegerColumn, NumberColumn, Schema
+from ehrsynth.schema import CategoryColumn, IntegerColumn, NumberColumn, PublicRows, Schema
 from ehrsynth.tables.values import from_values
 
 WARDS = tuple("abcdefgh")
@@ -27,14 +31,16 @@ def patients(ward: list[float], virus: list[float]) -> pd.DataFrame:
 
 
 def attack(members: pd.DataFrame, others: pd.DataFrame, made: pd.DataFrame, schema: Schema = PLAIN) -> Risk:
-    return identity_disclosure(members, others, others, made, schema, seed=0)
+    half = len(others) // 2
+    return identity_disclosure(members, others[:half], others[half:], made, schema, seed=0)
 
 
 def test_by_hand() -> None:
     members = patients([0, 0, 1, 2], [1, 0, 1, 0])
     others = patients([0, 2, 3, 3], [0, 0, 0, 0])
     made = patients([0, 0, 1, 3], [1, 0, 1, 1])
-    found = attack(members, others, made).details
+    # Whoever is held out is attacked once: as a non-member or as the reference.
+    found = identity_disclosure(members, others[:2], others[2:], made, PLAIN, seed=0).details
     # Two of eight have the virus: only that is news. Ward a: one of two rows tells it of the first member;
     # ward b: of the third. Classes among all eight: 3, 3, 1, 2; among members 2, 2, 1, 1.
     assert found["directions"]["members"] == {
@@ -54,8 +60,32 @@ def test_evidence_is_the_same_whoever_is_a_member() -> None:
     made = patients([0, 0, 1, 3], [1, 0, 1, 1])
     plain, swapped = attack(one, other, made), attack(other, one, made)
     for here, there in zip(plain.evidence, swapped.evidence, strict=True):
-        np.testing.assert_allclose(here.members, there.non_members)
-        np.testing.assert_allclose(here.non_members, there.members)
+        np.testing.assert_allclose(here.members, np.concatenate([there.non_members, there.reference]))
+        np.testing.assert_allclose(np.concatenate([here.non_members, here.reference]), there.members)
+
+
+def test_the_chance_of_the_right_one_in_a_larger_population() -> None:
+    """By simulation: classes of the population thinned to a sample, the mean of 1 / F given f."""
+    rng = np.random.default_rng(0)
+    share = 0.3
+    # 1 / F given f under the prior of the formula: F - f is negative binomial with f successes.
+    for known in (1, 2, 5, 60):
+        hidden = rng.negative_binomial(known, share, 400_000)
+        expected = float((1 / (known + hidden)).mean())
+        assert named_by_chance(np.array([float(known)]), share)[0] == pytest.approx(expected, rel=0.01)
+    np.testing.assert_array_equal(named_by_chance(np.array([1.0, 4.0]), 1.0), [1.0, 0.25])
+
+
+def test_a_declared_population_lowers_the_risk_and_one_smaller_than_the_table_is_not_believed() -> None:
+    members, others, fresh = (cohort(300, seed) for seed in (1, 2, 3))
+    found = []
+    for size in (None, 100, 60_000):
+        population = None if size is None else PublicRows(value=size, citation="a register")
+        schema = COHORT.changed(population=population)
+        found.append(identity_disclosure(members, others[:150], others[150:], fresh, schema, seed=0).details)
+    assert found[0]["risk"] == found[1]["risk"] > 3 * found[2]["risk"]
+    assert [one["population"] for one in found] == [600, 600, 60_000]
+    assert [one["population_is"][:8] for one in found] == ["the pati", "the pati", "declared"]
 
 
 def test_a_match_that_tells_what_most_have_is_no_disclosure() -> None:

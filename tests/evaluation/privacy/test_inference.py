@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cohort import COHORT, cohort
+from ehrsynth.evaluation.matrix import matrix
 from ehrsynth.evaluation.privacy.inference import chance_of_a_draw, guessed_right, inference, secrets
 from ehrsynth.schema import CategoryColumn, NumberColumn
 
@@ -32,12 +33,20 @@ def test_the_baseline_is_the_chance_of_a_draw() -> None:
     assert chance_of_a_draw(truth, np.array([np.nan]), column) is None
 
 
-def test_secrets_follow_the_roles() -> None:
-    assert secrets(COHORT, 0) == ("smoker",)
-    no_sensitive = COHORT.subset(tuple(n for n in COHORT.names if n != "smoker"))
-    assert secrets(no_sensitive, 0) == ("died",)
+def test_secrets_are_those_of_a_role_and_what_is_hardest_to_guess() -> None:
+    table = cohort(300, 1)
+    made = matrix(table, COHORT)
+    assert secrets(COHORT, made) == (
+        "smoker",
+        "died",
+        "seen",
+        "admitted",
+    )  # a moment within half a year of ten
     none = COHORT.subset(("age", "sex", "lab"))
-    assert secrets(none, 0) == ("age", "lab", "sex")
+    few = matrix(table[list(none.names)], none)
+    assert secrets(none, few) == ("lab",)  # one is left to know, and age and sex are likelier known
+    alone = COHORT.subset(("sex",))
+    assert secrets(alone, matrix(table[["sex"]], alone)) == ("sex",)
 
 
 def test_missing_secrets_are_no_targets() -> None:

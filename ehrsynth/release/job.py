@@ -156,8 +156,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     evaluation = held(evaluation, policy)
     decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
     if remedy_seconds > 0 and attacked(decision, policy):
+        looking = part(report, 0.94, 0.95)
         decision = with_remedies(
-            decision, _remedies(real, chosen, policy, remedy_seconds, part(report, 0.94, 0.95))
+            decision, _remedies(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
         )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     provenance = _provenance(real, chosen, model, policy, evaluation, len(synthetic), command)
@@ -169,7 +170,13 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
 
 
 def _remedies(
-    real: _Real, chosen: AbstractGenerator, policy: Policy, seconds: float, report: Progress
+    real: _Real,
+    chosen: AbstractGenerator,
+    decision: Decision,
+    policy: Policy,
+    *,
+    seconds: float,
+    report: Progress,
 ) -> tuple[Remedy, ...]:
     seed = derived_seed(real.secrets.seed, "release", "remedies")
     return remedies(
@@ -177,6 +184,7 @@ def _remedies(
         real.holdout,
         real.schema,
         chosen,
+        decision=decision,
         policy=policy,
         seed=seed,
         seconds=seconds,

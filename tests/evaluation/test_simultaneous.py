@@ -210,6 +210,20 @@ def test_none_seen_is_not_none_possible() -> None:
     assert 0.003 < bound.high < 0.03
 
 
+def test_a_score_that_tells_nobody_apart_has_an_error_all_the_same() -> None:
+    """Nobody's row is met, or everybody's is: nothing was seen, and something could still be."""
+    steady = evidence(np.random.default_rng(8), 0.0, 60, 60)[:1]
+    for score in (0.0, 1.0):
+        flat = Evidence("flat", "", True, np.full(60, score), np.full(60, score))
+        found = simultaneous([flat, *steady], [everybody(60, 60)], seed=1).of("flat")
+        assert [bound.value for bound in found] == [pytest.approx(0, abs=1e-12)] * len(found)
+        assert all(bound.high > 0.05 and bound.spread > 0.01 for bound in found)
+    large = Evidence("flat", "", True, np.zeros(9000), np.zeros(9000))
+    found = simultaneous([large], [everybody(9000, 9000)], seed=1)
+    held = found.held([0.09, 0.02, 0.09])
+    assert all(bound.judged and bound.high < 0.02 for bound in held.bounds)
+
+
 def test_the_same_seed_gives_the_same_bound() -> None:
     given = evidence(np.random.default_rng(9)), [everybody()]
     assert simultaneous(*given, seed=1) == simultaneous(*given, seed=1)

@@ -11,8 +11,10 @@ from ehrsynth.evaluation.matrix import row_hashes, stacked
 from ehrsynth.generators.cart import Cart
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.remedies import (
+    Moved,
     Remedy,
     _banding,
+    _changes,
     _round_width,
     _smoother,
     attacked,
@@ -50,7 +52,7 @@ def met_again(members, non_members, reference, synthetic, schema, *, seed, progr
         np.isin(row_hashes(stacked(t, schema)[:, :1]), known).astype(float) for t in (members, non_members)
     ]
     return Risk(
-        "met_again", 0.0, 0.0, 0.0, 0.0, 0.0, None, 1, 1, {}, "", (Evidence("met_again", "", False, *found),)
+        "met_again", 0.0, 0.0, 0.0, 0.0, 0.0, None, 1, 1, {}, "", (Evidence("met_again", "", True, *found),)
     )
 
 
@@ -60,22 +62,38 @@ def only_met_again(monkeypatch):
     monkeypatch.setitem(registry._TABLES, "attack", {"met_again": f"{__name__}:met_again"})
     registry.known.cache_clear()
     policy = load_policy().model_copy(update={"attacks": ("met_again",)})
-    lax = policy.risk_upper_end.model_copy(update={"value": 0.9})
-    yield policy.model_copy(update={"risk_upper_end": lax})
+    lax = policy.membership.model_copy(update={"value": 0.9})
+    yield policy.model_copy(update={"membership": lax, "membership_surest": lax})
     registry.known.cache_clear()
 
 
 def test_coarser_bands_are_measured_to_mend_a_copied_number(only_met_again) -> None:
     train, holdout = lab(900, 1), lab(900, 2)
-    tried = remedies(train, holdout, SCHEMA, Cart(leaf=1), policy=only_met_again, seed=1, seconds=60)
+    said = {"explanation": "", "source": "ours", "citation": "x"}
+    no = Decision.from_checks([compare("Met again", 0.97, 0.9, "at most", **said)])
+    settings = {"policy": only_met_again, "seed": 1, "decision": no}
+    tried = remedies(train, holdout, SCHEMA, Cart(leaf=1), seconds=60, **settings)
     assert tried[0].change == "sodium in bands of 5"
     assert not any(remedy.passes for remedy in tried[:-1])
-    assert tried[-1].after < tried[-1].before or tried[-1].passes
+    # Both the patients and what is drawn are in bands: the attack is not fooled by a mere change of format.
+    assert tried[0].passes
+    (moved,) = tried[0].moved
+    assert (moved.name, moved.before, moved.limit) == ("Met again", 0.97, 0.9)
+    assert moved.after < 0.3
+    assert remedies(train, holdout, SCHEMA, Cart(), seconds=0, **settings) == ()
 
 
-def test_no_time_is_no_try(only_met_again) -> None:
-    train, holdout = lab(300, 1), lab(300, 2)
-    assert remedies(train, holdout, SCHEMA, Cart(), policy=only_met_again, seed=1, seconds=0) == ()
+def test_what_others_know_comes_first_where_it_names_patients() -> None:
+    columns = tuple(
+        column.model_copy(update={"roles": ("quasi_identifier",)}) if column.name == "weight" else column
+        for column in SCHEMA.columns
+    )
+    schema = SCHEMA.changed(columns=columns)
+    table = lab(900, 1)
+    table["weight"] = np.random.default_rng(0).normal(100, 15, 900).round()
+    for identity, first in ((True, "weight"), (False, "sodium")):
+        changes = list(_changes(table, schema, Cart(), identity=identity))
+        assert changes[0].words.startswith(first)
 
 
 def test_bands_stay_within_the_schema_and_keep_what_is_missing() -> None:
@@ -95,8 +113,13 @@ def test_widths_are_round_and_leaves_grow() -> None:
 
 
 def test_a_remedy_in_words() -> None:
-    said = Remedy("AGE in bands of 5", 1.4, 0.6, passes=True).sentence
-    assert said == "AGE in bands of 5: the largest bound goes from 1.40 to 0.60 of its limit"
+    moved = (Moved("Linkability", 0.126, 0.054, 0.09), Moved("Inference", None, 0.02, 0.09))
+    remedy = Remedy("AGE in bands of 5", moved, ())
+    assert remedy.passes
+    assert remedy.sentence == (
+        "AGE in bands of 5: Linkability 0.126 to 0.054 (limit 0.09); "
+        "Inference not measurable to 0.020 (limit 0.09)"
+    )
 
 
 def decided(value):
@@ -111,14 +134,16 @@ def decided(value):
 
 def test_a_no_names_what_would_pass_and_stays_a_no() -> None:
     tried = (
-        Remedy("a in bands of 5", 1.4, 1.2, passes=False),
-        Remedy("a, b in bands", 1.4, 0.6, passes=True),
+        Remedy("a in bands of 5", (Moved("Linkability", 0.2, 0.1, 0.09),), ("Linkability",)),
+        Remedy("a, b in bands", (Moved("Linkability", 0.2, 0.05, 0.09),), ()),
     )
     said = with_remedies(decided(0.2), tried)
     assert not said.released
     assert "What would pass" in said.reasons[0]
-    assert "a, b in bands: the largest bound goes from 1.40 to 0.60" in said.reasons[0]
-    assert "Tried without a yes: a in bands of 5." in with_remedies(decided(0.2), tried[:1]).reasons[0]
+    assert "a, b in bands: Linkability 0.200 to 0.050 (limit 0.09)" in said.reasons[0]
+    failed = with_remedies(decided(0.2), tried[:1]).reasons[0]
+    assert "Tried without a yes: a in bands of 5." in failed
+    assert "1 of its checks still say no" in failed
     assert with_remedies(decided(0.01), tried) == decided(0.01)
     assert with_remedies(decided(0.2), ()) == decided(0.2)
 

@@ -42,7 +42,9 @@ def exact_match(
         return worst(_NAME, [], if_none="a table has no rows")
     match = np.isin(row_hashes(there.everybody.values), row_hashes(there.synthetic.values)).astype(np.float64)
     exact = rates("rows", *there.parted(match), None)
-    told = there.evidence(_NAME, "rows", match, graded=False)
+    # Who is met is called a member: a ranking of two ranks. So a table so coarse that everybody is met, which
+    # tells nothing, is measured as telling nothing.
+    told = there.evidence(_NAME, "rows", match, graded=True)
     support = graded(_NAME, there, {"values": surprise(there)})
     rows = worst(_NAME, [exact], if_none="", evidence=[told])
     ranked = [risk for risk in (rows, support) if risk.high is not None]

@@ -102,21 +102,34 @@ def measure(looked: Looked, statistic: Statistic) -> Measured:
     if statistic == "AUROC":
         value, influence = auroc_influence(looked.known, looked.scores)
         error = 2 * float(np.sqrt(np.sum(influence**2))) / len(influence)
-        return Measured(2 * value - 1, error, None, None)
+        # A score that is the same for nearly all is as rare a success: those whom it tells apart are few.
+        floor = _floor(
+            len(looked.scores) - int(np.unique(looked.scores, return_counts=True)[1].max()), looked
+        )
+        return Measured(2 * value - 1, max(error, floor), None, None, floor)
     return _rate(looked, RATES[statistic])
+
+
+def _floor(successes: float, looked: Looked) -> float:
+    """The standard error of a difference of two rates with so many successes in all.
+
+    Two successes and two failures are added (Agresti and Coull 1998): none seen is not none possible.
+    """
+    members, others = looked.counts
+    pooled = (successes + 2) / (len(looked.scores) + 4)
+    return float(np.sqrt(pooled * (1 - pooled) * (1 / members + 1 / others)))
 
 
 def _success(looked: Looked) -> Measured:
     members, others = looked.scores[looked.known], looked.scores[~looked.known]
     a, c = float(members.mean()), float(others.mean())
-    # Two successes and two failures more (Agresti and Coull 1998): none seen is not none possible.
-    pooled = (looked.scores.sum() + 2) / (len(looked.scores) + 4)
-    floor = float(np.sqrt(pooled * (1 - pooled) * (1 / len(members) + 1 / len(others))))
+    floor = _floor(looked.scores.sum(), looked)
+    left = 1 - (looked.scores.sum() + 2) / (len(looked.scores) + 4)
     if c >= 1:
-        return Measured(0.0, 1.0, a, c, floor / (1 - pooled))
+        return Measured(0.0, 1.0, a, c, floor / left)
     spread = members.var() / len(members) + others.var() / len(others) * ((1 - a) / (1 - c)) ** 2
     error = max(float(np.sqrt(spread)), floor) / (1 - c)
-    return Measured((a - c) / (1 - c), error, a, c, floor / (1 - pooled))
+    return Measured((a - c) / (1 - c), error, a, c, floor / left)
 
 
 def _rate(looked: Looked, rate: float) -> Measured:
@@ -126,7 +139,8 @@ def _rate(looked: Looked, rate: float) -> Measured:
     members, others = looked.counts
     spread = found * (1 - found) / members + slope**2 * rate * (1 - rate) / others
     value = (found - rate) / (1 - rate)
-    return Measured(float(value), float(np.sqrt(spread)) / (1 - rate), float(found), rate)
+    floor = float(np.sqrt(rate / (1 - rate) * (1 / members + 1 / others)))
+    return Measured(float(value), float(np.sqrt(spread)) / (1 - rate), float(found), rate, floor)
 
 
 def _roc(looked: Looked) -> tuple[Floats, Floats]:

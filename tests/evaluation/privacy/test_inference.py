@@ -62,4 +62,5 @@ def test_a_synthetic_table_without_the_secret_gives_nothing_away() -> None:
     members, others = cohort(300, 1), cohort(300, 2)
     made = members.assign(smoker=members["smoker"].mask(members["smoker"].notna()))
     risk = inference(members, others[:150], others[150:], made, COHORT, seed=0)
-    assert (risk.attack, risk.value) == (0, 0)
+    (smoker,) = [variant for variant in risk.details["variants"] if variant["what"] == "smoker"]
+    assert (smoker["attack"], smoker["control"]) == (0, 0)

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ehrsynth.cli.options import EvaluatedRows, Json, OutFolder, PolicyFile, SchemaFile, Seed
+from ehrsynth.cli.options import (
+    EvaluatedRows,
+    Json,
+    OutFolder,
+    PolicyFile,
+    SchemaFile,
+    SecondOpinion,
+    Seed,
+)
 
 Train = Annotated[
     Path,
@@ -18,7 +26,13 @@ Holdout = Annotated[
     ),
 ]
 Synthetic = Annotated[
-    Path, typer.Option("--synthetic", help="The synthetic patients.", exists=True, dir_okay=False)
+    list[Path],
+    typer.Option(
+        "--synthetic",
+        help="The synthetic patients; repeat it for several copies of one generator.",
+        exists=True,
+        dir_okay=False,
+    ),
 ]
 
 Attempts = Annotated[
@@ -39,6 +53,7 @@ def evaluate(
     policy: PolicyFile = None,
     rows: EvaluatedRows = None,
     attempts: Attempts = 1,
+    second_opinion: SecondOpinion = False,
     seed: Seed = None,
     json: Json = False,
 ) -> None:
@@ -55,7 +70,7 @@ def evaluate(
 
     must_be_free(out)
     meaning, limits = load_schema(schema), load_policy(policy)
-    real, unseen, made = (read_table(file, meaning) for file in (train, holdout, synthetic))
+    real, unseen, made, *copies = (read_table(file, meaning) for file in (train, holdout, *synthetic))
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
         found = appraise(
@@ -67,6 +82,8 @@ def evaluate(
             policy=limits,
             rows=rows,
             attempts=attempts,
+            copies=copies,
+            second_opinion=second_opinion,
             progress=progress,
         )
     write_appraisal(found, meaning, out)

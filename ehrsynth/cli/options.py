@@ -32,6 +32,12 @@ Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
 ]
+SecondOpinion = Annotated[
+    bool,
+    typer.Option(
+        "--second-opinion", help="Also ask the package anonymeter about three of the risks (internal report)."
+    ),
+]
 TrainOnSynthetic = Annotated[
     bool,
     typer.Option("--train-on-synthetic", help="Accept a table that is itself marked as synthetic."),

@@ -15,6 +15,7 @@ from ehrsynth.cli.options import (
     OutFolder,
     PolicyFile,
     SchemaFile,
+    SecondOpinion,
     Seed,
     Settings,
     TrainOnSynthetic,
@@ -23,6 +24,14 @@ from ehrsynth.cli.options import (
 Rows = Annotated[
     int | None,
     typer.Option("--rows", "-n", min=1, help="Synthetic patients. [default: as many as were learnt from]"),
+]
+Copies = Annotated[
+    int,
+    typer.Option(
+        "--copies",
+        min=1,
+        help="Synthetic tables drawn from the one model; the attacks look at all of them together.",
+    ),
 ]
 SplitKey = Annotated[
     str | None,
@@ -39,7 +48,7 @@ Remedies = Annotated[
         "--remedies",
         metavar="SECONDS",
         min=0,
-        help="After a no, look for so long for a small change that would pass, and name it.",
+        help="After a no of the attacks, look for so long for a small change that would pass; 0 does not.",
     ),
 ]
 
@@ -53,10 +62,12 @@ def release(
     settings: Settings = None,
     policy: PolicyFile = None,
     rows: Rows = None,
+    copies: Copies = 1,
     evaluated_rows: EvaluatedRows = None,
     seed: Seed = None,
     split_key: SplitKey = None,
-    remedies: Remedies = 0.0,
+    remedies: Remedies = 600.0,
+    second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
 ) -> None:
@@ -80,11 +91,13 @@ def release(
             generator=generator,
             settings=parse_settings(settings or []),
             rows=rows,
+            copies=copies,
             seed=seed,
             key=_bytes(split_key),
             policy=limits,
             evaluated_rows=evaluated_rows,
             remedy_seconds=remedies,
+            second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             command=shlex.join(["ehrsynth", *sys.argv[1:]]),
             progress=progress,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
@@ -21,6 +21,12 @@ from ehrsynth.schema import Schema
 
 _KEY_BYTES = 8
 _BOUND_FROM = 0.96  # of the progress: the bound comes after everything else
+_OF_EVERY_ROW = frozenset({"copied_rows", "constraint_violations"})  # measured on all copies together
+SECOND_OPINIONS: tuple[Literal["inference", "linkability", "singling_out"], ...] = (
+    "inference",
+    "linkability",
+    "singling_out",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ class Evaluation:
         The simultaneous bound over all attacks and groups; None when no attack gave evidence for it.
     table_one
         The training table and the synthetic one side by side, as a paper's Table 1 has them.
+    combined
+        What several copies say together of each effect (see `combined_effects`); None for one copy.
+    second_opinions
+        The same three risks as the package anonymeter finds them, its counting mended; empty where not asked.
     """
 
     scores: Mapping[str, Score]
@@ -54,6 +64,8 @@ class Evaluation:
     rows_given: Mapping[str, int] = field(default_factory=dict)
     bound: Simultaneous | None = None
     table_one: tuple[Row, ...] = ()
+    combined: Mapping[str, Any] | None = None
+    second_opinions: Mapping[str, Risk] = field(default_factory=dict)
 
     def suppressed(self, small_cell: int = SMALL_CELL) -> tuple[ColumnSummary, ...]:
         """The columns without cells of 1 to `small_cell` patients."""
@@ -73,6 +85,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     rows: int | None = None,
     level: float = LEVEL,
     attempts: int = 1,
+    copies: Sequence[pd.DataFrame] = (),
+    second_opinion: bool = False,
 ) -> Evaluation:
     """Measure a synthetic table against the patients it was made from and patients it never saw.
 
@@ -89,6 +103,11 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         Family-wise level of the simultaneous bound: how often it may find a leak where there is none.
     attempts
         How often this real data was tried, this time included; widens the bound.
+    copies
+        Further tables drawn from the same fitted generator. Attacks, copied rows and broken rules then look
+        at all of them together, since whoever gets one gets all; the other scores are of `synthetic`.
+    second_opinion
+        Also ask the package anonymeter about three of the risks. It takes no part in the bound.
 
     Raises
     ------
@@ -96,15 +115,72 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         If a name is not registered, or `rows` is below 1.
     DataError
         If a table does not fit the schema.
+    MissingPackage
+        If a second opinion is asked for and anonymeter is not installed.
     """
     if rows is not None and rows < 1:
         message = f"rows is {rows}; at least 1 can be used"
         raise RequestError(message)
     given = {"train": train, "holdout": holdout, "synthetic": synthetic}
-    used = {name: _subsample(table, schema, rows, seed, name) for name, table in given.items()}
+    drawn = {f"copy {number}": copy for number, copy in enumerate(copies, 2)}
+    used = {n: _subsample(table, schema, rows, seed, n) for n, table in (given | drawn).items()}
+    every = [used["synthetic"], *(used[name] for name in drawn)]
+    control = _controls(used["holdout"], schema, seed)
+    scene = _Scene(used["train"], used["holdout"], every, control)
+    scores, risks = _measured(scene, schema, metrics, attacks, seed=seed, progress=progress)
+    bound, opinions = None, {}
+    if control is not None:
+        settings = _Settings(seed=seed, level=level, attempts=attempts)
+        report = part(progress, _BOUND_FROM, 1.0)
+        bound = _bound(risks, (scene.train, *control), schema, settings, report=report)
+        opinions = _second_opinions(scene.attacked, schema, seed) if second_opinion else {}
+    return Evaluation(
+        scores,
+        risks,
+        summarise(scene.train, every[0], schema),
+        {name: len(used[name]) for name in given},
+        protocol().hash,
+        {name: len(table) for name, table in given.items()},
+        bound,
+        table_one(scene.train, every[0], schema),
+        _combined(scene, schema, seed) if copies else None,
+        opinions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The tables as they are used: `copies` holds at least one, `control` is what the attacks need."""
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    copies: Sequence[pd.DataFrame]
+    control: tuple[pd.DataFrame, pd.DataFrame] | None
+
+    @property
+    def union(self) -> pd.DataFrame:
+        """All copies in one table."""
+        return self.copies[0] if len(self.copies) == 1 else pd.concat(self.copies, ignore_index=True)
+
+    @property
+    def attacked(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """What an attack takes: members, non-members, reference, all synthetic rows."""
+        non_members, reference = self.control or (self.holdout[:0], self.holdout[:0])
+        return self.train, non_members, reference, self.union
+
+
+def _measured(
+    scene: _Scene,
+    schema: Schema,
+    metrics: Sequence[str] | None,
+    attacks: Sequence[str] | None,
+    *,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[dict[str, Score], dict[str, Risk]]:
+    """Every metric and every attack, by name."""
     wanted = [*_names("metric", metrics), *_names("attack", attacks)]
     functions = {name: resolve(what, name) for what, name in wanted}
-    control = _controls(used["holdout"], schema, seed)
     scores: dict[str, Score] = {}
     risks: dict[str, Risk] = {}
     for place, (what, name) in enumerate(wanted):
@@ -112,28 +188,30 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         report = part(progress, place * share, (place + 1) * share)
         report(0.0, name.replace("_", " "))
         if what == "metric":
-            tables = (used["train"], used["holdout"], used["synthetic"])
-            scores[name] = functions[name](*tables, schema, seed=seed, progress=report)
-        elif control is None:
-            risks[name] = _no_control(name, len(used["holdout"]))
+            made = scene.union if name in _OF_EVERY_ROW else scene.copies[0]
+            scores[name] = functions[name](
+                scene.train, scene.holdout, made, schema, seed=seed, progress=report
+            )
+        elif scene.control is None:
+            risks[name] = _no_control(name, len(scene.holdout))
         else:
-            targets = (used["train"], *control, used["synthetic"])
-            risks[name] = functions[name](*targets, schema, seed=seed, progress=report)
-    bound = None
-    if control is not None:
-        settings = _Settings(seed=seed, level=level, attempts=attempts)
-        report = part(progress, _BOUND_FROM, 1.0)
-        bound = _bound(risks, (used["train"], *control), schema, settings, report=report)
-    return Evaluation(
-        scores,
-        risks,
-        summarise(used["train"], used["synthetic"], schema),
-        {name: len(table) for name, table in used.items()},
-        protocol().hash,
-        {name: len(table) for name, table in given.items()},
-        bound,
-        table_one(used["train"], used["synthetic"], schema),
-    )
+            risks[name] = functions[name](*scene.attacked, schema, seed=seed, progress=report)
+    return scores, risks
+
+
+def _combined(scene: _Scene, schema: Schema, seed: int) -> Mapping[str, Any]:
+    # Here and not above: SciPy's statistics change the warning filters of whoever imports ehrsynth.
+    from ehrsynth.evaluation.utility.copies import combined_effects
+
+    return combined_effects(scene.train, scene.copies, schema, seed=seed)
+
+
+def _second_opinions(
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame], schema: Schema, seed: int
+) -> dict[str, Risk]:
+    from ehrsynth.evaluation.privacy._anonymeter_package import second_opinion
+
+    return {name: second_opinion(*tables, schema, attack=name, seed=seed) for name in SECOND_OPINIONS}
 
 
 def _names(what: str, asked: Sequence[str] | None) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """A synthetic table that somebody else made, held against the same policy as our own releases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,6 +41,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     policy: Policy | None = None,
     rows: int | None = None,
     attempts: int = 1,
+    copies: Sequence[pd.DataFrame] = (),
+    second_opinion: bool = False,
     progress: Progress | None = None,
 ) -> Appraisal:
     """Evaluate a synthetic table and hold it against a policy.
@@ -52,6 +55,10 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         A declared subsample for the evaluation of large tables; None uses the protocol's own.
     attempts
         How often these patients were tried, this time included: it widens the simultaneous bound.
+    copies
+        Further synthetic tables of the same generator: the attacks look at all of them together.
+    second_opinion
+        Also ask the package anonymeter about three of the risks.
     """
     policy = load_policy() if policy is None else policy
     evaluation = evaluate(
@@ -64,6 +71,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         progress=progress,
         level=policy.family_wise_level.value,
         attempts=attempts,
+        copies=copies,
+        second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
     real = pd.concat([train, holdout], ignore_index=True)
@@ -87,6 +96,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         guessed=schema.guessed(),
         seed=seed,
         attempt=attempts,
+        copies=1 + len(copies),
     )
     return Appraisal(evaluation, decision, provenance, policy)
 

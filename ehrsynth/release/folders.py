@@ -23,13 +23,13 @@ from ehrsynth.tables import write_table
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Everything that a finished job knows."""
+    """Everything that a finished job knows; `copies` are the synthetic tables, one or more."""
 
     decision: Decision
     provenance: Provenance
     evaluation: Evaluation
     schema: Schema
-    synthetic: pd.DataFrame
+    copies: tuple[pd.DataFrame, ...]
     model: AbstractFitted
     secrets: Secrets
     policy: Policy
@@ -80,8 +80,10 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None
 
 
 def _write_table(folder: Path, made: Product) -> None:
-    write_table(made.synthetic, made.schema, folder / "synthetic.csv")
-    write_table(made.synthetic, made.schema, folder / "synthetic.parquet")
+    for number, table in enumerate(made.copies, 1):
+        name = "synthetic" if len(made.copies) == 1 else f"synthetic_{number}"
+        write_table(table, made.schema, folder / f"{name}.csv")
+        write_table(table, made.schema, folder / f"{name}.parquet")
 
 
 def _page(made: Product, *, shareable: bool) -> str:

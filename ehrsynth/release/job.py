@@ -6,7 +6,7 @@ leaves nothing behind.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.errors import NotEnoughData, OutputError, ReleaseBlocked
+from ehrsynth.errors import NotEnoughData, OutputError, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
@@ -87,11 +87,13 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     generator: str = "autoregressive",
     settings: Mapping[str, object] | None = None,
     rows: int | None = None,
+    copies: int = 1,
     seed: int | None = None,
     key: bytes | None = None,
     policy: Policy | None = None,
     evaluated_rows: int | None = None,
     remedy_seconds: float = 0.0,
+    second_opinion: bool = False,
     train_on_synthetic: bool = False,
     command: str = "",
     progress: Progress | None = None,
@@ -109,6 +111,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     rows
         Synthetic patients to draw; default as many as were learnt from, and under differential privacy the
         schema's public row count.
+    copies
+        So many tables are drawn from the one model, for inference that combines them. The attacks look at
+        all of them together: whoever gets one gets all.
     seed, key
         None: fresh. The split is keyed by a secret apart from the seed, because a seed can be guessed; both
         stand in the internal manifest, and giving both makes the same table again.
@@ -119,6 +124,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     remedy_seconds
         After a no of the attacks, look for so long for a small change that would pass, and name it; none is
         applied. 0 does not look.
+    second_opinion
+        Also ask the package anonymeter about three of the risks; shown inside, decides nothing.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
     command
@@ -130,28 +137,35 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         If the table does not fit the schema, or has fewer than two patients.
     OutputError
         If `out` is taken or cannot be written; nothing is left behind.
+    RequestError
+        If `copies` is below 1.
     ReleaseBlocked
         Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
         all are listed, and nothing is written.
     """
     out, report = Path(out), progress or silent
+    if copies < 1:
+        message = f"copies is {copies}; at least 1 can be drawn"
+        raise RequestError(message)
     _must_be_free(out)
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
     real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
-    model, synthetic = _synthetic(real, chosen, rows, report)
+    model, drawn = _synthetic(real, chosen, rows, copies, report)
     evaluation = evaluate(
         real.train,
         real.holdout,
-        synthetic,
+        drawn[0],
         real.schema,
         seed=derived_seed(seed, "release", "evaluate"),
         progress=part(report, 0.55, 0.94),
         rows=evaluated_rows,
         level=policy.family_wise_level.value,
         attempts=real.secrets.attempt,
+        copies=drawn[1:],
+        second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
     decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
@@ -161,9 +175,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             decision, _remedies(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
         )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
-    provenance = _provenance(real, chosen, model, policy, evaluation, len(synthetic), command)
+    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command)
     write_release(
-        out, Product(decision, provenance, evaluation, real.schema, synthetic, model, real.secrets, policy)
+        out, Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy)
     )
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
@@ -234,18 +248,23 @@ def _hash(table: pd.DataFrame) -> str:
 
 
 def _synthetic(
-    real: _Real, chosen: AbstractGenerator, rows: int | None, report: Progress
-) -> tuple[AbstractFitted, pd.DataFrame]:
+    real: _Real, chosen: AbstractGenerator, rows: int | None, copies: int, report: Progress
+) -> tuple[AbstractFitted, tuple[pd.DataFrame, ...]]:
+    """The fitted model and the tables drawn from it, one after another."""
     seed = real.secrets.seed
     model = chosen.fit(
         real.train, real.schema, seed=derived_seed(seed, "release", "fit"), progress=part(report, 0.05, 0.5)
     )
     public = real.schema.rows.value if real.schema.rows is not None else None
     wanted = rows or (public if model.privacy is not None and public else len(real.train))
-    drawn = model.sample(
-        wanted, seed=derived_seed(seed, "release", "sample"), progress=part(report, 0.5, 0.55)
-    )
-    return model, drawn.table
+    # The first copy is the table that a release of one copy with this seed would have.
+    seeds = [derived_seed(seed, "release", "sample", *([str(n)] if n else [])) for n in range(copies)]
+    step = 0.05 / copies
+    drawn = [
+        model.sample(wanted, seed=one, progress=part(report, 0.5 + n * step, 0.5 + (n + 1) * step)).table
+        for n, one in enumerate(seeds)
+    ]
+    return model, tuple(drawn)
 
 
 def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
@@ -254,7 +273,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
     model: AbstractFitted,
     policy: Policy,
     evaluation: Evaluation,
-    synthetic: int,
+    drawn: Sequence[pd.DataFrame],
     command: str,
 ) -> Provenance:
     schema = real.schema
@@ -271,7 +290,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         policy_hash=policy.hash(),
         versions=_versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=Rows(len(real.table), len(real.train), len(real.holdout), synthetic),
+        rows=Rows(len(real.table), len(real.train), len(real.holdout), len(drawn[0])),
         measured_on=dict(evaluation.rows),
         guarantee=_guarantee(model.privacy),
         guessed=schema.guessed(),
@@ -279,6 +298,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         seed=real.secrets.seed,
         command=command,
         attempt=real.secrets.attempt,
+        copies=len(drawn),
     )
 
 

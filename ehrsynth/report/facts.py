@@ -19,6 +19,7 @@ def facts(provenance: Provenance) -> list[tuple[str, tuple[str, ...]]]:
         ("Source of the data", (p.citation,)),
         ("Attribution", (p.attribution,)),
         ("Patients", _rows(p.rows)),
+        ("Synthetic copies", (f"{p.copies:,}, drawn from one model" if p.copies > 1 else "",)),
         ("Measured on", _measured_on(p)),
         ("Generator", (p.generator or "not known: the table was given",)),
         ("Settings", tuple(f"{name}: {json.dumps(value)}" for name, value in sorted(p.recipe.items()))),

@@ -5,6 +5,7 @@ from typing import Any
 
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.charts import Interval, interval_pair, percent
+from ehrsynth.report.coverage import population_inference
 from ehrsynth.report.numbers import EMPTY
 
 # As a number: SciPy's statistics change the warning filters of whoever imports ehrsynth.
@@ -100,6 +101,42 @@ def _span(reaches: Sequence[Interval | None]) -> tuple[float, float]:
     most = 2 * max((abs(value) for _, value, _ in known), default=1.0) or 1.0
     low = min((max(-most, low) for low, _, _ in known), default=-1.0)
     return min(0.0, low), max(0.0, max((min(most, high) for _, _, high in known), default=1.0))
+
+
+def combined(evaluation: Evaluation, generator: str, *, shareable: bool) -> dict[str, Any] | None:
+    """What several copies say together of each effect, and which inference is valid; None for one copy."""
+    found = evaluation.combined
+    if not found or not found["studies"]:
+        return None
+    share = found["share_held"]
+    return {
+        "copies": found["copies"],
+        "valid": population_inference(generator),
+        "held": "" if shareable or share is None else percent(share),
+        "of": found["coefficients"],
+        "studies": [
+            {
+                "outcome": one["outcome"],
+                "scale": _SCALES[one["regression"]],
+                "rows": [_of_copies(c, shareable=shareable) for c in one["coefficients"]],
+            }
+            for one in found["studies"].values()
+        ],
+    }
+
+
+def _of_copies(one: Mapping[str, Any], *, shareable: bool) -> dict[str, str]:
+    row = {
+        "term": one["term"],
+        "estimate": _number(one["estimate"]),
+        "original": _ends(one["original"]),
+        "population": _ends(one["population"]),
+    }
+    return row if shareable else row | {"real": _number(one["real"])}
+
+
+def _ends(ends: Sequence[float | None]) -> str:
+    return EMPTY if None in ends else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 def judges(evaluation: Evaluation) -> dict[str, Any] | None:

@@ -10,13 +10,13 @@ from markupsafe import Markup
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.facts import facts
-from ehrsynth.report.models import effects, importance, judges, likeness, predictions, sites
+from ehrsynth.report.models import combined, effects, importance, judges, likeness, predictions, sites
 from ehrsynth.report.numbers import EMPTY, limit_text, measured, tiles
 from ehrsynth.report.numbers import risks as risk_views
 from ehrsynth.report.numbers import scores as score_views
 from ehrsynth.report.patients import curves, groups, implausible, table_one
 from ehrsynth.report.pictures import Heats, cards, heats
-from ehrsynth.report.privacy import crosswalk, kept, together
+from ehrsynth.report.privacy import crosswalk, kept, second_opinions, together
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.words import GLOSSARY
 from ehrsynth.schema import Schema
@@ -87,7 +87,7 @@ def _page(
         "checks": _checks(decision, shown=who.shows_real),
         "policy": provenance.policy,
         **_patients(evaluation, schema, who),
-        **_models(evaluation, who),
+        **_models(evaluation, provenance.generator, who),
         "columns_intro": _columns_intro(who),
         "cards": columns,
         "hides_cells": any(card.hides for card in columns),
@@ -97,6 +97,7 @@ def _page(
         "scores": scores,
         "risks": risks,
         "together": together(evaluation, decision, shareable=shareable) if who.shows_real else None,
+        "second_opinions": [] if shareable else second_opinions(evaluation),
         "crosswalk": crosswalk(decision, shows_real=who.shows_real),
         "kept": kept(decision),
         "facts": facts(provenance),
@@ -116,10 +117,11 @@ def _patients(evaluation: Evaluation, schema: Schema, who: _Audience) -> Mapping
     }
 
 
-def _models(evaluation: Evaluation, who: _Audience) -> Mapping[str, Any]:
+def _models(evaluation: Evaluation, generator: str, who: _Audience) -> Mapping[str, Any]:
     if not who.shows_real:
         return {
             "effects": None,
+            "combined": None,
             "judges": None,
             "predictions": None,
             "sites": None,
@@ -128,6 +130,7 @@ def _models(evaluation: Evaluation, who: _Audience) -> Mapping[str, Any]:
         }
     return {
         "effects": effects(evaluation, shareable=who.shareable),
+        "combined": combined(evaluation, generator, shareable=who.shareable),
         "judges": judges(evaluation),
         "predictions": predictions(evaluation),
         "sites": sites(evaluation, shareable=who.shareable),

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ehrsynth.evaluation.base import Risk
 from ehrsynth.evaluation.privacy.bounds import ALL, Bound, Simultaneous
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.charts import percent
 from ehrsynth.report.decision import Check, Decision
-from ehrsynth.report.numbers import EMPTY, limit_text, measured, rounded_up
+from ehrsynth.report.numbers import EMPTY, interval, limit_text, measured, rounded_up
 from ehrsynth.report.words import LEAK, title
 
 _MOST_ROWS = 100
@@ -65,20 +66,26 @@ def _facts(bound: Simultaneous, decision: Decision, *, shareable: bool) -> Itera
         "Family-wise level",
         f"{100 * bound.level:g} %: the chance that a leak is found anywhere among them where there is none",
     )
+    judged = sum(one.judged for one in bound.bounds)
+    why = (
+        "as many as can be, so that a table that leaks nothing stays below all their limits with a chance of "
+        "0.9. The others have too few patients and are only searched for a leak"
+    )
+    yield "Held against a limit", f"{judged:,} of them: {why}"
     yield "Permutations", f"{bound.permutations:,}, of who is a training patient, jointly for all attacks"
     if not shareable:
         yield "p-value of the whole", f"{bound.p_value:.4f}; a finding when it is at most the level"
         share = f"{100 * bound.level / bound.attempts:.3g} %"
         yield (
             "Attempts on this data",
-            f"{bound.attempts:,}: the upper ends below hold together except in {share} of such tables",
+            f"{bound.attempts:,}: the judged upper ends hold together except in {share} of such tables",
         )
     if bound.left_out:
         yield "Left out", f"{len(bound.left_out):,} statistics of groups that are too small for them"
 
 
 def _by_size(bounds: Iterable[Bound]) -> list[Bound]:
-    return sorted(bounds, key=lambda one: (-one.high, one.name))
+    return sorted(bounds, key=lambda one: (not one.judged, -one.high, one.name))
 
 
 def _row(one: Bound) -> dict[str, str]:
@@ -87,7 +94,7 @@ def _row(one: Bound) -> dict[str, str]:
         "group": one.stratum,
         "statistic": one.statistic,
         "value": f"{one.value:.3f}",
-        "high": f"{one.high:.3f}",
+        "high": f"{one.high:.3f}" if one.judged else "not judged",
         "detectable": f"{min(1.0, one.detectable):.3f}",
         "rates": _rates(one),
     }
@@ -101,9 +108,9 @@ def _rates(one: Bound) -> str:
 
 
 def _shared_rows(bounds: Sequence[Bound]) -> list[dict[str, str]]:
-    """The variant with the largest upper end of each attack and statistic."""
+    """The variant with the largest upper end of each attack and statistic, of those that were judged."""
     largest: dict[tuple[str, str], Bound] = {}
-    for one in sorted(bounds, key=lambda one: one.high):
+    for one in sorted((one for one in bounds if one.judged), key=lambda one: one.high):
         largest[title(one.attack), one.statistic] = one
     found = sorted(largest.items(), key=lambda item: (-item[1].high, item[0]))
     return [
@@ -151,11 +158,13 @@ _LAW = (
             "singling_out",
             "linkability",
             "inference",
+            "linear_reconstruction",
             "exact_match",
             "nearest_record",
             "density_ratio",
             "classifier_odds",
             "mahalanobis",
+            "membership_disclosure",
         ),
         "Who receives the table, and what they already know, is for the expert to weigh.",
     ),
@@ -181,7 +190,7 @@ _LAW = (
     _Rule(
         "GDPR, WP29 Opinion 05/2014: inference",
         "Can a value of one person be deduced from the others?",
-        ("inference",),
+        ("inference", "linear_reconstruction"),
         "Beyond what the same guess achieves on unseen patients. What holds for everybody is no leak.",
     ),
     _Rule(
@@ -199,6 +208,21 @@ _LAW = (
         "counts are of nobody.",
     ),
 )
+
+
+def second_opinions(evaluation: Evaluation) -> list[dict[str, str]]:
+    """Our number and that of the package anonymeter for the same risk; internal."""
+    rows = []
+    for name, other in evaluation.second_opinions.items():
+        own = evaluation.risks.get(name)
+        rows.append({"risk": title(name), "ours": _alone(own), "other": _alone(other)})
+    return rows
+
+
+def _alone(risk: Risk | None) -> str:
+    if risk is None or risk.value is None:
+        return "not measured"
+    return f"{risk.value:.3f} ({interval(risk.low, risk.high)}), {risk.n_attacks:,} attacks"
 
 
 def crosswalk(decision: Decision, *, shows_real: bool) -> list[dict[str, Any]]:

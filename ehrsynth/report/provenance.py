@@ -50,6 +50,8 @@ class Provenance:
         Items of the schema that were guessed from the data, as "column: item".
     actions
         What was generalised before anything was learnt, in words.
+    copies
+        Synthetic tables drawn from the one model; `rows` counts those of one.
     seed, command
         Known inside only: a known seed lets an outsider test for one patient, and a command names folders.
     """
@@ -74,6 +76,7 @@ class Provenance:
     seed: int | None = None
     command: str = ""
     attempt: int | None = field(default=None)
+    copies: int = 1
 
     @property
     def shareable(self) -> "Provenance":

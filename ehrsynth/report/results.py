@@ -25,6 +25,8 @@ def as_json(decision: Decision, provenance: Provenance, evaluation: Evaluation) 
         "checks": [check.as_json() for check in decision.checks],
         "scores": {name: plain(_whole(score)) for name, score in evaluation.scores.items()},
         "risks": {name: plain(_whole(risk)) for name, risk in evaluation.risks.items()},
+        "combined": plain(evaluation.combined),
+        "second_opinions": {name: plain(_whole(risk)) for name, risk in evaluation.second_opinions.items()},
         "bound": None if evaluation.bound is None else plain(evaluation.bound.as_json()),
         "provenance": plain(provenance.as_json()),
     }

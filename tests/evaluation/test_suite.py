@@ -86,6 +86,31 @@ def test_the_evidence_of_the_attacks_is_bound_together(one_attack) -> None:
     assert wider.attempts == 4
 
 
+def test_the_attacks_look_at_all_copies_together_and_the_scores_at_the_first(one_attack) -> None:
+    train, holdout = cohort(600, 1), cohort(600, 2)
+    fresh, other = cohort(600, 3), cohort(600, 4)
+    leaky = pd.concat([other.iloc[:480], train.iloc[:120]], ignore_index=True).astype(fresh.dtypes)
+    settings = one_attack | {"metrics": QUICK}
+    alone = evaluate(train, holdout, fresh, COHORT, **settings)
+    both = evaluate(train, holdout, fresh, COHORT, copies=[leaky], **settings)
+    assert alone.bound.finding is None
+    assert both.bound.finding is not None
+    assert alone.scores["copied_rows"].value == 0
+    assert both.scores["copied_rows"].value == pytest.approx(0.1)
+    assert both.scores["column_shapes"] == alone.scores["column_shapes"]
+    assert (alone.combined, both.combined["copies"]) == (None, 2)
+
+
+def test_a_second_opinion_is_given_when_asked_for_and_takes_no_part_in_the_bound(one_attack) -> None:
+    pytest.importorskip("anonymeter")
+    tables = cohort(150, 1), cohort(150, 2), cohort(150, 3)
+    asked = evaluate(*tables, COHORT, second_opinion=True, **one_attack)
+    assert set(asked.second_opinions) == {"inference", "linkability", "singling_out"}
+    plain = evaluate(*tables, COHORT, **one_attack)
+    assert plain.second_opinions == {}
+    assert plain.bound == asked.bound
+
+
 def test_without_evidence_there_is_no_bound() -> None:
     tables = cohort(60, 1), cohort(60, 2), cohort(60, 3)
     assert evaluate(*tables, COHORT, seed=0, metrics=QUICK, attacks=[]).bound is None

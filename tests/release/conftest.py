@@ -95,6 +95,7 @@ def blocked(tmp_path_factory, patients, schema, lenient):
         generator="independent",
         seed=SEED,
         policy=lenient,
+        copies=2,
     )
 
 

@@ -158,15 +158,46 @@ def test_a_seed_and_a_key_make_the_same_table_again(released, data, schema, leni
         release(data, schema, tmp_path / name, generator="independent", seed=SEED, key=key, policy=lenient)
     share = released.folder / "share"
     first = read_table(share / "synthetic.csv", load_schema(share / "schema.yaml"))
-    pd.testing.assert_frame_equal(written[0].synthetic, first, check_flags=False)
+    pd.testing.assert_frame_equal(written[0].copies[0], first, check_flags=False)
     assert written[1].secrets.key != KEY
     assert len(written[1].secrets.key) == 32
 
 
 def test_the_number_of_rows_can_be_asked_for(data, schema, lenient, tmp_path, written):
     made = release(data, schema, tmp_path / "o", generator="independent", rows=17, policy=lenient)
-    assert len(written[0].synthetic) == 17
+    assert len(written[0].copies[0]) == 17
     assert not made.decision.released  # nothing was computed
+
+
+def test_several_copies_come_from_one_model_and_the_first_is_that_of_one(
+    data, schema, lenient, tmp_path, written
+):
+    for name, copies in (("a", 1), ("b", 3)):
+        chosen = {"generator": "independent", "seed": SEED, "key": KEY, "copies": copies}
+        release(data, schema, tmp_path / name, policy=lenient, **chosen)
+    (one,), (first, second, third) = written[0].copies, written[1].copies
+    pd.testing.assert_frame_equal(one, first)
+    assert len(first) == len(second) == len(third)
+    assert not first.equals(second)
+    assert not second.equals(third)
+    assert written[1].provenance.copies == 3
+    with pytest.raises(RequestError, match="copies is 0"):
+        release(data, schema, tmp_path / "c", generator="independent", copies=0)
+
+
+def test_each_copy_has_its_own_files_and_all_are_judged_together(blocked):
+    internal = blocked.folder / "internal"
+    for number in (1, 2):
+        assert (internal / f"synthetic_{number}.csv").is_file()
+        assert (internal / f"synthetic_{number}.parquet").is_file()
+    assert not (internal / "synthetic.csv").exists()
+    report = json.loads((internal / "report.json").read_text())
+    assert report["combined"]["copies"] == 2
+    assert report["provenance"]["copies"] == 2
+    assert (
+        report["scores"]["constraint_violations"]["details"]["rows"]
+        == 2 * report["provenance"]["rows"]["synthetic"]
+    )
 
 
 def test_only_the_training_half_is_learnt(data, schema, lenient, tmp_path, written, monkeypatch):

@@ -259,11 +259,22 @@ def bounds():
                   non_members=None, **common),
             Bound("exact_match", "rows", ALL, "success", 0.0022, 0.0133, graded=False, members=0.0303,
                   non_members=0.0281, **common),
+            Bound("exact_match", "values", ALL, "AUROC", 0.0101, 0.0777, graded=True, members=None,
+                  non_members=None, judged=False, **common | {"detectable": 0.0999}),
             Bound("exact_match", "rows", "sex: F", "success", 0.0044, 0.0255, graded=False, members=0.0313,
                   non_members=0.0271, **common),
         ),
         left_out=(LeftOut("exact_match", "ward: ward 9 & more", "all", "fewer than 50 attacked"),),
     )  # fmt: skip
+
+
+def combined():
+    """Two copies with one study."""
+    dose = {"term": "dose", "estimate": 0.5111, "original": [0.4222, 0.6], "population": [0.3333, 0.7]}
+    lost = {"term": "lost", "estimate": None, "original": [None, None], "population": [None, None]}
+    rows = [dose | {"real": 0.5777, "held": True}, lost | {"real": None, "held": None}]
+    study = {"outcome": "died", "regression": "logistic", "coefficients": rows}
+    return {"copies": 2, "studies": {"died": study}, "coefficients": 1, "share_held": 1.0}
 
 
 def table_one():
@@ -310,4 +321,6 @@ def whole(release):
         upper(title("exact_match"), 0.0257, 0.09),
     )
     evaluation = replace(evaluation, scores=known, risks=attacked, bound=bounds(), table_one=table_one())
+    others = {"linkability": Risk("linkability", 0.0047, 0.0, 0.0133, 0.01, 0.01, None, 500, 500)}
+    evaluation = replace(evaluation, combined=combined(), second_opinions=others)
     return Decision.from_checks(checks), provenance, evaluation, schema

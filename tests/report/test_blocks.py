@@ -154,7 +154,7 @@ def test_groups_are_shown_and_small_ones_named_inside_only(inside, outside, guar
 
 def test_the_simultaneous_bound_is_told_and_its_counts_stay_inside(inside, outside, guarded):
     for page in (inside, outside):
-        assert "3 statistics: 2 attacks in 2 groups of patients" in page
+        assert "4 statistics: 2 attacks in 2 groups of patients" in page
         assert "1 %: the chance that a leak is found anywhere" in page
         assert f"Said of {LEAK}." in page
     for secret in (
@@ -240,3 +240,28 @@ def test_judges_predictions_sites_and_columns_are_there(inside, outside, guarded
     for secret in ("Authenticity", "6 more are too small"):
         assert secret in inside
         assert secret not in outside
+
+
+def test_several_copies_say_which_inference_is_valid(whole, inside, outside, guarded):
+    for page in (inside, outside):
+        assert "All 2 copies together" in page
+        assert "No valid population inference" in page
+        assert "0.42 to 0.60 0.33 to 0.70" in page
+    assert "0.578" in inside
+    assert "0.578" not in outside
+    assert "All 2 copies together" not in guarded
+    decision, provenance, evaluation, schema = whole
+    one = render(decision, provenance, replace(evaluation, combined=None), schema, shareable=False)
+    assert "copies together" not in one
+
+
+def test_a_second_opinion_stays_inside(inside, outside, guarded):
+    assert "0.005 (0.000 to 0.013), 500 attacks" in inside
+    for page in (outside, guarded):
+        assert "anonymeter" not in page
+
+
+def test_what_was_not_judged_shows_no_upper_end(inside, outside):
+    assert "(values) AUROC 0.010 not judged 0.100" in inside
+    assert "0.078" not in inside
+    assert "0.08 0.10" not in outside

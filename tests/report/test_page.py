@@ -138,7 +138,7 @@ def test_every_check_score_risk_and_column_is_there(release, internal):
 def test_without_a_guarantee_nothing_is_called_private_or_anonymous(html):
     text = Page(html).text
     assert "No formal guarantee" in text
-    assert not re.search(r"\b(private|privately|anonym\w*|de-?identified)\b", text, re.IGNORECASE)
+    assert not re.search(r"\b(private|privately|anonym(?!eter)\w*|de-?identified)\b", text, re.IGNORECASE)
 
 
 def test_the_seed_the_command_and_the_attempt_stay_inside(release, internal, shared):

@@ -53,6 +53,8 @@ def test_the_demonstration_keeps_its_rules(table_and_schema):
     found, table = table_and_schema
     schema = found.demo_schema
     assert len(schema.names) == 30
+    assert schema.with_role("time")
+    assert schema.with_role("event")
     assert len(schema.constraints) >= 9
     part = to_values(table[list(found.demo_columns)], schema)
     assert satisfied(part, schema).all()

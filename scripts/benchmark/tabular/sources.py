@@ -18,6 +18,13 @@ from ehrsynth.tables.infer import infer_schema
 
 HALF = None
 
+# Fixed: the demo's columns may change, and results here must go on comparing.
+_IST_COLUMNS = (
+    "RDELAY RCONSC SEX AGE RSLEEP RATRIAL RCT RVISINF RHEP24 RASP3 RSBP RDEF1 RDEF2 RDEF3 RDEF4 RDEF5 RDEF6"
+    " RDEF7 RDEF8 STYPE RXASP RXHEP ONDRUG DPLACE COUNTRY TD ISC14 H14 ID14 OCCODE"
+)
+_IST = tuple(_IST_COLUMNS.split())
+
 
 @dataclass(frozen=True)
 class Source:
@@ -98,7 +105,7 @@ def whole(source: Source, data: Path | None, folder: Path) -> tuple[Schema, pd.D
     """The schema, stored in the folder, and the rows used."""
     if source.from_package:
         found = bundled(source.name)
-        schema = found.demo_schema if source.demo_columns else found.schema
+        schema = found.schema.subset(_IST) if source.demo_columns else found.schema
         table = read_table(found.path, found.schema)[list(schema.names)]
         if source.demo_columns and found.demo_where:
             condition = Condition.parse(found.demo_where, schema)

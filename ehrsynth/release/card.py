@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.release.manifest import guarantee_in_words
+from ehrsynth.report.coverage import population_inference
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.numbers import EMPTY, INTERNAL_SCORES, interval, rounded_up
 from ehrsynth.report.provenance import Provenance
@@ -32,6 +33,12 @@ def _what(provenance: Provenance, schema: Schema) -> Iterator[str]:
         f"{provenance.rows.synthetic:,} synthetic patients, {len(schema.columns)} columns, one row per "
         "patient. No row stands for a real person. `schema.yaml` says what each column means."
     )
+    if provenance.copies > 1:
+        yield ""
+        yield (
+            f"There are {provenance.copies:,} copies of so many patients each, drawn from one model: do an "
+            f"analysis on every copy and combine them. {population_inference(provenance.generator)}"
+        )
     if schema.description:
         yield ""
         yield schema.description.strip()

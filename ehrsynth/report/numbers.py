@@ -149,6 +149,7 @@ def _tried(risk: Risk) -> str:
         found = [f"{percent(one['tpr'])} at {100 * one['fpr']:g} % false alarms" for one in ranked]
         area = risk.details.get("auroc")
         shown = f" AUROC {area['value']:.3f}, {interval(area['low'], area['high'])}." if area else ""
+        shown += _in_f1(risk)
         return (
             f"Of {risk.n_attacks:,} training patients it recognises {' and '.join(found)}, which "
             f"{risk.n_control:,} unseen ones set.{shown}"
@@ -162,6 +163,19 @@ def _tried(risk: Risk) -> str:
     if risk.baseline is not None:
         text += f" A guess without the table succeeds in {percent(risk.baseline)}."
     return text
+
+
+def _in_f1(risk: Risk) -> str:
+    """Membership disclosure in the measure of its paper; nothing for other attacks."""
+    curve = risk.details.get("f1")
+    if not curve:
+        return ""
+    best, naive = max(curve, key=lambda one: one["gain"]), risk.details["f1_of_calling_everybody_a_member"]
+    share, source = risk.details["sampling_fraction"], risk.details["population_is"]
+    return (
+        f" In F1, where {percent(share)} of those attacked are members (population: {source}): "
+        f"{best['f1']:.3f} at best, {naive:.3f} for calling everybody a member."
+    )
 
 
 def _span(limit: float | None, *ends: float | None) -> tuple[float, float]:

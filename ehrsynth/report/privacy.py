@@ -104,7 +104,13 @@ def _rates(one: Bound) -> str:
     patients = f"{one.n_members:,} and {one.n_non_members:,} patients"
     if one.members is None or one.non_members is None:
         return f"{(1 + one.value) / 2:.3f}; {patients}"
-    return f"{percent(one.members)} and {percent(one.non_members)}; {patients}"
+    said = percent(one.members)
+    if one.graded:
+        from ehrsynth.statistics import clopper_pearson  # here: SciPy is slow to import
+
+        ends = clopper_pearson(round(one.members * one.n_members), one.n_members)
+        said += f" ({100 * ends.low:.1f} to {100 * ends.high:.1f})"
+    return f"{said} and {percent(one.non_members)}; {patients}"
 
 
 def _shared_rows(bounds: Sequence[Bound]) -> list[dict[str, str]]:

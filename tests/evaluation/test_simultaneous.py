@@ -43,12 +43,29 @@ def evidence(rng, exposed=0.0, members=MEMBERS, others=OTHERS):
     return found
 
 
+def replace_reference(one):
+    """The last of the non-members as a reference that is attacked too."""
+    others, reference = one.non_members[:OTHERS], one.non_members[OTHERS:]
+    return Evidence(one.attack, one.variant, one.graded, one.members, others, reference)
+
+
+def narrow(one):
+    return Evidence(one.attack, one.variant, one.graded, one.members, one.non_members[:OTHERS])
+
+
 def test_what_leaks_nothing_is_flagged_no_more_often_than_the_level_says() -> None:
     rng = np.random.default_rng(1)
-    runs, level = 40, 0.1
-    flagged = sum(
-        simultaneous(evidence(rng), thirds(rng), seed=n, level=level).finding is not None for n in range(runs)
-    )
+    runs, level, reference = 40, 0.1, 400
+    group = rng.integers(0, 3, MEMBERS + OTHERS + reference)
+    borders = (MEMBERS, MEMBERS + OTHERS)
+    groups = [Stratum(f"g: {g}", "group", *np.split(group == g, borders)) for g in range(3)]
+    flagged = 0
+    for n in range(runs):
+        # Half of the attacks learn nothing from the reference and have it as a further control.
+        every = evidence(rng, others=OTHERS + reference)
+        wide = [replace_reference(one) if k % 2 else narrow(one) for k, one in enumerate(every)]
+        found = simultaneous(wide, [everybody(reference=reference), *groups], seed=n, level=level)
+        flagged += found.finding is not None
     assert flagged <= 10  # more than 10 of 40 at a level of 0.1 happen about once in 700 times
 
 

@@ -143,9 +143,9 @@ def main() -> None:
         lines.append(line(title, found, given.runs))
     lines += [
         "",
-        "The rules hold where the generator's model is right for the analysis (the normal model, with one",
-        "copy too); they cannot mend a generator that smooths or loses associations. A release's report repeats",
-        "the line of its generator; of one that is not in this table it says: no valid population inference.",
+        "The rules hold where the generator's model is right for the analysis (the normal model, also with",
+        "one copy); they cannot mend a generator that smooths or loses associations. A release repeats the",
+        "line of its generator; of one that is not in this table it says: no valid population inference.",
         "",
     ]
     (OUT / "copies.md").write_text("\n".join(lines))

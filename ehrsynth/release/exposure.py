@@ -138,9 +138,11 @@ def _upper_of_identity(risk: Risk | None) -> float | None:
 
 def _identity(name: str, upper: float, policy: Policy, *, declared: bool) -> Check:
     limit = policy.identity_disclosure
-    stands = "stays within" if upper <= limit.value else "is above"
-    claim = f"{_claim(name)} It may be as high as {upper:.3f}, which {stands} the limit of {limit.value:g}."
-    if upper > limit.value and not declared:
+    if upper <= limit.value:
+        # Without the number: what may be shared has it rounded up, and so must this sentence.
+        return _check(name, upper, limit, f"{_claim(name)} It stays within the limit.")
+    claim = f"{_claim(name)} It may be as high as {upper:.3f}, above the limit of {limit.value:g}."
+    if not declared:
         claim += (
             " The patients of this table were taken for the whole population: `population` in the schema "
             "says from how many they are drawn."

@@ -56,13 +56,18 @@ class Check:
 
     @property
     def shareable(self) -> "Check":
-        """The same check, its value rounded up to two digits when it is a share that may be at most so much.
+        """The same check, its value rounded to two digits when it is a share: towards its limit.
 
-        From the rounded value no count of patients can be worked back; it is never understated, and never
-        lifted over a limit that the value itself keeps.
+        From the rounded value no count of patients can be worked back; it is never flattered, and never
+        carried over a limit that the value itself keeps. Counts, which are at least so much, stay.
         """
-        if self.value is None or self.limit is None or self.comparison == "at least":
+        if self.value is None or self.limit is None:
             return self
+        if self.comparison == "at least":
+            if self.limit >= 1:
+                return self
+            value = math.floor(round(100 * self.value, 6)) / 100
+            return replace(self, value=max(value, self.limit) if self.passed else value)
         value = math.ceil(round(100 * self.value, 6)) / 100
         return replace(self, value=min(value, self.limit) if self.passed else value)
 

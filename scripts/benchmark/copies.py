@@ -116,11 +116,11 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="let a release's report say it")
     given = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
+    today = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, ehrsynth {version('ehrsynth')}: {given.runs:,} runs,"
     lines = [
         "# Several synthetic copies: do the combined intervals hold?",
         "",
-        f"`python scripts/benchmark/copies.py --generators {' '.join(given.generators)}` on "
-        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, ehrsynth {version('ehrsynth')}: {given.runs:,} runs,",
+        f"`python scripts/benchmark/copies.py --generators {' '.join(given.generators)}` on {today}",
         f"{ROWS} patients each, seed {SEED}. Linear regression with coefficients {TRUE.tolist()};",
         "95 % intervals by the rules of Raab, Nowok and Dibben (2016), as in",
         "`ehrsynth/evaluation/utility/combining.py`. Wanted for population inference: 93 to 97 % of runs for",

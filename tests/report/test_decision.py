@@ -66,6 +66,14 @@ def test_what_is_shared_is_rounded_and_never_understated(value):
         assert abs(100 * shown.value - round(100 * shown.value)) < 1e-9
 
 
+def test_a_chance_that_is_shared_is_rounded_and_a_count_is_not():
+    said = {"explanation": "", "source": "ours", "citation": "x"}
+    assert compare("chance", 0.4615, 0.01, "at least", **said).shareable.value == 0.46
+    assert compare("chance", 0.0139, 0.012, "at least", **said).shareable.value == 0.012
+    assert compare("chance", 0.0049, 0.01, "at least", **said).shareable.value == 0
+    assert compare("rows", 1234, 500, "at least", **said).shareable.value == 1234
+
+
 def test_json_has_the_verdict_first_and_every_check():
     plain = Decision.from_checks([check(), check(0.2)]).as_json()
     assert next(iter(plain)) == "verdict"

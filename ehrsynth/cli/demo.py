@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from ehrsynth.cli.options import DEFAULT_GENERATOR, EvaluatedRows, Generator, Json, Seed, Settings
+from ehrsynth.cli.options import (
+    DEFAULT_GENERATOR,
+    EvaluatedRows,
+    Generator,
+    Json,
+    Remedies,
+    Seed,
+    Settings,
+)
 
 # The trial is public: its split need not be secret, and so the same seed gives the same demo.
 KEY = b"the International Stroke Trial is public"
@@ -23,6 +31,7 @@ def demo(
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
     evaluated_rows: EvaluatedRows = None,
+    remedies: Remedies = 0.0,
     seed: Seed = None,
     json: Json = False,
 ) -> None:
@@ -54,6 +63,7 @@ def demo(
             generator=generator,
             settings=parse_settings(given),
             evaluated_rows=evaluated_rows,
+            remedy_seconds=remedies,
             seed=seed,
             key=KEY,
             command="ehrsynth demo",

@@ -32,6 +32,15 @@ Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
 ]
+Remedies = Annotated[
+    float,
+    typer.Option(
+        "--remedies",
+        metavar="SECONDS",
+        min=0,
+        help="After a no of the attacks, look for so long for a small change that would pass; 0 does not.",
+    ),
+]
 SecondOpinion = Annotated[
     bool,
     typer.Option(

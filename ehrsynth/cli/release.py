@@ -14,6 +14,7 @@ from ehrsynth.cli.options import (
     Json,
     OutFolder,
     PolicyFile,
+    Remedies,
     SchemaFile,
     SecondOpinion,
     Seed,
@@ -39,16 +40,6 @@ SplitKey = Annotated[
         "--split-key",
         metavar="HEX",
         help="With --seed, makes an earlier release again: both stand in its internal/manifest.json.",
-    ),
-]
-
-Remedies = Annotated[
-    float,
-    typer.Option(
-        "--remedies",
-        metavar="SECONDS",
-        min=0,
-        help="After a no of the attacks, look for so long for a small change that would pass; 0 does not.",
     ),
 ]
 

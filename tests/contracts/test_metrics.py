@@ -228,6 +228,17 @@ def test_tiny_tables_give_a_number_or_a_reason(name: str, rows: int) -> None:
 
 
 @metrics
+def test_a_group_of_five_patients_is_named_and_spoils_nothing(name: str) -> None:
+    few = [t.assign(sex=t["sex"].mask(np.arange(200) < 5, "M").mask(np.arange(200) >= 5, "F")) for t in FEW]
+    score = run(name, *few)
+    assert np.isfinite([score.value, score.low, score.high]).all()
+    groups = score.details.get("groups")
+    if groups is not None:
+        assert "sex: M" in {one["group"] for one in groups["left_out"]}
+        assert "sex: F" in {one["group"] for one in groups["measured"]}
+
+
+@metrics
 def test_columns_all_missing_or_of_one_level_are_borne(name: str) -> None:
     flat = {"lab": np.nan, "stay": 3.0, "region": pd.Categorical([None] * 200, MADE["region"].cat.categories)}
     for tables in ((*FEW[:2], FEW[2].assign(**flat)), [t.assign(**flat) for t in FEW]):

@@ -111,6 +111,21 @@ def test_a_second_opinion_is_given_when_asked_for_and_takes_no_part_in_the_bound
     assert plain.bound == asked.bound
 
 
+def test_a_group_of_five_patients_is_left_out_of_the_bound_and_named(one_attack) -> None:
+    columns = tuple(
+        c.model_copy(update={"roles": ("protected",)}) if c.name == "sex" else c for c in COHORT.columns
+    )
+    schema = COHORT.changed(columns=columns)
+    tables = [cohort(300, seed) for seed in (1, 2, 3)]
+    few = [
+        t.assign(sex=t["sex"].mask(np.arange(300) < 5, "M").mask(np.arange(300) >= 5, "F")) for t in tables
+    ]
+    bound = evaluate(*few, schema, **one_attack).bound
+    assert ("met_again", "sex: M") in {(one.attack, one.stratum) for one in bound.left_out}
+    assert "sex: F" in {one.stratum for one in bound.bounds}
+    assert "sex: M" not in {one.stratum for one in bound.bounds}
+
+
 def test_without_evidence_there_is_no_bound() -> None:
     tables = cohort(60, 1), cohort(60, 2), cohort(60, 3)
     assert evaluate(*tables, COHORT, seed=0, metrics=QUICK, attacks=[]).bound is None

@@ -17,7 +17,7 @@ from ehrsynth.evaluation.protocol import protocol
 
 TIE = 1e-9
 _FLAGS = 500  # levels of all columns up to which they are compared as flags
-_CELLS = 4_000_000  # of a block of distances: 32 MB
+_CELLS = 16_000_000  # of a block of distances: 128 MB
 
 
 @dataclass(frozen=True, slots=True)

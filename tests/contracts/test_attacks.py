@@ -10,7 +10,7 @@ import pytest
 
 from cohort import COHORT, cohort, shuffled_columns
 from ehrsynth.evaluation.base import Risk
-from ehrsynth.evaluation.privacy import singling_out
+from ehrsynth.evaluation.privacy import linear_reconstruction, singling_out
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.registry import known, resolve
 from ehrsynth.schema import CategoryColumn, NumberColumn, Schema
@@ -33,12 +33,14 @@ steady = pytest.mark.parametrize("name", sorted(set(known("attack")) - INDIRECT)
 
 @pytest.fixture(autouse=True)
 def _fewer_queries(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """A fifth of the descriptions, except where their number is what finds a copy."""
-    if "power" in request.node.name:
-        return
+    """A fifth of the descriptions, except where their number is what finds a copy; a third of the counts."""
     usual = protocol()
-    fewer = usual.model_copy(update={"attacks": usual.attacks.model_copy(update={"queries": 400})})
-    monkeypatch.setattr(singling_out, "protocol", lambda: fewer)
+    fewer = usual.model_copy(
+        update={"attacks": usual.attacks.model_copy(update={"queries": 400, "counts": 500})}
+    )
+    monkeypatch.setattr(linear_reconstruction, "protocol", lambda: fewer)
+    if "power" not in request.node.name:
+        monkeypatch.setattr(singling_out, "protocol", lambda: fewer)
 
 
 def run(
@@ -75,7 +77,9 @@ def test_copies_of_members_are_a_high_risk(name: str) -> None:
 @attacks
 def test_a_fresh_sample_of_patients_is_none(name: str) -> None:
     risks = [run(name, cohort(300, 100 + seed), seed=seed) for seed in range(5)]
-    assert sum(r.value is not None and r.low > 0 for r in risks) <= 1
+    # Each variant has its own 95 % interval, which lies above 0 once in 40 times.
+    tried = [v["excess"]["low"] > 0 for r in risks for v in r.details["variants"] if v["excess"]]
+    assert sum(tried) <= 1 + len(tried) // 10
     assert np.mean([signed(r) for r in risks]) < 0.15
 
 
@@ -239,7 +243,9 @@ def strength(risk: Risk) -> float:
 @attacks
 def test_power_one_five_and_ten_percent_of_planted_copies_are_found_the_more_the_surer(name: str) -> None:
     """In expectation over seeds: the same fresh table, some of its rows overwritten with members."""
-    seeds = 24 if name in LESS - {"classifier_odds"} else 6
+    seeds = {"classifier_odds": 6, "linear_reconstruction": 12, "membership_disclosure": 12}.get(
+        name, 24 if name in LESS else 6
+    )
     found = []
     for seed in range(seeds):
         members, others, made = (cohort(400, seed + 1000 * side) for side in (1, 2, 3))

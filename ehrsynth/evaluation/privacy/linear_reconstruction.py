@@ -99,6 +99,14 @@ class _Told(NamedTuple):
     single: Mask
     patients: Cells
     rows: Cells
+    ready: dict[bytes, tuple["_System", "_System"]]
+
+    def systems(self, held: Mask) -> tuple["_System", "_System"]:
+        """All counts, and those by one column, for the synthetic rows that hold a secret."""
+        key = held.tobytes()
+        if key not in self.ready:
+            self.ready[key] = _System(self.counts, held), _System(self.counts.some(self.single), held)
+        return self.ready[key]
 
 
 class _Found(NamedTuple):
@@ -115,7 +123,7 @@ class _Found(NamedTuple):
 
 def _told(everybody: Matrix, made: Matrix, known: list[int], seed: int) -> _Told:
     counts, single = _counts(cells(everybody, made, _BINS), cells(made, made, _BINS), known, seed)
-    return _Told(counts, single, cells(everybody, made, _GROUPS), cells(made, made, _GROUPS))
+    return _Told(counts, single, cells(everybody, made, _GROUPS), cells(made, made, _GROUPS), {})
 
 
 def _work_out(told: _Told, place: int) -> _Found | None:
@@ -126,8 +134,9 @@ def _work_out(told: _Told, place: int) -> _Found | None:
         return None
     levels = np.unique(drawn[held])
     secret = (drawn[:, None] == levels).astype(np.float64)
-    whole = _solve(told.counts, secret, held)
-    moved = whole - _solve(told.counts.some(told.single), secret, held)
+    every, single = told.systems(held)
+    whole = every.solve(secret)
+    moved = whole - single.solve(secret)
     right, usual = (levels[one] == truth for one in (whole.argmax(axis=1), secret.sum(axis=0).argmax()))
     return _Found(
         np.where(unknown, np.nan, right), np.where(unknown, np.nan, usual), _towards(truth, levels, moved)
@@ -164,30 +173,35 @@ def _one_of_each(column: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(np.unique(column, return_index=True)[1])
 
 
-def _solve(counts: _Counts, secret: Floats, held: Mask) -> Floats:
-    """Patients x values of the secret: how likely each patient holds each.
+class _System:
+    """The equations of a set of counts, made ready for every secret that the same synthetic rows hold."""
 
-    The best linear guess from the counts, where a patient's secret is a draw with the synthetic share p and
-    variance p (1 - p), and a share counted in k synthetic rows errs by p (1 - p) / k: p (1 - p) cancels.
+    def __init__(self, counts: _Counts, held: Mask) -> None:
+        behind, among = counts.rows @ held.astype(np.float32), counts.patients.sum(axis=1)
+        kept = (behind > 0) & (among > 0)
+        self._held, self._patients, self._rows = held, counts.patients[kept], counts.rows[kept]
+        self._size, self._behind = among[kept].astype(np.float64), behind[kept].astype(np.float64)
+        system = (self._patients @ self._patients.T).astype(np.float64)
+        system[np.diag_indices(len(system))] += self._size**2 / self._behind + _JITTER
+        self._factor = cho_factor(system, lower=True, overwrite_a=True)
 
-    Parameters
-    ----------
-    secret
-        Synthetic rows x values, 1 where the row holds the value.
-    held
-        Which synthetic rows hold any.
-    """
-    behind = counts.rows @ held.astype(np.float32)
-    among = counts.patients.sum(axis=1)
-    kept = (behind > 0) & (among > 0)
-    patients, rows = counts.patients[kept], counts.rows[kept]
-    size, rows_behind = among[kept].astype(np.float64), behind[kept].astype(np.float64)
-    usual = secret[held].mean(axis=0)
-    said = size[:, None] * (rows.astype(np.float64) @ secret) / rows_behind[:, None]
-    system = (patients @ patients.T).astype(np.float64)
-    system[np.diag_indices(len(system))] += size**2 / rows_behind + _JITTER
-    solved = cho_solve(cho_factor(system, lower=True, overwrite_a=True), said - size[:, None] * usual)
-    return np.asarray(usual + patients.T @ solved)
+    def solve(self, secret: Floats) -> Floats:
+        """Patients x values of the secret: how likely each patient holds each.
+
+        The best linear guess from the counts, where a patient's secret is a draw with the synthetic share p
+        and variance p (1 - p), and a share counted in k synthetic rows errs by p (1 - p) / k: p (1 - p)
+        cancels.
+
+        Parameters
+        ----------
+        secret
+            Synthetic rows x values, 1 where the row holds the value.
+        """
+        usual = secret[self._held].mean(axis=0)
+        # In 32 bits: whole numbers up to the number of rows, which they hold exactly.
+        said = self._size[:, None] * (self._rows @ secret.astype(np.float32)) / self._behind[:, None]
+        solved = cho_solve(self._factor, said - self._size[:, None] * usual)
+        return np.asarray(usual + self._patients.T @ solved)
 
 
 def _towards(truth: NDArray[np.int64], levels: NDArray[np.int64], moved: Floats) -> Floats:

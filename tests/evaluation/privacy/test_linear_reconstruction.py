@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cohort import COHORT, cohort, shuffled_columns
-from ehrsynth.evaluation.privacy.linear_reconstruction import _Counts, _solve, linear_reconstruction
+from ehrsynth.evaluation.privacy.linear_reconstruction import _Counts, _System, linear_reconstruction
 from ehrsynth.schema import CategoryColumn, Schema
 from ehrsynth.tables.values import from_values
 
@@ -19,7 +19,8 @@ def test_counts_that_name_single_patients_give_their_secrets() -> None:
     alone = np.eye(4, dtype=np.float32)
     truth = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     many = np.repeat(alone, 1000, axis=1)  # each patient's group is counted in a thousand synthetic rows
-    found = _solve(_Counts(alone, many), np.repeat(truth, 1000, axis=0), np.ones(4000, np.bool_))
+    system = _System(_Counts(alone, many), np.ones(4000, np.bool_))
+    found = system.solve(np.repeat(truth, 1000, axis=0))
     np.testing.assert_allclose(found, truth, atol=0.01)
 
 
@@ -31,7 +32,7 @@ def test_a_count_in_few_rows_is_believed_less() -> None:
     few[0, 0] = 1
     more = np.zeros((1, 10), np.float32)
     more[0, :5] = 1
-    by_few, by_more = (_solve(_Counts(group, rows), secret, held)[0, 0] for rows in (few, more))
+    by_few, by_more = (_System(_Counts(group, rows), held).solve(secret)[0, 0] for rows in (few, more))
     # Two patients of variance v = 1/4 each: 1/2 + 1/2 * 2 / (2 + 4 / k) for a count in k rows.
     assert by_few == pytest.approx(0.5 + 0.5 * 2 / (2 + 4), abs=1e-4)
     assert by_more == pytest.approx(0.5 + 0.5 * 2 / (2 + 4 / 5), abs=1e-4)

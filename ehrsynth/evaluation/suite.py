@@ -36,7 +36,7 @@ class Evaluation:
     Parameters
     ----------
     scores, risks
-        By registered name.
+        By registered name; of the risks also "combined", all attacks on membership as one.
     columns
         In the schema's order: both tables' shares, the real one being the training table. Internal: see
         `suppressed` for what may be shared.
@@ -196,7 +196,11 @@ def _measured(
             risks[name] = _no_control(name, len(scene.holdout))
         else:
             risks[name] = functions[name](*scene.attacked, schema, seed=seed, progress=report)
-    return scores, risks
+    # Here and not above: SciPy's statistics change the warning filters of whoever imports ehrsynth.
+    from ehrsynth.evaluation.privacy.combined import combined
+
+    together = combined(risks)
+    return scores, risks if together is None else {**risks, together.name: together}
 
 
 def _combined(scene: _Scene, schema: Schema, seed: int) -> Mapping[str, Any]:

@@ -99,6 +99,11 @@ RISKS = {
         "How much better an attacker recognises who was in the training data, by a classifier that learnt to "
         "tell synthetic from real patients.",
     ),
+    "combined": Words(
+        "All attacks on membership as one",
+        "How much better an attacker recognises who was in the training data, by believing the patients whom "
+        "several attacks point at.",
+    ),
     "density_ratio": Words(
         "Crowded by synthetic patients",
         "How much better an attacker recognises who was in the training data, by more synthetic patients "

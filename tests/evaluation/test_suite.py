@@ -22,7 +22,7 @@ def test_every_registered_metric_and_attack_runs() -> None:
         cohort(150, 1), cohort(150, 2), cohort(150, 3), COHORT, seed=0, progress=lambda f, _: said.append(f)
     )
     assert list(found.scores) == list(known("metric"))
-    assert list(found.risks) == list(known("attack"))
+    assert list(found.risks) == [*known("attack"), "combined"]
     assert all(s.name == name for name, s in {**found.scores, **found.risks}.items())
     assert all(s.value is not None or s.reason for s in [*found.scores.values(), *found.risks.values()])
     assert found.protocol_hash == protocol().hash

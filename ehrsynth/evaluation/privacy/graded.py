@@ -6,13 +6,13 @@ attacks are judged by the few that they are sure of (Carlini et al. 2022, arXiv 
 the AUROC stands beside it in the details.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ehrsynth.evaluation.base import Risk
+from ehrsynth.evaluation.base import Evidence, Risk
 from ehrsynth.evaluation.matrix import Floats
 from ehrsynth.evaluation.privacy.success import Successes, worst
 from ehrsynth.evaluation.privacy.targets import Scene
@@ -32,6 +32,17 @@ def graded(name: str, there: Scene, scores: Mapping[str, Floats]) -> Risk:
     """
     attempts = [_attempt(what, *there.parted(found)) for what, found in scores.items()]
     evidence = [there.evidence(name, what, found, graded=True) for what, found in scores.items()]
+    return _risk(name, attempts, evidence)
+
+
+def risk_of_scores(name: str, what: str, members: Floats, non_members: Floats) -> Risk:
+    """The same from the scores of all rows of two tables; NaN for a patient who was not attacked."""
+    attacked = (side[~np.isnan(side)] for side in (members, non_members))
+    evidence = Evidence(name, what, graded=True, members=members, non_members=non_members)
+    return _risk(name, [_attempt(what, *attacked)], [evidence])
+
+
+def _risk(name: str, attempts: Sequence[Successes], evidence: Sequence[Evidence]) -> Risk:
     least = round(_FALSE_ALARMS / RATES[-1])
     too_few = f"{least} non-members are needed for a false-positive rate of {RATES[-1]:.0%}"
     kept = [attempt for attempt in attempts if attempt.n_control]

@@ -1,13 +1,15 @@
 """How often the gate finds a leak that was planted, how often one that is not there, and when it says yes.
 
     python scripts/benchmark/gate.py --data DIR [--runs 200] [--slow-runs 50] [--processes 2] [--kinds ...]
+                                     [--keep FOLDER]
 
 Real tables (the bundled stroke trial; adult and brfss2020_heart from DIR) are cut into members, holdout and a
 fresh sample of the same population. A synthetic table is then the fresh sample itself, the same with one row
 in ten copied from a member (as it is, or jittered by 1 % of a standard deviation), or what an overfitted
 generator makes. The fresh sample is tried with 9,600 patients too: that is the table to which the gate must
 be able to say yes (a third of the trial's patients, 6,400, where there are no more). Each run is one line of
-reports/calibration/privacy.jsonl: stopped and started again, the script goes on where it was. It writes
+reports/calibration/privacy.jsonl: stopped and started again, the script goes on where it was. With --keep,
+what the slow generators made is kept in a folder, so that a changed attack needs no new training. It writes
 reports/calibration/privacy.md and, with --publish, the file that the gate reads its own error rates from.
 """
 
@@ -19,7 +21,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from importlib.metadata import version
@@ -39,7 +41,7 @@ from ehrsynth.registry import known
 from ehrsynth.release.exposure import attacks, held, leak
 from ehrsynth.release.policy import load_policy
 from ehrsynth.schema import Schema
-from ehrsynth.tables import read_table
+from ehrsynth.tables import read_table, write_table
 from ehrsynth.tables.bundled import bundled
 from ehrsynth.tables.infer import infer_schema
 
@@ -109,13 +111,25 @@ def jittered(
     return decode(values_to_codes(values, schema), schema)
 
 
-def one(kind: str, name: str, number: int, folder: Path | None) -> dict[str, object]:
+def kept(make: Callable[[], pd.DataFrame], schema: Schema, path: Path | None) -> pd.DataFrame:
+    """What was made before, where it was kept; else made now, and kept if asked."""
+    if path is not None and path.is_file():
+        return read_table(path, schema)
+    made = make()
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_table(made, schema, path)
+    return made
+
+
+def one(kind: str, name: str, number: int, folder: Path | None, keep: Path | None) -> dict[str, object]:
     """One run: plant, evaluate, decide."""
     start = time.process_time()
     table, schema = population(name, folder)
     seed = 1_000 * number + sum(map(ord, kind))
     members, holdout, fresh = parts(table, kind, seed)
-    made = planted(kind, members, fresh, schema, seed)
+    path = keep / f"{kind}-{name}-{number}.parquet" if keep and kind in SLOW else None
+    made = kept(lambda: planted(kind, members, fresh, schema, seed), schema, path)
     policy = load_policy()
     found = evaluate(
         members, holdout, made, schema, seed=seed, metrics=[], level=policy.family_wise_level.value
@@ -164,7 +178,7 @@ def measure(given: argparse.Namespace, path: Path) -> None:
     missing = [run for run in wanted(given) if run not in have]
     path.parent.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(given.processes) as pool, path.open("a") as file:
-        for future in as_completed([pool.submit(one, *run, given.data) for run in missing]):
+        for future in as_completed([pool.submit(one, *run, given.data, given.keep) for run in missing]):
             run = future.result()
             file.write(json.dumps(run) + "\n")
             file.flush()
@@ -236,7 +250,7 @@ def _reasons(runs: list[dict[str, object]]) -> Iterator[str]:
 
 def _shown(given: list[str]) -> list[str]:
     """The command without the place of the data."""
-    skip = {n for n, word in enumerate(given) if word == "--data"}
+    skip = {n for n, word in enumerate(given) if word in {"--data", "--keep", "--results"}}
     skip |= {n + 1 for n in skip}
     return [word for n, word in enumerate(given) if n not in skip]
 
@@ -273,6 +287,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--results", type=Path, default=OUT / "privacy.jsonl")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep what slow generators made")
     parser.add_argument("--publish", action="store_true", help="let the gate say these rates")
     given = parser.parse_args()
     if given.data is None and set(given.tables) != {"ist"}:

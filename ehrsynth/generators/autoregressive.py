@@ -46,6 +46,8 @@ Codes = NDArray[np.int64]
 EDGE = 20  # one row in so many is at the edge
 _FEWEST_FOR_AN_EDGE = 2_000
 _SCORED_TOGETHER = 20_000
+# Interactions that few patients cannot bear out are learnt from many.
+_FEW, _LEAVES_OF_FEW, _LEAVES_OF_MANY = 10_000, 4, 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,9 @@ class Autoregressive(AbstractGenerator):
     )
     trees: int = Field(default=6, ge=1, le=200, description="trees of each size of leaf in a forest")
     leaf: int = Field(default=10, ge=1, description="fewest patients in the smallest leaf of a forest")
-    leaves: int = Field(default=4, ge=2, le=255, description="leaves of a boosted tree")
+    leaves: int | None = Field(
+        default=None, ge=2, le=255, description="leaves of a boosted tree; 4 up to 10,000 patients, then 7"
+    )
     rate: float = Field(default=0.1, gt=0, le=1, description="learning rate of the boosted trees")
     rounds: int = Field(default=400, ge=1, le=10_000, description="most boosting rounds")
     ridge: float = Field(
@@ -199,7 +203,8 @@ class Autoregressive(AbstractGenerator):
     ) -> FittedAutoregressive:
         if self.learner == "neural":
             return FittedAutoregressive(schema, self, self._network(table, schema, seed, progress))
-        boosting = Boosting(leaves=self.leaves, rate=self.rate, rounds=self.rounds, ridge=self.ridge)
+        leaves = self.leaves or (_LEAVES_OF_FEW if len(table) <= _FEW else _LEAVES_OF_MANY)
+        boosting = Boosting(leaves=leaves, rate=self.rate, rounds=self.rounds, ridge=self.ridge)
         learner = Learner(self.learner, Bagging(self.trees, self.leaf), boosting)
         return FittedAutoregressive(
             schema, self, learn_chain(table, schema, learner, seed=seed, progress=progress)

@@ -117,7 +117,7 @@ def test_no_planted_value_is_in_the_folder_or_the_tree_text(tmp_path: Path) -> N
 def test_the_folder_holds_numbers_only(model: FittedAutoregressive, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     values = json.loads((tmp_path / "model" / "model.json").read_bytes())["values"]
-    assert set(values) == {"order", "cards", "trees", "forest"}
+    assert set(values) == {"order", "cards", "trees", "forest", "echo"}
 
 
 def test_stacking_keeps_lengths_and_types() -> None:
@@ -241,7 +241,7 @@ def test_log_prob_is_that_of_the_draws() -> None:
 
 
 def test_edge_patients_are_valid_and_rarer_than_others(model: FittedAutoregressive) -> None:
-    plain, edge = model.sample(100, seed=5), model.edge(100, seed=5)
+    plain, edge = model.sample(2_000, seed=5), model.edge(100, seed=5)
     assert len(edge.table) == 100
     assert satisfied(to_values(edge.table, WARD), WARD).all()
     assert np.median(model.log_prob(edge.table)) < np.quantile(model.log_prob(plain.table), 0.05)

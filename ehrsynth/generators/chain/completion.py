@@ -98,7 +98,7 @@ def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Float
     if not run.chain.features[step].listed:
         state = link.states.assign(codes)
         codes = np.clip(codes, link.states.low[state], link.states.high[state])
-    found = link.log_density(run.matrix[rows, :step], codes)
+    found = run.chain.log_density(step, run.matrix[rows, :step], run.codes[rows], codes)
     return np.where(np.isfinite(found), found, 0.0)
 
 
@@ -112,7 +112,7 @@ def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -
         size = run.chain.schema.learnt[run.chain.order[step]].size
         present = CodeSet(((0, size - 1),), missing=False)
         seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
-        found, mass = run.chain.links[step].draw(seen[unknown], present, rng)
+        found, mass = run.chain.draw_step(step, seen[unknown], run.codes[unknown], present, rng)
         codes[unknown] = np.where(mass >= _ABSENT, found, -1)
     return codes
 

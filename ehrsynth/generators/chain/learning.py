@@ -6,6 +6,7 @@ result does not depend on how many at a time.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,15 +14,20 @@ from threadpoolctl import threadpool_limits
 
 from ehrsynth.encoding import encode, encoding
 from ehrsynth.encoding.code import families
+from ehrsynth.generators.chain.association import association
+from ehrsynth.generators.chain.echo import Echo, find_source, learn_echo, repeats
 from ehrsynth.generators.chain.features import feature_matrix, learn_feature
 from ehrsynth.generators.chain.link import Learner, Link, Target, learn_link
-from ehrsynth.generators.chain.order import chain_order, computed_columns
+from ehrsynth.generators.chain.order import computed_columns, learnt_order
 from ehrsynth.generators.chain.particles import Chain
+from ehrsynth.generators.marginals import CROWD
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 
 WORKERS = 2
+
+_Learnt = TypeVar("_Learnt")
 
 
 def learn_chain(
@@ -43,25 +49,34 @@ def learn_chain(
         How many links are learnt at a time.
     """
     codes, listed = encode(table, schema), _listed(schema)
-    held = [len(np.unique(codes[:, place])) for place in range(len(listed))]
-    order = chain_order(schema, held)
+    order = learnt_order(schema, association(codes, listed))
     computed = computed_columns(schema)
     features = tuple(learn_feature(codes[:, place], listed=listed[place]) for place in order)
     matrix = feature_matrix(codes[:, order], features)
 
-    def learn(step: int) -> Link:
-        column = schema.learnt[order[step]]
-        target = Target(codes[:, order[step]], column.size, listed[order[step]], families(column))
+    def learn(step: int) -> tuple[Link, Echo | None]:
+        column, own = schema.learnt[order[step]], codes[:, order[step]]
         rng = numpy_generator(seed, "chain", column.name)
         seen = 0 if column.name in computed else step
-        return learn_link(matrix[:, :seen], target, features[:seen], learner=learner, rng=rng)
+        earlier, inputs = features[:seen], matrix[:, :seen]
+        source = find_source(schema, codes, order[step], order[:seen]) if learner.echoes else None
+        echo, rows = None, np.arange(len(codes))
+        if source is not None:
+            repeated = repeats(schema, source, order[step], codes)
+            echo = learn_echo(source, repeated, own, (inputs, earlier), boosting=learner.boosting, rng=rng)
+            others = np.flatnonzero((repeated < 0) | (repeated != own))
+            rows = others if len(others) >= CROWD else rows
+        target = Target(own[rows], column.size, listed[order[step]], families(column))
+        return learn_link(inputs[rows], target, earlier, learner=learner, rng=rng), echo
 
-    return Chain(schema, tuple(order), features, _side_by_side(learn, len(order), workers, progress))
+    learnt = _side_by_side(learn, len(order), workers, progress)
+    echoes = {step: echo for step, (_, echo) in enumerate(learnt) if echo is not None}
+    return Chain(schema, tuple(order), features, tuple(link for link, _ in learnt), echoes)
 
 
 def _side_by_side(
-    learn: Callable[[int], Link], steps: int, workers: int, progress: Progress
-) -> tuple[Link, ...]:
+    learn: Callable[[int], _Learnt], steps: int, workers: int, progress: Progress
+) -> tuple[_Learnt, ...]:
     progress(0.0, f"0 of {steps} columns")
     # The number of threads in linear algebra decides how sums round.
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:

@@ -16,7 +16,7 @@ from ehrsynth.conditions import CodeSet
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.cells import cells_of
 from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_classifier
-from ehrsynth.generators.chain.features import Feature, Features
+from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
 from ehrsynth.generators.chain.states import States
@@ -52,6 +52,11 @@ class Learner:
     kind: Literal["boosted", "bagged"]
     bagging: Bagging
     boosting: Boosting
+
+    @property
+    def echoes(self) -> bool:
+        """Whether it is learnt when a number repeats an earlier one: classical CART does not."""
+        return self.kind == "boosted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Link:
         codes, mass
             int64 and float64, n each. Where the mass is 0 the code is arbitrary.
         """
-        weight = self.states.weight(allowed)
+        weight, features = self.states.weight(allowed), with_gaps(features)
         cell_probability = self.classifier.probabilities(features)
         inside = self._inside(features, weight)
         joint = cell_probability * np.column_stack([mass for mass, _ in inside])
@@ -149,6 +154,7 @@ class Link:
 
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
+        features = with_gaps(features)
         cell_probability = self.classifier.probabilities(features)
         density = np.zeros(len(features))
         for state in self.states.holding(codes):
@@ -195,6 +201,7 @@ def learn_link(
     seen
         What the columns of `features` are.
     """
+    features, seen = with_gaps(features), with_gaps_seen(seen)
     states = States.learn(target.codes, target.size, listed=target.listed)
     state = states.assign(target.codes)
     cell = _cells(states, target, learner)

@@ -30,6 +30,8 @@ Array = NDArray[Any]
 Codes = NDArray[np.int64]
 
 WEIGHT = "network."
+# What arrays of the wrong shape, name or type raise, in numpy and in torch.
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, OverflowError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,18 @@ def unpack_network(
     ModelError
         If it is damaged.
     """
+    try:
+        return _unpacked(schema, values, arrays, width=width, depth=depth)
+    except _DAMAGE as error:
+        message = (
+            f"the parts of the network do not fit together ({type(error).__name__}): the model is damaged"
+        )
+        raise ModelError(message) from error
+
+
+def _unpacked(
+    schema: Schema, values: Mapping[str, Any], arrays: Mapping[str, Array], *, width: int, depth: int
+) -> Chain:
     order = [int(place) for place in values["order"]]
     if sorted(order) != list(range(len(schema.learnt))):
         message = "the stored order is none of the schema's columns: the model is damaged"

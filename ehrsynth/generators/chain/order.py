@@ -1,15 +1,22 @@
-"""Who comes first in the chain: the schema's roles, and within a role the simpler column.
+"""Who comes first in the chain: the schema's roles, and where they are silent what the columns tell.
 
 Protected and quasi-identifying columns and the site come first, then everything measured at the start, then
-treatment, then outcomes and times: the order in which things happen to a patient. Within a stage, columns
-with fewer observed states come first, because a sharp number (days to death) follows from simple facts
-(dead or alive) more easily than the other way round. A formula's column is computed, and follows its inputs.
+treatment, then outcomes and times: the order in which things happen to a patient. Within a stage the schema
+is silent. Links of trees then take next the column that is closest to one before it, so that what belongs
+together is learnt with little in between, and what a rule makes follow comes after its cause; a network's
+order is by the number of states. A formula's column is computed, and follows its inputs.
 """
 
 from collections.abc import Collection, Sequence
 
-from ehrsynth.schema import Formula, LearntColumn, Schema
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.expressions import parse
+from ehrsynth.schema import Formula, Implication, LearntColumn, Schema
 from ehrsynth.schema.binding import columns_of
+
+Floats = NDArray[np.float64]
 
 _STAGES = (
     ("protected", "quasi_identifier", "site"),
@@ -32,6 +39,43 @@ def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
     return _inputs_first(
         schema, sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
     )
+
+
+def learnt_order(schema: Schema, closeness: Floats) -> list[int]:
+    """The places of the learnt columns: in each stage, next is who is closest to any before.
+
+    A column that an implication makes follow another comes after it.
+
+    Parameters
+    ----------
+    closeness
+        How much each learnt column tells of each other one, columns x columns (see `association`).
+    """
+    stages = [_stage(column) for column in schema.learnt]
+    causes = _causes(schema)
+    order: list[int] = []
+    for stage in sorted(set(stages)):
+        waiting = [place for place, found in enumerate(stages) if found == stage]
+        while waiting:
+            # Rules that go round in a circle say nothing about who is first.
+            free = [place for place in waiting if causes[place].isdisjoint(waiting)] or waiting
+            # The first of all is the one that tells most of all others.
+            near = closeness[free][:, order].max(axis=1) if order else closeness[free].sum(axis=1)
+            order.append(free[int(near.argmax())])
+            waiting.remove(order[-1])
+    return _inputs_first(schema, order)
+
+
+def _causes(schema: Schema) -> list[set[int]]:
+    """For each learnt column those of which an implication makes it follow: a day of death follows death."""
+    place = {column.name: p for p, column in enumerate(schema.learnt)}
+    causes: list[set[int]] = [set() for _ in place]
+    for rule in schema.constraints:
+        if isinstance(rule, Implication):
+            before = parse(rule.if_).columns
+            for name in parse(rule.then).columns - before:
+                causes[place[name]] |= {place[cause] for cause in before}
+    return causes
 
 
 def leading(schema: Schema, order: Sequence[int], names: Collection[str]) -> list[int]:

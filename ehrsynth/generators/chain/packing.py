@@ -13,7 +13,8 @@ from ehrsynth.encoding import encoding
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.boosted import pack_trees, unpack_trees
 from ehrsynth.generators.chain.classifier import Classifier, checked_shares
-from ehrsynth.generators.chain.features import Feature
+from ehrsynth.generators.chain.echo import Echo
+from ehrsynth.generators.chain.features import Feature, with_gaps_seen
 from ehrsynth.generators.chain.forest import pack_forest, unpack_forest
 from ehrsynth.generators.chain.linear import pack_score_card, unpack_score_card
 from ehrsynth.generators.chain.link import Link, checked_cells
@@ -32,8 +33,10 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
     """A chain of trees as plain values and named arrays, for a model's folder."""
     links = [(step, link) for step, link in enumerate(chain.links) if isinstance(link, Link)]
     seen = [feature for feature in chain.features if isinstance(feature, Feature)]
-    cards = [(step, link.classifier.card) for step, link in links if link.classifier.card is not None]
-    trees = [(step, link.classifier.trees) for step, link in links if link.classifier.trees is not None]
+    # Those of the links, one a step, then those of the echoes.
+    classifiers = [link.classifier for _, link in links] + [echo.chance for echo in chain.echoes.values()]
+    cards = [(place, c.card) for place, c in enumerate(classifiers) if c.card is not None]
+    trees = [(place, c.trees) for place, c in enumerate(classifiers) if c.trees is not None]
     forests = [((s, cell), f) for s, link in links for cell, f in enumerate(link.forests) if f is not None]
     arrays = (
         stack("feature", [{"cuts": feature.cuts} for feature in seen])
@@ -41,20 +44,21 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
         | stack("card", [pack_score_card(card) for _, card in cards])
         | stack("trees", [pack_trees(grown) for _, grown in trees])
         | stack("forest", [pack_forest(forest) for _, forest in forests])
+        | stack("classifier", [{"share": classifier.shares} for classifier in classifiers])
     )
     values = {
         "order": list(chain.order),
-        "cards": [step for step, _ in cards],
-        "trees": [step for step, _ in trees],
+        "cards": [place for place, _ in cards],
+        "trees": [place for place, _ in trees],
         "forest": [list(where) for where, _ in forests],
+        "echo": [[step, echo.source] for step, echo in chain.echoes.items()],
     }
     return values, arrays
 
 
 def _pack_link(link: Link) -> dict[str, Array]:
     states = link.states
-    held = {"low": states.low, "high": states.high, "share": states.share}
-    return held | {"cell": link.cell, "cell_share": link.classifier.shares}
+    return {"low": states.low, "high": states.high, "share": states.share, "cell": link.cell}
 
 
 def unpack_chain(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chain:
@@ -82,14 +86,19 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
         Feature(fields["cuts"], listed=not encoding(column).numeric).checked()
         for column, fields in zip(columns, unstack("feature", arrays, len(order)), strict=True)
     )
-    cards = dict(zip(values["cards"], unstack("card", arrays, len(values["cards"])), strict=True))
-    trees = dict(zip(values["trees"], unstack("trees", arrays, len(values["trees"])), strict=True))
+    echoes = [(int(step), int(source)) for step, source in values["echo"]]
+    if any(source not in order[:step] for step, source in echoes):
+        raise ModelError("a number repeats one that is not before it: the model is damaged")
+    inputs = [len(with_gaps_seen(features[:step])) for step in (*range(len(order)), *(s for s, _ in echoes))]
+    classifiers = _unpack_classifiers(values, arrays, inputs)
     forests = _by_step("forest", values, arrays, len(order))
-    links = []
-    for step, fields in enumerate(unstack("link", arrays, len(order))):
-        classifier = _unpack_classifier(fields["cell_share"], cards.get(step), trees.get(step), step)
-        links.append(_unpack_link(fields, columns[step].size, classifier, forests[step], step))
-    return Chain(schema, tuple(order), features, tuple(links))
+    links = tuple(
+        _unpack_link(fields, columns[step].size, classifiers[step], forests[step], inputs[step])
+        for step, fields in enumerate(unstack("link", arrays, len(order)))
+    )
+    chances = classifiers[len(order) :]
+    repeated = {step: Echo(source, c) for (step, source), c in zip(echoes, chances, strict=True)}
+    return Chain(schema, tuple(order), features, links, repeated)
 
 
 def _by_step(name: str, values: Mapping[str, Any], arrays: Fields, steps: int) -> list[dict[int, Fields]]:
@@ -100,13 +109,20 @@ def _by_step(name: str, values: Mapping[str, Any], arrays: Fields, steps: int) -
     return found
 
 
-def _unpack_classifier(shares: Array, card: Fields | None, trees: Fields | None, features: int) -> Classifier:
-    classes = len(checked_shares(shares))
-    return Classifier(
-        shares,
-        None if card is None else unpack_score_card(card, features, classes),
-        None if trees is None else unpack_trees(trees, features, 1 if classes == _TWO else classes),
+def _unpack_classifiers(values: Mapping[str, Any], arrays: Fields, inputs: Sequence[int]) -> list[Classifier]:
+    """The classifiers that were stored, one for each number of inputs."""
+    cards, trees = (
+        dict(zip(values[name], unstack(stacked, arrays, len(values[name])), strict=True))
+        for name, stacked in (("cards", "card"), ("trees", "trees"))
     )
+    found = []
+    for place, fields in enumerate(unstack("classifier", arrays, len(inputs))):
+        classes = len(checked_shares(fields["share"]))
+        card = unpack_score_card(cards[place], inputs[place], classes) if place in cards else None
+        outputs = 1 if classes == _TWO else classes
+        grown = unpack_trees(trees[place], inputs[place], outputs) if place in trees else None
+        found.append(Classifier(fields["share"], card, grown))
+    return found
 
 
 def _unpack_link(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.any_order import NetworkLink
+from ehrsynth.generators.chain.echo import Echo, repeats
 from ehrsynth.generators.chain.features import AbstractFeature, Features, feature_matrix
 from ehrsynth.generators.chain.link import AbstractLink
 from ehrsynth.generators.chain.order import computed_columns, leading
@@ -30,12 +31,16 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chain:
-    """Step i draws the learnt column at ``order[i]`` by ``links[i]``; later steps see ``features[i]``."""
+    """Step i draws the learnt column at ``order[i]`` by ``links[i]``; later steps see ``features[i]``.
+
+    `echoes` holds, by step, the numbers that may repeat an earlier one.
+    """
 
     schema: Schema
     order: tuple[int, ...]
     features: tuple[AbstractFeature, ...]
     links: tuple[AbstractLink, ...]
+    echoes: Mapping[int, Echo] = field(default_factory=dict)
 
     @property
     def computed(self) -> list[bool]:
@@ -47,6 +52,30 @@ class Chain:
         """The column of a computed step in rows whose earlier columns stand; -1 where an input is missing."""
         values = recompute(codes_to_values(codes, self.schema), self.schema)
         return values_to_codes(values, self.schema)[:, self.order[step]]
+
+    def draw_step(
+        self, step: int, features: Features, codes: Codes, allowed: CodeSet | None, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        """A code of one step for each row, inside a set, and the probability of the set.
+
+        Parameters
+        ----------
+        features, codes
+            Rows as the link sees them, and as codes in the schema's order.
+        """
+        link, echo = self.links[step], self.echoes.get(step)
+        if echo is None:
+            return link.draw(features, allowed, rng)
+        repeated = repeats(self.schema, echo.source, self.order[step], codes)
+        return echo.draw(link, features, repeated, allowed, rng)
+
+    def log_density(self, step: int, features: Features, codes: Codes, own: Codes) -> Floats:
+        """The log probability of each row's `own` code of one step, given the columns before it."""
+        link, echo = self.links[step], self.echoes.get(step)
+        if echo is None:
+            return link.log_density(features, own)
+        repeated = repeats(self.schema, echo.source, self.order[step], codes)
+        return echo.log_density(link, features, repeated, own)
 
     @property
     def any_order(self) -> bool:
@@ -83,9 +112,9 @@ class Chain:
     def log_prob(self, codes: Codes) -> Floats:
         """The log probability of each row, in nats."""
         matrix, total, computed = self.matrix(codes), np.zeros(len(codes)), self.computed
-        for step, (place, link) in enumerate(zip(self.order, self.links, strict=True)):
+        for step, place in enumerate(self.order):
             if not computed[step]:
-                total += link.log_density(matrix[:, :step], codes[:, place])
+                total += self.log_density(step, matrix[:, :step], codes, codes[:, place])
         return total
 
 
@@ -127,7 +156,7 @@ class Particles:
             codes = self.chain.compute(step, self.codes)
             mass = np.ones(len(codes)) if allowed is None else allowed.contains(codes).astype(np.float64)
         else:
-            codes, mass = self.chain.links[step].draw(self.matrix[:, :step], allowed, rng)
+            codes, mass = self.chain.draw_step(step, self.matrix[:, :step], self.codes, allowed, rng)
             self.link_draws += len(codes)
         self.put(step, codes)
         if allowed is None:

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from ehrsynth.errors import ModelError
-from ehrsynth.generators.chain.features import MOST_CELLS, Feature, feature_matrix, learn_feature
+from ehrsynth.generators.chain.features import (
+    MOST_CELLS,
+    Feature,
+    feature_matrix,
+    learn_feature,
+    with_gaps,
+    with_gaps_seen,
+)
 from ehrsynth.generators.marginals import CROWD
 
 
@@ -26,6 +33,28 @@ def test_known_cuts() -> None:
     feature = learn_feature(codes, listed=False)
     assert feature.cuts.tolist() == [15, 30]
     assert feature.of(np.array([-1, 0, 14, 15, 29, 30, 99])).tolist() == [0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_heap_leaves_the_cells_to_the_others() -> None:
+    """Nine in ten are zero: the tenth is told apart as finely as a whole column, each cell still a crowd."""
+    rng = np.random.default_rng(2)
+    few = rng.integers(1, 10_000, 3_000)
+    heaped = learn_feature(np.append(few, np.zeros(27_000, np.int64)), listed=False)
+    assert heaped.cuts.min() == (few.min() + 1) // 2
+    counts = np.unique(heaped.of(few), return_counts=True)[1]
+    assert counts.min() >= CROWD
+    assert len(counts) > MOST_CELLS // 2
+    assert len(heaped.cuts) < 2 * MOST_CELLS
+
+
+def test_how_many_are_missing_is_a_feature() -> None:
+    features = np.array([[1, 0, 3], [0, 0, 0], [2, 2, 2]], np.float32)
+    assert with_gaps(features)[:, -1].tolist() == [2, 4, 1]
+    assert with_gaps(features)[:, :-1].tolist() == features.tolist()
+    seen = with_gaps_seen([Feature(np.empty(0, np.int64), listed=True)] * 3)
+    assert len(seen) == with_gaps(features).shape[1]
+    assert with_gaps(np.empty((4, 0), np.float32)).shape == (4, 0)
+    assert with_gaps_seen([]) == ()
 
 
 def test_a_listed_column_is_its_code_and_missing_is_0() -> None:

@@ -1,0 +1,137 @@
+"""A number that repeats an earlier one: a last day of follow-up that is the day of discharge.
+
+Trees see earlier numbers coarsely, and would scatter such a number around the earlier one. So whether it
+repeats is learnt as an event of its own, and the link learns only the patients for whom it does not. What is
+repeated is the synthetic patient's own earlier value: no real one is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.conditions import CodeSet
+from ehrsynth.encoding import encoding
+from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_classifier
+from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
+from ehrsynth.generators.chain.link import AbstractLink
+from ehrsynth.schema import DateColumn, DatetimeColumn, LearntColumn, Schema
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+FEWEST = 50  # patients in whom a number repeats another
+_LEAST_EXCESS = 0.05  # of the patients with both, beyond what equal heaps (zero and zero) give by chance
+_LOOKED_AT = 5_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Echo:
+    """The learnt column at place `source` and, given earlier columns, the chance that it is repeated."""
+
+    source: int
+    chance: Classifier
+
+    def draw(
+        self,
+        link: AbstractLink,
+        features: Features,
+        repeated: Codes,
+        allowed: CodeSet | None,
+        rng: np.random.Generator,
+    ) -> tuple[Codes, Floats]:
+        """As the link's `draw`, where the number may also be the one `repeated` (n, -1 where none can be)."""
+        codes, mass = link.draw(features, allowed, rng)
+        chance = self._chance(features, repeated)
+        own = (1 - chance) * mass
+        if allowed is not None:
+            chance = chance * allowed.contains(repeated)
+        total = chance + own
+        return np.where(rng.random(len(codes)) * total < chance, repeated, codes), np.minimum(total, 1.0)
+
+    def log_density(self, link: AbstractLink, features: Features, repeated: Codes, codes: Codes) -> Floats:
+        """As the link's `log_density`, where the number may also be the one repeated."""
+        chance = self._chance(features, repeated)
+        density = (1 - chance) * np.exp(link.log_density(features, codes)) + chance * (codes == repeated)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(density))
+
+    def _chance(self, features: Features, repeated: Codes) -> Floats:
+        return np.where(repeated >= 0, self.chance.probabilities(with_gaps(features))[:, 1], 0.0)
+
+
+def learn_echo(
+    source: int,
+    repeated: Codes,
+    own: Codes,
+    seen: tuple[Features, Sequence[Feature]],
+    *,
+    boosting: Boosting,
+    rng: np.random.Generator,
+) -> Echo:
+    """Learn when a number repeats the one at `source`.
+
+    Parameters
+    ----------
+    repeated, own
+        What it would be if it did (-1 where it cannot), and what it is: n codes each.
+    seen
+        Features of the n patients, and what their columns are.
+    """
+    features, columns = seen
+    can = np.flatnonzero(repeated >= 0)
+    does = (repeated == own)[can].astype(np.int64)
+    inputs = with_gaps(features[can])
+    return Echo(
+        source, learn_classifier(inputs, does, 2, with_gaps_seen(columns), boosting=boosting, rng=rng)
+    )
+
+
+def repeats(schema: Schema, source: int, place: int, codes: Codes) -> Codes:
+    """The code at `place` that has the value of the column at `source`; -1 where its grid has none."""
+    earlier, own = (encoding(schema.learnt[p]).grid for p in (source, place))
+    if earlier == own:
+        return codes[:, source]
+    values = earlier.values(codes[:, source])
+    return np.where(own.contains(values), own.codes(values), -1)
+
+
+def find_source(schema: Schema, codes: Codes, place: int, earlier: Sequence[int]) -> int | None:
+    """The earlier column that a number repeats more often than any other, if it repeats one.
+
+    Parameters
+    ----------
+    codes
+        n x learnt columns.
+    earlier
+        Places of the columns before it.
+    """
+    looked = codes[:: max(1, len(codes) // _LOOKED_AT)]
+    target, found = looked[:, place], {}
+    for source in earlier:
+        if _comparable(schema.learnt[source], schema.learnt[place]):
+            repeated = repeats(schema, source, place, looked)
+            both = (repeated >= 0) & (target >= 0)
+            found[source] = _excess(repeated[both], target[both])
+    best = max(found, key=lambda source: found[source], default=None)
+    return best if best is not None and found[best] > 0 else None
+
+
+def _excess(repeated: Codes, target: Codes) -> float:
+    """In how many more patients two numbers are equal than by chance; 0 where they are too few."""
+    equal = int((repeated == target).sum())
+    if equal < FEWEST:
+        return 0.0
+    values, at = np.unique(np.concatenate([repeated, target]), return_inverse=True)
+    sides = [np.bincount(part, minlength=len(values)) for part in np.split(at, 2)]
+    excess = equal - float(sides[0] @ sides[1]) / len(target)
+    return excess if excess >= _LEAST_EXCESS * len(target) else 0.0
+
+
+def _comparable(one: LearntColumn, other: LearntColumn) -> bool:
+    if not (encoding(one).numeric and encoding(other).numeric):
+        return False
+    kinds = {type(column) for column in (one, other)} & {DateColumn, DatetimeColumn}
+    # Days and seconds are counted from one origin each: moments compare with their own kind alone.
+    return not kinds or type(one) is type(other)

@@ -14,6 +14,7 @@ from ehrsynth.rebalance.plan import Plan, rows_of
 from ehrsynth.rebalance.rows import Made, assemble
 from ehrsynth.rebalance.targets import staying, stratum_counts, wanted
 from ehrsynth.schema import Schema
+from ehrsynth.tables.origin import COLUMN
 from ehrsynth.tables.values import to_values
 
 
@@ -46,7 +47,7 @@ class Generation(AbstractMethod):
             made.append(Made(to_values(drawn.table, schema)))
         kept = staying(rows, targets, seed)
         table = assemble(train, schema, kept=kept, repeats=np.empty(0, np.int64), made=made)
-        counts = {str(k): int(v) for k, v in table["_origin"].value_counts().items()}
+        counts = {str(k): int(v) for k, v in table[COLUMN].value_counts().items() if v}
         notes = {"rows": counts, "generator": self.generator, "recipe": maker.model_dump(mode="json")}
         return Treatment(self.text, table=table, notes={**notes, "least_acceptance": min(acceptance, default=None)})
 

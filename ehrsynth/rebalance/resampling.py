@@ -16,6 +16,7 @@ from ehrsynth.rebalance.space import Space, learn_space
 from ehrsynth.rebalance.targets import Direction, staying, wanted
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
+from ehrsynth.tables.origin import COLUMN
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -84,7 +85,7 @@ class AbstractResampling(AbstractMethod):
         return Treatment(self.text, table=table, notes=self._notes(space, table, made))
 
     def _notes(self, space: Space, table: pd.DataFrame, made: list[Made]) -> dict[str, Any]:
-        counts = {str(k): int(v) for k, v in table["_origin"].value_counts().items()}
+        counts = {str(k): int(v) for k, v in table[COLUMN].value_counts().items() if v}
         return {"rows": counts, **(space.notes if any(map(len, made)) else {})}
 
     @abstractmethod

@@ -70,7 +70,7 @@ class SmoteNC(AbstractSmote):
             other = "smoten" if listed.all() else "smote"
             kind = "no number" if listed.all() else "no category"
             raise RequestError(f"smotenc is for numbers and categories together, and there is {kind}: use {other}")
-        return package().over_sampling.SMOTENC(categorical_features=np.flatnonzero(listed))
+        return package().over_sampling.SMOTENC(categorical_features=np.flatnonzero(listed).tolist())
 
 
 class SmoteN(AbstractSmote):

@@ -1,0 +1,64 @@
+"""Who was learnt from? How well a group's training patients are told from patients of it that were not used.
+
+Raising a group of few patients repeats them: in the model's memory, and among the rows that were made.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.evaluation.matrix import Matrix
+from ehrsynth.evaluation.privacy.nearest import TIE, blocks, distances, listed_columns, place
+from ehrsynth.randomness import numpy_generator
+from ehrsynth.rebalance.measures import patient_losses
+from ehrsynth.statistics import auroc
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_FEWEST = 4
+
+
+def loss_exposure(seen: tuple[Mask, Floats], unseen: tuple[Mask, Floats]) -> float:
+    """The AUROC at which the loss of a model tells patients it learnt from, 0.5 (not at all) to 1; lower is safer.
+
+    Members fit better (Yeom et al. 2018, arXiv 1709.01604). Each side is outcomes and risks; the control are the
+    patients that were not used. NaN where a side has nobody.
+    """
+    if not len(seen[0]) or not len(unseen[0]):
+        return float("nan")
+    return _told(-patient_losses(*seen), -patient_losses(*unseen))
+
+
+def row_exposure(members: Matrix, unseen: Matrix, made: Matrix, *, seed: int) -> float:
+    """The AUROC at which made rows tell the patients they were made from, 0.5 to 1; lower is safer.
+
+    A member is nearer to a made row than to a real patient of the same group; the patients not used are control and
+    reference in turn, one half for the other. NaN where no row was made or a side is too small.
+    """
+    if not len(made) or not len(members) or len(unseen) < _FEWEST:
+        return float("nan")
+    order = numpy_generator(seed, "exposure").permutation(len(unseen))
+    halves = order[: len(order) // 2], order[len(order) // 2 :]
+    found = []
+    for control, reference in (halves, halves[::-1]):
+        there = unseen.rows(reference)
+        scores = [_closer(targets, made, there) for targets in (members, unseen.rows(control))]
+        found.append(_told(scores[0], scores[1]))
+    return float(np.mean(found))
+
+
+def _closer(targets: Matrix, made: Matrix, reference: Matrix) -> Floats:
+    """How much nearer the nearest made row is than the nearest reference patient, -1 to 1."""
+    near, real = _nearest(targets, made, made), _nearest(targets, reference, made)
+    return np.asarray((real - near) / np.maximum(real + near, TIE))
+
+
+def _nearest(targets: Matrix, among: Matrix, space: Matrix) -> Floats:
+    placed, there = place(targets, space), place(among, space)
+    listed, columns = listed_columns(space), range(len(space.columns))
+    found = [distances(placed.rows(b), there, columns, listed).min(axis=1) for b in blocks(len(placed), len(there))]
+    return np.concatenate(found)
+
+
+def _told(members: Floats, others: Floats) -> float:
+    labels = np.repeat([1, 0], [len(members), len(others)])
+    return auroc(labels, np.concatenate([members, others]))

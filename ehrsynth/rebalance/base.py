@@ -87,12 +87,12 @@ class Treatment:
 class AbstractMethod(Strict, ABC):
     """A frozen recipe of a method; calling it is the method's one interface.
 
-    `quick` says whether it takes seconds on a few thousand patients, `adds_rows` whether it makes some.
+    `quick` says whether it takes seconds on a few thousand patients, `needs` which optional package it imports.
     """
 
     name: ClassVar[str]
     quick: ClassVar[bool] = True
-    adds_rows: ClassVar[bool] = False
+    needs: ClassVar[str] = ""
 
     @abstractmethod
     def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import optimize
 
-from ehrsynth.randomness import derived_seed
 from ehrsynth.rebalance.base import AbstractMethod, Predictor, Treatment
-from ehrsynth.rebalance.group_models import inner_folds
-from ehrsynth.rebalance.learners import expit, learn_table, logit
+from ehrsynth.rebalance.learners import expit, logit
 from ehrsynth.rebalance.plan import Plan, rows_of
+from ehrsynth.rebalance.treating import cross_fitted, predictor_of
 from ehrsynth.schema import Schema
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,35 +82,3 @@ class Recalibration(AbstractMethod):
 
         found = optimize.minimize(loss, np.array([0.0, 1.0]), jac=True, method="BFGS").x
         return float(found[0]), float(found[1])
-
-
-def predictor_of(method: str, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Predictor:
-    """What has learnt from the training patients after a method, by its name, treated them."""
-    from ehrsynth.rebalance.methods import method as made  # it knows this module
-
-    return learnt_from(made(method)(train, plan, schema, seed=seed), train, plan, schema, seed=seed)
-
-
-def learnt_from(
-    treatment: Treatment, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int
-) -> Predictor:
-    """A treatment's own predictor, or what the plan's learner learns from its table and weights."""
-    if treatment.predictor is not None:
-        return treatment.predictor
-    table = train if treatment.table is None else treatment.table
-    return learn_table(table, plan, schema, seed=seed, weights=treatment.weights)
-
-
-def cross_fitted(
-    method: str, train: pd.DataFrame, plan: Plan, schema: Schema, *, folds: int, seed: int
-) -> Floats:
-    """Each training patient's risk by a model, treated by a method, that has not seen this patient."""
-    fold = inner_folds(rows_of(train, plan, schema), folds, seed)
-    risks = np.empty(len(train))
-    for number in range(folds):
-        test = fold == number
-        if test.any():
-            part = train[~test].reset_index(drop=True)
-            small = derived_seed(seed, "cross-fitting", str(number))
-            risks[test] = predictor_of(method, part, plan, schema, seed=small).risks(train[test])
-    return risks

@@ -18,6 +18,8 @@ Whole = NDArray[np.int64]
 class AbstractCleaning(AbstractResampling):
     """Inside each group, patients of the more frequent outcome are taken away."""
 
+    needs: ClassVar[str] = "imblearn"
+
     def _group_of(
         self, here: GroupRows, rows: Rows, plan: Plan, schema: Schema, *, number: int, seed: int
     ) -> tuple[Whole, Whole, list[Made]]:

@@ -22,7 +22,6 @@ class Generation(AbstractMethod):
     """Groups are filled up with patients from a conditional generator that learnt all training patients."""
 
     name: ClassVar[str] = "generation"
-    adds_rows: ClassVar[bool] = True
     generator: str = Field(default="autoregressive", description="a registered generator")
     settings: dict[str, Any] = Field(default_factory=dict, description="settings of the generator")
 

@@ -10,16 +10,16 @@ from pydantic import Field
 
 from ehrsynth.evaluation.learners import Flags
 from ehrsynth.evaluation.matrix import Matrix
-from ehrsynth.randomness import numpy_generator, small_seed
+from ehrsynth.randomness import small_seed
 from ehrsynth.rebalance.base import AbstractMethod, Treatment
 from ehrsynth.rebalance.learners import Risks, expit, learn, linear, logit
 from ehrsynth.rebalance.plan import Plan, Rows, inputs, rows_of
+from ehrsynth.rebalance.treating import inner_folds
 from ehrsynth.schema import Schema
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
-GroupRisks = "dict[int, Risks]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,16 +113,6 @@ class Interaction(AbstractMethod):
         pair = _fit_pair(known, rows.event, rows.group, plan, seed)
         functions = {g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g, share in enumerate(chosen)}
         return chosen, {-1: pair[-1], **functions}
-
-
-def inner_folds(rows: Rows, folds: int, seed: int) -> Whole:
-    """A fold for each training patient, each group and outcome spread evenly over them."""
-    found = np.empty(len(rows), np.int64)
-    for stratum in np.unique(2 * rows.group + rows.event):
-        places = np.flatnonzero(2 * rows.group + rows.event == stratum)
-        rng = numpy_generator(seed, "inner folds", str(stratum))
-        found[rng.permutation(places)] = (np.arange(len(places)) + rng.integers(folds)) % folds
-    return found
 
 
 def _fit_deviations(

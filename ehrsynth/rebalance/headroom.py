@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from ehrsynth.errors import EhrSynthError
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
-from ehrsynth.rebalance.calibration import learnt_from
 from ehrsynth.rebalance.coefficients import Kept, kept_coefficients
-from ehrsynth.rebalance.methods import UNTREATED, method
+from ehrsynth.rebalance.methods import UNTREATED
 from ehrsynth.rebalance.plan import Counts, Plan, Rows, rows_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.splits import Split
 from ehrsynth.rebalance.study import Study
+from ehrsynth.rebalance.treating import learnt_from, treat
 from ehrsynth.schema import Schema
 from ehrsynth.statistics import Estimate, auroc, normal_quantile
 
@@ -186,7 +186,7 @@ class _Fold:
         wanted = Counts(dict(zip(self.helped, self.counts, strict=True)))
         plan = replace(self.plan, goal=wanted, rows=len(part), classes="kept")
         try:
-            treatment = method(text)(part, plan, self.schema, seed=self.seed)
+            treatment = treat(text, part, plan, self.schema, seed=self.seed)
             predictor = learnt_from(treatment, part, plan, self.schema, seed=self.seed)
         except EhrSynthError:  # a method that needs more patients than are left restores nothing
             return [np.nan] * len(self.helped), [None] * len(self.helped)

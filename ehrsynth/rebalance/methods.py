@@ -3,11 +3,12 @@
 A method is written as its name and settings: ``smote``, ``recalibration of=smote``, ``cart leaf=10``.
 """
 
+from importlib.util import find_spec
 from typing import cast
 
 from pydantic import ValidationError
 
-from ehrsynth.errors import RequestError, unknown
+from ehrsynth.errors import MissingPackage, RequestError, unknown
 from ehrsynth.generators.recipes import parse_settings
 from ehrsynth.rebalance.base import AbstractMethod
 from ehrsynth.rebalance.generation import Generation
@@ -31,6 +32,15 @@ def quick(*, thresholds: bool = False) -> tuple[str, ...]:
     own = [n for n in known("method") if n != Generation.name and resolve("method", n).quick]
     chosen = [n for n in (*own, *QUICK_GENERATORS) if thresholds or n != THRESHOLDS]
     return (UNTREATED, *sorted(n for n in chosen if n != UNTREATED))
+
+
+def installed(text: str) -> bool:
+    """Whether the optional package that a method needs is there."""
+    try:
+        made = method(text)
+    except MissingPackage:
+        return False
+    return not made.needs or find_spec(made.needs) is not None
 
 
 def method(text: str) -> AbstractMethod:

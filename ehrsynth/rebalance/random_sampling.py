@@ -22,6 +22,7 @@ class RandomOversampling(AbstractResampling):
     """Real patients of the groups to be raised are repeated at random until there are enough."""
 
     name: ClassVar[str] = "random_oversampling"
+    needs: ClassVar[str] = "imblearn"
 
     def _group_of(
         self, here: GroupRows, rows: Rows, plan: Plan, schema: Schema, *, number: int, seed: int
@@ -54,6 +55,7 @@ class SmoothedBootstrap(AbstractMaking):
     """
 
     name: ClassVar[str] = "smoothed_bootstrap"
+    needs: ClassVar[str] = "imblearn"
     shrinkage: float = Field(default=1.0, ge=0, le=10, description="0 repeats patients as they are")
 
     def _resampled(self, here: GroupRows, seed: int) -> Resampled:

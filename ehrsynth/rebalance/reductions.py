@@ -59,6 +59,7 @@ def _positive(model: Any, features: Floats) -> Floats:
 class AbstractReduction(AbstractMethod):
     """The groups are fairlearn's sensitive feature; the plan's learner is its estimator."""
 
+    needs: ClassVar[str] = "fairlearn"
     constraint: Constraint = "equalized_odds"
 
     def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:

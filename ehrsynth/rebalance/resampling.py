@@ -98,8 +98,6 @@ class AbstractResampling(AbstractMethod):
 class AbstractMaking(AbstractResampling):
     """Resampling that makes rows that were not there before: each is valid, or is made anew."""
 
-    adds_rows: ClassVar[bool] = True
-
     def _group_of(
         self, here: GroupRows, rows: Rows, plan: Plan, schema: Schema, *, number: int, seed: int
     ) -> tuple[Whole, Whole, list[Made]]:

@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 class AbstractSmote(AbstractMaking):
     """The family on flags and numbers."""
 
+    needs: ClassVar[str] = "imblearn"
+
     def _resampled(self, here: GroupRows, seed: int) -> Resampled:
         what = f"{self.text} of {here.name!r}"
         wanted = dict(enumerate(here.wanted))

@@ -8,10 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.errors import EhrSynthError, MissingPackage
-from ehrsynth.progress import Progress, part, silent
+from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed
-from ehrsynth.rebalance.base import AbstractDecider, Predictor, Treatment
-from ehrsynth.rebalance.calibration import learnt_from
+from ehrsynth.rebalance.base import AbstractDecider, Predictor
 from ehrsynth.rebalance.exposure import loss_exposure, row_exposure
 from ehrsynth.rebalance.groups import EVERYONE
 from ehrsynth.rebalance.measures import MEASURES, measures
@@ -19,6 +18,7 @@ from ehrsynth.rebalance.methods import UNTREATED, method
 from ehrsynth.rebalance.plan import Plan, Rows, rows_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.splits import Split, Splits
+from ehrsynth.rebalance.treating import learnt_from, treat
 from ehrsynth.schema import Schema
 from ehrsynth.statistics import Estimate, corrected_paired_interval
 
@@ -135,7 +135,7 @@ def study(
             done = (number * len(texts) + place) / (len(splits) * len(texts))
             report(done, f"split {number + 1} of {len(splits)}: {text}")
             try:
-                values[place, number], warned[text] = fold.judged(text, part(progress, done, done), groups)
+                values[place, number], warned[text] = fold.judged(text, groups)
             except MissingPackage:
                 raise
             except EhrSynthError as error:
@@ -164,10 +164,9 @@ class _Fold:
         train, test = (table.iloc[p].reset_index(drop=True) for p in (split.train, split.test))
         return cls(train, test, rows_of(train, plan, schema), rows_of(test, plan, schema), plan, schema, seed)
 
-    def judged(self, text: str, progress: Progress, groups: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
+    def judged(self, text: str, groups: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
         """Groups x `COLUMNS`, and the method's warnings."""
-        del progress
-        treatment = method(text)(self.train, self.plan, self.schema, seed=self.seed)
+        treatment = treat(text, self.train, self.plan, self.schema, seed=self.seed)
         predictor = learnt_from(treatment, self.train, self.plan, self.schema, seed=self.seed)
         risk = {"train": predictor.risks(self.train), "test": predictor.risks(self.test)}
         called = self._called(predictor, risk["test"])

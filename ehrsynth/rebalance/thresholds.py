@@ -10,8 +10,8 @@ from pydantic import Field
 
 from ehrsynth.errors import RequestError
 from ehrsynth.rebalance.base import AbstractDecider, AbstractMethod, Predictor, Treatment
-from ehrsynth.rebalance.calibration import cross_fitted, predictor_of
 from ehrsynth.rebalance.plan import Plan, rows_of
+from ehrsynth.rebalance.treating import cross_fitted, predictor_of
 from ehrsynth.schema import Schema
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ import typer
 from ehrsynth.cli.options import DataFile, Json, OutFolder, SchemaFile, Seed
 
 if TYPE_CHECKING:
-    from ehrsynth.rebalance.wishes import Wishes
+    pass
 
 
 class ClassGoal(Enum):
@@ -31,7 +31,9 @@ Outcome = Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="What 
 Event = Annotated[
     str,
     typer.Option(
-        "--event", metavar="EXPR", help="When it happened, for instance 'OCCODE in (\"1\", \"2\")'. [default: true]"
+        "--event",
+        metavar="EXPR",
+        help='When it happened, for instance \'OCCODE in ("1", "2")\'. [default: true]',
     ),
 ]
 Protected = Annotated[
@@ -39,23 +41,30 @@ Protected = Annotated[
     typer.Option(
         "--protected",
         metavar="COLUMN",
-        help="Its values make groups, several columns their intersections; repeatable. [default: the role protected]",
+        help="Its values make groups, several columns intersections; repeatable. [default: role protected]",
     ),
 ]
 Bands = Annotated[
     list[str] | None,
-    typer.Option("--bands", metavar="COLUMN=CUT,CUT", help="Where a protected number is cut. [default: thirds]"),
+    typer.Option(
+        "--bands", metavar="COLUMN=CUT,CUT", help="Where a protected number is cut. [default: thirds]"
+    ),
 ]
 NamedGroups = Annotated[
     list[str] | None,
-    typer.Option("--group", metavar="NAME=EXPR", help="A group of your own, for instance 'old=age >= 85'; repeatable."),
+    typer.Option(
+        "--group", metavar="NAME=EXPR", help="A group of your own, for instance 'old=age >= 85'; repeatable."
+    ),
 ]
 Everyone = Annotated[
-    bool, typer.Option("--everyone", help="All patients are one group: rebalance the outcome's classes alone.")
+    bool,
+    typer.Option("--everyone", help="All patients are one group: rebalance the outcome's classes alone."),
 ]
 GroupCounts = Annotated[
     list[str] | None,
-    typer.Option("--count", metavar="GROUP=N", help="Goal: so many patients of a group; repeatable. [goal: equal]"),
+    typer.Option(
+        "--count", metavar="GROUP=N", help="Goal: so many patients of a group; repeatable. [goal: equal]"
+    ),
 ]
 PopulationFile = Annotated[
     Path | None,
@@ -64,11 +73,14 @@ PopulationFile = Annotated[
     ),
 ]
 Classes = Annotated[
-    ClassGoal, typer.Option("--classes", help="In each group: keep the share of events, or as many with as without.")
+    ClassGoal,
+    typer.Option("--classes", help="In each group: keep the share of events, or as many with as without."),
 ]
 Predictors = Annotated[
     list[str] | None,
-    typer.Option("--predictors", metavar="COLUMN", help="Predict from this; repeatable. [default: the covariates]"),
+    typer.Option(
+        "--predictors", metavar="COLUMN", help="Predict from this; repeatable. [default: the covariates]"
+    ),
 ]
 LearnerName = Annotated[Learner, typer.Option("--learner", help="Which model learns.")]
 Methods = Annotated[
@@ -77,7 +89,7 @@ Methods = Annotated[
         "--method",
         "-m",
         metavar="METHOD",
-        help="Try this, for instance smote or 'recalibration of=smote'; repeatable. [default: all quick ones]",
+        help="Try this: smote, 'recalibration of=smote' ...; repeatable. [default: all quick ones]",
     ),
 ]
 SplitCount = Annotated[
@@ -95,7 +107,10 @@ GroupThresholds = Annotated[
     ),
 ]
 LeaveOutSmall = Annotated[
-    bool, typer.Option("--leave-out-small", help="Leave groups of too few patients as they are, instead of refusing.")
+    bool,
+    typer.Option(
+        "--leave-out-small", help="Leave groups of too few patients as they are, instead of refusing."
+    ),
 ]
 
 
@@ -125,8 +140,8 @@ def rebalance(
 ) -> None:
     """Try methods for groups of few patients on real held-out patients; recommend one, or none.
 
-    OUT gets report.html, report.json and the treatment. "Do not rebalance" ends with exit code 3 and its reasons,
-    unless --apply names a method.
+    OUT gets report.html, report.json and the treatment. "Do not rebalance" ends with exit code 3 and its
+    reasons, unless --apply names a method.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.places import must_be_free
@@ -159,7 +174,9 @@ def rebalance(
     seed = fresh_seed() if seed is None else seed
     table = read_table(data, meaning)
     with drawn() as progress:
-        found = run(table, meaning, wishes, methods=method, splits=splits, apply=apply, seed=seed, progress=progress)
+        found = run(
+            table, meaning, wishes, methods=method, splits=splits, apply=apply, seed=seed, progress=progress
+        )
     told = write_rebalancing(found, out)
     _show(told, out, as_json=json)
     if not found.verdict.gain and apply is None:
@@ -199,11 +216,18 @@ def _show(told: dict[str, Any], out: Path, *, as_json: bool) -> None:
     typer.echo(f"{told['sentence']} The report: {out / 'report.html'}")
     typer.echo(told["error_rates"])
     for group in told["plan"]["helped"]:
+        by_method = {name: by[group] for name, by in told["methods"].items()}
+        best_first = sorted(by_method, key=lambda name: -(by_method[name]["auroc"]["value"] or 0.0))
         rows = [
-            (name, by[group]["auroc"]["value"], _interval(by[group]["auroc"]["difference"]), by[group]["brier"]["value"])
-            for name, by in told["methods"].items()
+            (
+                name,
+                by_method[name]["auroc"]["value"],
+                _interval(by_method[name]["auroc"]["difference"]),
+                by_method[name]["brier"]["value"],
+            )
+            for name in best_first
         ]
-        show_table((group, "AUROC", "against none", "Brier"), sorted(rows, key=lambda row: -(row[1] or 0.0)))
+        show_table((group, "AUROC", "against none", "Brier"), rows)
     for name, why in told["failed"].items():
         typer.echo(f"not judged: {name}: {why}")
     for sentence in (*told["worth"].values(), *told["warnings"]):

@@ -1,7 +1,7 @@
 """The one place where imbalanced-learn is imported: its samplers on one group's numbers.
 
-The numbers that come out are imbalanced-learn's own, for the same seed and the same rows: nothing is scaled or
-reordered on the way. Neighbours are as many as its default of five, or as many as there are.
+The numbers that come out are imbalanced-learn's own, for the same seed and the same rows: nothing is scaled
+or reordered on the way. Neighbours are as many as its default of five, or as many as there are.
 """
 
 import warnings
@@ -26,8 +26,8 @@ _MANY_NEIGHBOURS = 10
 class Resampled:
     """What a sampler made of some rows.
 
-    `kept` are the places of the rows that stay, in rising order; `made` new rows, with `made_event`; `source`, for
-    each new row, the place of the row that it repeats, -1 where it is none.
+    `kept` are the places of the rows that stay, in rising order; `made` new rows, with `made_event`;
+    `source`, for each new row, the place of the row that it repeats, -1 where it is none.
     """
 
     kept: Whole
@@ -54,7 +54,9 @@ def package() -> Any:
     return imblearn
 
 
-def oversampled(sampler: Any, x: Floats, event: Mask, wanted: Mapping[int, int], *, what: str, seed: int) -> Resampled:
+def oversampled(
+    sampler: Any, x: Floats, event: Mask, wanted: Mapping[int, int], *, what: str, seed: int
+) -> Resampled:
     """Rows made by an over-sampler, or by one that also cleans up after itself.
 
     Parameters
@@ -71,18 +73,23 @@ def oversampled(sampler: Any, x: Floats, event: Mask, wanted: Mapping[int, int],
     configured = _configured(sampler, strategy, y, seed)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about classes that need no new rows, and clusters that did not converge
+            warnings.simplefilter(
+                "ignore"
+            )  # about classes that need no new rows, and clusters that did not converge
             grown, labels = configured.fit_resample(x, y)
     except (ValueError, RuntimeError):  # its text may quote a value
         raise NotEnoughData(
-            f"{what}: imbalanced-learn finds no way to make rows here: {int((y == 1).sum())} patients with the event,"
+            f"{what}: imbalanced-learn finds no way to make rows here: {int((y == 1).sum())} patients"
+            f" with the event,"
             f" {int((y == 0).sum())} without"
         ) from None
     return _parted(configured, np.asarray(grown, np.float64), np.asarray(labels) == 1, len(x))
 
 
 def _parted(sampler: Any, grown: Floats, labels: Mask, real: int) -> Resampled:
-    cleaner = next((c for name in ("tomek_", "enn_") if (c := getattr(sampler, name, None)) is not None), None)
+    cleaner = next(
+        (c for name in ("tomek_", "enn_") if (c := getattr(sampler, name, None)) is not None), None
+    )
     origin = np.arange(len(grown)) if cleaner is None else np.asarray(cleaner.sample_indices_)
     made = origin >= real
     source = np.full(int(made.sum()), -1, np.int64)

@@ -1,7 +1,7 @@
 """What every method promises: it takes the patients to learn from and a plan, and gives a treatment.
 
-A treatment is any of a table (real and made rows, marked in `_origin`), weights for its rows, and a predictor that
-has learnt already. A method sees training patients alone; nothing of what it is tested on.
+A treatment is any of a table (real and made rows, marked in `_origin`), weights for its rows, and a predictor
+that has learnt already. A method sees training patients alone; nothing of what it is tested on.
 """
 
 from abc import ABC, abstractmethod
@@ -87,7 +87,8 @@ class Treatment:
 class AbstractMethod(Strict, ABC):
     """A frozen recipe of a method; calling it is the method's one interface.
 
-    `quick` says whether it takes seconds on a few thousand patients, `needs` which optional package it imports.
+    `quick` says whether it takes seconds on a few thousand patients, `needs` which optional package it
+    imports.
     """
 
     name: ClassVar[str]

@@ -1,16 +1,18 @@
 """BR-Net: features from which a bias variable cannot be read off, learnt by adversarial training.
 
 Adeli et al., "Representation Learning with Statistical Independence to Mitigate Bias", WACV 2021, doi
-10.1109/WACV48630.2021.00256; written here from the paper. An encoder F, a classifier C and a bias head B take turns
-on each batch:
+10.1109/WACV48630.2021.00256; written here from the paper. An encoder F, a classifier C and a bias head B take
+turns on each batch:
 
-1. B learns to predict the bias from F(x), on controls only: bias that belongs to the disease stays in the features.
-2. F moves so that the squared Pearson correlation of the bias and B(F(x)) falls, on the same controls; B rests.
+1. B learns to predict the bias from F(x), on controls only: bias that belongs to the disease stays in the
+   features.
+2. F moves so that the squared Pearson correlation of the bias and B(F(x)) falls, on the same controls; B
+   rests.
 3. F and C learn the label.
 
-The loss of steps 1 and 2 lies between 0 and 1 and does not depend on the scale of B's output, so that it cannot
-run away as a squared error can. It sees only what is linear in B's output: how dependent features and bias still
-are is to be measured afterwards (`ehrsynth.rebalance.dependence`).
+The loss of steps 1 and 2 lies between 0 and 1 and does not depend on the scale of B's output, so that it
+cannot run away as a squared error can. It sees only what is linear in B's output: how dependent features and
+bias still are is to be measured afterwards (`ehrsynth.rebalance.dependence`).
 
 Nothing here knows tables: inputs are arrays, of numbers or of images, whatever the encoder takes.
 """
@@ -70,7 +72,7 @@ class Bias:
     categorical: bool
 
     def columns(self) -> Floats:
-        """n x k, each column with mean 0 and spread 1."""
+        """N x k, each column with mean 0 and spread 1."""
         raw = np.asarray(self.values, np.float64)
         if self.categorical:
             levels = np.unique(raw)
@@ -95,7 +97,7 @@ class BrNet:
         """The features of each row, n x features."""
         self.encoder.eval()
         with torch.no_grad():
-            parts = [self.encoder(part) for part in _tensor(inputs).split(4_096)]
+            parts = [self.encoder(part) for part in torch.split(_tensor(inputs), 4_096)]
         return np.asarray(torch.cat(parts).double().numpy())
 
     def probabilities(self, inputs: NDArray[Any]) -> Floats:
@@ -106,7 +108,7 @@ class BrNet:
         return np.asarray(logits.double().softmax(dim=1).numpy())
 
 
-def train_brnet(
+def train_brnet(  # noqa: PLR0913 - what it learns from, and how
     inputs: NDArray[Any],
     labels: NDArray[Any],
     bias: Sequence[Bias],
@@ -170,7 +172,7 @@ def squared_correlation(bias: Tensor, predicted: Tensor) -> Tensor:
     return found
 
 
-def _train(
+def _train(  # noqa: PLR0913
     rounds: "_Rounds", x: Tensor, y: Tensor, b: Tensor, controls: Tensor, *, seed: int, progress: Progress
 ) -> None:
     settings, generator = rounds.settings, torch_generator(seed, "br-net", "batches")
@@ -244,13 +246,17 @@ def _tensor(values: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
-def _check(inputs: NDArray[Any], target: NDArray[Any], bias: Sequence[Bias], controls: Mask, classes: int) -> None:
+def _check(
+    inputs: NDArray[Any], target: NDArray[Any], bias: Sequence[Bias], controls: Mask, classes: int
+) -> None:
     lengths = {len(inputs), len(target), len(controls), *(len(b.values) for b in bias)}
     if len(lengths) > 1:
         raise RequestError(f"inputs, labels, controls and bias have different lengths: {sorted(lengths)}")
     finite = np.isfinite(np.asarray(inputs, np.float64)).all()
     if not finite or not all(np.isfinite(np.asarray(b.values, np.float64)).all() for b in bias):
-        raise RequestError("inputs and bias hold missing or infinite values: fill them in, or leave the rows out")
+        raise RequestError(
+            "inputs and bias hold missing or infinite values: fill them in, or leave the rows out"
+        )
     if classes < 2:  # noqa: PLR2004
         raise NotEnoughData("all rows have the same label: there is nothing to learn")
     if bias and controls.sum() < FEWEST_CONTROLS:

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recalibrated:
-    """A predictor whose log odds are moved and stretched, differently in each group (the last row: in none)."""
+    """A predictor whose log odds are moved and stretched in each group (the last row: in none)."""
 
     base: Predictor
     plan: Plan
@@ -38,14 +38,17 @@ class Recalibrated:
 class Recalibration(AbstractMethod):
     """A model is learnt, then an intercept and a slope on its log odds for each group.
 
-    Both are learnt on training patients whom the model had not seen (cross-fitting), held towards 0 and 1 as the
-    normal priors say, so that a group of few patients is moved little (logistic recalibration: Cox 1958; Steyerberg
-    2019, chapter 20). `of` is the method whose model is recalibrated: nothing, or one that oversamples.
+    Both are learnt on training patients whom the model had not seen (cross-fitting), held towards 0 and 1 as
+    the normal priors say, so that a group of few patients is moved little (logistic recalibration: Cox 1958;
+    Steyerberg 2019, chapter 20). `of` is the method whose model is recalibrated: nothing, or one that
+    oversamples.
     """
 
     name: ClassVar[str] = "recalibration"
     of: str = Field(default="none", description="the method whose model is recalibrated")
-    intercept_spread: float = Field(default=2.0, gt=0, description="standard deviation of the intercept's prior")
+    intercept_spread: float = Field(
+        default=2.0, gt=0, description="standard deviation of the intercept's prior"
+    )
     slope_spread: float = Field(default=0.5, gt=0, description="standard deviation of the slope's prior")
     folds: int = Field(default=5, ge=2, le=20, description="folds inside training")
 

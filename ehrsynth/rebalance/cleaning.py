@@ -1,4 +1,4 @@
-"""Methods that take away patients whom their neighbours contradict; the goal's numbers are not met by them."""
+"""Methods that take away patients whom their neighbours contradict; they do not meet the goal's numbers."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""What becomes of a group's regression coefficients when patients are removed and rows are put in their place."""
+"""What becomes of a group's regression when patients are removed and rows put in their place."""
 
 from typing import NamedTuple
 
@@ -21,9 +21,9 @@ _EVENTS_EACH = 5
 class Kept(NamedTuple):
     """A group's logistic regression from a treated table, held against that from all its training patients.
 
-    `bias` is the mean absolute difference of coefficients in standard errors of the latter, 0 or more, lower is
-    better; `overlap` the mean overlap of 95 % intervals (Karr et al. 2006, doi 10.1198/000313006X124640), at most 1,
-    higher is better.
+    `bias` is the mean absolute difference of coefficients in standard errors of the latter, 0 or more, lower
+    is better; `overlap` the mean overlap of 95 % intervals (Karr et al. 2006, doi 10.1198/000313006X124640),
+    at most 1, higher is better.
     """
 
     bias: float
@@ -55,7 +55,10 @@ def kept_coefficients(
     if not known.any():
         return None
     bias = np.abs(made.coefficients - real.coefficients)[known] / real.errors[known]
-    return Kept(float(bias.mean()), float(_overlap(made.coefficients, made.errors, real.coefficients, real.errors)[known].mean()))
+    return Kept(
+        float(bias.mean()),
+        float(_overlap(made.coefficients, made.errors, real.coefficients, real.errors)[known].mean()),
+    )
 
 
 def _design(flags: Flags, rows: Rows, mine: NDArray[np.bool_], plan: Plan) -> Floats:

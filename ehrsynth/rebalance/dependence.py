@@ -1,15 +1,15 @@
-"""How much of a variable is still in features: distance correlation, and a probe that nobody trained against."""
+"""How much of a variable is still in features: distance correlation, and a fresh probe."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from scipy.spatial.distance import cdist
 
 from ehrsynth.randomness import numpy_generator, small_seed
 from ehrsynth.statistics import Estimate, auroc_interval
@@ -21,11 +21,12 @@ _FEWEST = 10
 
 
 def squared_distance_correlation(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Dependence of any form between two sets of columns over the same rows: dcor squared, 0 to 1, lower is less.
+    """Dependence of any form between two sets of columns: dcor squared, 0 to 1, lower is less.
 
-    0 in the limit only if they are independent (Szekely, Rizzo and Bakirov 2007, doi 10.1214/009053607000000505).
-    Written with the unbiased estimate of the distance covariance (Szekely and Rizzo 2014, doi 10.1214/14-AOS1255),
-    which is around 0 for independent columns of few rows, too; what falls below 0 is 0.
+    0 in the limit only if they are independent (Szekely, Rizzo and Bakirov 2007, doi
+    10.1214/009053607000000505). Written with the unbiased estimate of the distance covariance (Szekely and
+    Rizzo 2014, doi 10.1214/14-AOS1255), which is around 0 for independent columns of few rows, too; what
+    falls below 0 is 0.
 
     >>> x = np.arange(6.0)
     >>> round(squared_distance_correlation(x, 2 * x + 1), 3)
@@ -68,9 +69,9 @@ def within_classes(features: Floats, bias: Floats, labels: NDArray[Any], *, seed
 def probe(features: Floats, bias: NDArray[Any], *, seed: int) -> Estimate | None:
     """The AUROC at which a fresh model reads a variable off features, 0.5 (not at all) to 1; lower is less.
 
-    The better of logistic regression and boosted trees, in five folds; a variable of more than two values is asked
-    as "above its middle or not". The interval is DeLong's for the better one. None where a side has fewer than ten
-    rows.
+    The better of logistic regression and boosted trees, in five folds; a variable of more than two values is
+    asked as "above its middle or not". The interval is DeLong's for the better one. None where a side has
+    fewer than ten rows.
     """
     high = _halved(np.asarray(bias, np.float64))
     if min(high.sum(), (~high).sum()) < _FEWEST:

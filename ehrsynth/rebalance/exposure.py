@@ -18,10 +18,10 @@ _FEWEST = 4
 
 
 def loss_exposure(seen: tuple[Mask, Floats], unseen: tuple[Mask, Floats]) -> float:
-    """The AUROC at which the loss of a model tells patients it learnt from, 0.5 (not at all) to 1; lower is safer.
+    """The AUROC at which a model's loss tells patients it learnt from, 0.5 (not at all) to 1; lower is safer.
 
-    Members fit better (Yeom et al. 2018, arXiv 1709.01604). Each side is outcomes and risks; the control are the
-    patients that were not used. NaN where a side has nobody.
+    Members fit better (Yeom et al. 2018, arXiv 1709.01604). Each side is outcomes and risks; the control are
+    the patients that were not used. NaN where a side has nobody.
     """
     if not len(seen[0]) or not len(unseen[0]):
         return float("nan")
@@ -31,8 +31,8 @@ def loss_exposure(seen: tuple[Mask, Floats], unseen: tuple[Mask, Floats]) -> flo
 def row_exposure(members: Matrix, unseen: Matrix, made: Matrix, *, seed: int) -> float:
     """The AUROC at which made rows tell the patients they were made from, 0.5 to 1; lower is safer.
 
-    A member is nearer to a made row than to a real patient of the same group; the patients not used are control and
-    reference in turn, one half for the other. NaN where no row was made or a side is too small.
+    A member is nearer to a made row than to a real patient of the same group; the patients not used are
+    control and reference in turn, one half for the other. NaN where no row was made or a side is too small.
     """
     if not len(made) or not len(members) or len(unseen) < _FEWEST:
         return float("nan")
@@ -55,7 +55,9 @@ def _closer(targets: Matrix, made: Matrix, reference: Matrix) -> Floats:
 def _nearest(targets: Matrix, among: Matrix, space: Matrix) -> Floats:
     placed, there = place(targets, space), place(among, space)
     listed, columns = listed_columns(space), range(len(space.columns))
-    found = [distances(placed.rows(b), there, columns, listed).min(axis=1) for b in blocks(len(placed), len(there))]
+    found = [
+        distances(placed.rows(b), there, columns, listed).min(axis=1) for b in blocks(len(placed), len(there))
+    ]
     return np.concatenate(found)
 
 

@@ -1,4 +1,4 @@
-"""Conditional generation: a generator learns the training patients, and is asked for the groups that are too small."""
+"""Conditional generation: a generator learns the training patients and is asked for the small groups."""
 
 from typing import Any, ClassVar
 
@@ -48,7 +48,9 @@ class Generation(AbstractMethod):
         table = assemble(train, schema, kept=kept, repeats=np.empty(0, np.int64), made=made)
         counts = {str(k): int(v) for k, v in table[COLUMN].value_counts().items() if v}
         notes = {"rows": counts, "generator": self.generator, "recipe": maker.model_dump(mode="json")}
-        return Treatment(self.text, table=table, notes={**notes, "least_acceptance": min(acceptance, default=None)})
+        return Treatment(
+            self.text, table=table, notes={**notes, "least_acceptance": min(acceptance, default=None)}
+        )
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""Models that may differ between groups: one for each, or one for all with deviations that the data must earn."""
+"""Models that may differ between groups: one for each, or one for all with deviations."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -58,16 +58,19 @@ class GroupOnly(AbstractMethod):
 
 
 class Interaction(AbstractMethod):
-    """One model for all in which each group may deviate, as far as patients left out inside training bear it out.
+    """One model for all in which groups may deviate, as far as patients left out in training bear it out.
 
-    Logistic regression has an intercept and a deviation of each coefficient for each group; how strongly deviations
-    are held back is chosen by cross-validated log loss over all groups' patients, each group counting alike. With
-    boosted trees, the model of all and that of the group are mixed on the log odds, the share chosen likewise.
+    Logistic regression has an intercept and a deviation of each coefficient for each group; how strongly
+    deviations are held back is chosen by cross-validated log loss over all groups' patients, each group
+    counting alike. With boosted trees, the model of all and that of the group are mixed on the log odds, the
+    share chosen likewise.
     """
 
     name: ClassVar[str] = "interaction"
     strengths: tuple[float, ...] = Field(
-        default=(0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0), min_length=1, description="how freely groups may deviate"
+        default=(0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+        min_length=1,
+        description="how freely groups may deviate",
     )
     shares: tuple[float, ...] = Field(
         default=(0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, description="shares of the group's own trees"
@@ -93,7 +96,9 @@ class Interaction(AbstractMethod):
         for fold in range(self.folds):
             test = folds == fold
             for place, strength in enumerate(self.strengths):
-                risks = _fit_deviations(known.rows(~test), rows.event[~test], rows.group[~test], plan, strength)
+                risks = _fit_deviations(
+                    known.rows(~test), rows.event[~test], rows.group[~test], plan, strength
+                )
                 losses[place] += _losses(risks, known.rows(test), rows.event[test], rows.group[test], plan)
         best = int(losses.mean(axis=1).argmin())
         functions = _fit_deviations(known, rows.event, rows.group, plan, self.strengths[best])
@@ -107,7 +112,9 @@ class Interaction(AbstractMethod):
             test = folds == fold
             pair = _fit_pair(known.rows(~test), rows.event[~test], rows.group[~test], plan, seed)
             for place, share in enumerate(self.shares):
-                mixed = {g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g in (-1, *range(len(plan.groups)))}
+                mixed = {
+                    g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g in (-1, *range(len(plan.groups)))
+                }
                 losses[place] += _losses(mixed, known.rows(test), rows.event[test], rows.group[test], plan)
         chosen = [self.shares[int(i)] for i in losses.argmin(axis=0)]
         pair = _fit_pair(known, rows.event, rows.group, plan, seed)
@@ -118,7 +125,7 @@ class Interaction(AbstractMethod):
 def _fit_deviations(
     known: Matrix, event: Mask, group: Whole, plan: Plan, strength: float
 ) -> dict[int, Risks]:
-    """Each group's risks from one logistic regression with deviations; a penalty of strength**-2 holds them back."""
+    """Each group's risks from one logistic regression; a penalty of strength**-2 holds deviations back."""
     numbers = [-1, *range(len(plan.groups))]
     if event.all() or not event.any():
         share = float(event.mean())

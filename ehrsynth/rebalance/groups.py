@@ -1,9 +1,9 @@
-"""Groups of patients as conditions: a name and a `where` expression, so that a generator can be asked for one.
+"""Groups of patients: a name and a `where` expression, so that a generator can be asked for one.
 
 Each protected column is an axis: its listed values, or bands of its numbers. Groups that somebody wrote as
 expressions are one more axis, and whoever is surely in none of them is "others". The groups are the
-intersections of all axes. A missing value of a protected column is a level of its own; a patient of whom a named
-group's expression cannot be decided is in no group.
+intersections of all axes. A missing value of a protected column is a level of its own; a patient of whom a
+named group's expression cannot be decided is in no group.
 """
 
 from collections.abc import Mapping, Sequence
@@ -105,7 +105,9 @@ def make_groups(
     cuts = dict(bands or {})
     strange = sorted(set(cuts) - set(protected))
     if strange:
-        raise RequestError(f"bands are given for {', '.join(strange)}, which is no protected column: name it so")
+        raise RequestError(
+            f"bands are given for {', '.join(strange)}, which is no protected column: name it so"
+        )
     axes = [_levels(learnt(schema, name), values, cuts.get(name)) for name in protected]
     if named:
         axes.append(_named(named, values, schema))
@@ -116,7 +118,8 @@ def make_groups(
     found = tuple(group for group, count in zip(crossed, counts, strict=True) if count)
     if len(found) > _MOST_GROUPS:
         raise RequestError(
-            f"the protected columns make {len(found)} groups; at most {_MOST_GROUPS} are looked at: take fewer"
+            f"the protected columns make {len(found)} groups; at most {_MOST_GROUPS} are looked at:"
+            f" take fewer"
             " columns, or bands and named groups that are wider"
         )
     return found
@@ -215,7 +218,9 @@ def _written(column: LearntColumn, value: float) -> str:
 def _bands(column: LearntColumn, edges: Sequence[str]) -> list[Group]:
     at = [word_value(column, edge) for edge in edges]
     if any(low >= high for low, high in pairwise(at)):
-        raise RequestError(f"the bands of {column.name!r} begin at {', '.join(edges)}: write them in rising order")
+        raise RequestError(
+            f"the bands of {column.name!r} begin at {', '.join(edges)}: write them in rising order"
+        )
     name, said = quoted(column.name), column.name
     if not edges:
         return [Group(f"{said}: known", f"not missing({name})")]

@@ -1,8 +1,9 @@
 """What more patients of a group would be worth, and what made rows are worth in real ones.
 
-Of each group that is to be helped a share of the training patients is kept and the rest removed: what the learner
-then does is its learning curve. A method that adds rows is asked to put back as many as were removed (mask and
-restore: Juwara, El-Hussuna and El Emam 2024, doi 10.1016/j.patter.2024.100946). Tests are on real patients.
+Of each group that is to be helped a share of the training patients is kept and the rest removed: what the
+learner then does is its learning curve. A method that adds rows is asked to put back as many as were removed
+(mask and restore: Juwara, El-Hussuna and El Emam 2024, doi 10.1016/j.patter.2024.100946). Tests are on real
+patients.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,8 +38,8 @@ _DEGENERATE = 1e-12
 class Curve:
     """A group's AUROC by how many of its training patients there are, with "none".
 
-    `sizes` are mean numbers of training patients, rising; `values` splits x sizes. `per_doubling` is what twice as
-    many patients add.
+    `sizes` are mean numbers of training patients, rising; `values` splits x sizes. `per_doubling` is what
+    twice as many patients add.
     """
 
     group: str
@@ -50,8 +51,9 @@ class Curve:
 class Restored(NamedTuple):
     """What a method put back of what was lost when a share of a group's patients was removed.
 
-    `lost` is the AUROC of all patients less that of those left; `regained` that with the method less that of those
-    left, on the same splits. `coefficients` says the same of the group's regression (see `coefficients`).
+    `lost` is the AUROC of all patients less that of those left; `regained` that with the method less that of
+    those left, on the same splits. `coefficients` says the same of the group's regression (see
+    `coefficients`).
     """
 
     group: str
@@ -63,7 +65,7 @@ class Restored(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """What 100 made rows were worth in real patients of a group; None where it cannot be told, with the reason."""
+    """What 100 made rows were worth in real patients; None where it cannot be told, with the reason."""
 
     group: str
     method: str
@@ -159,7 +161,16 @@ class _Fold:
     def of(cls, table: pd.DataFrame, split: Split, study: Study, helped: Sequence[str], seed: int) -> "_Fold":
         train, test = (table.iloc[p].reset_index(drop=True) for p in (split.train, split.test))
         plan, schema = study.plan, study.schema
-        return cls(train, rows_of(train, plan, schema), test, rows_of(test, plan, schema), plan, schema, tuple(helped), seed)
+        return cls(
+            train,
+            rows_of(train, plan, schema),
+            test,
+            rows_of(test, plan, schema),
+            plan,
+            schema,
+            tuple(helped),
+            seed,
+        )
 
     @property
     def counts(self) -> list[int]:
@@ -171,7 +182,7 @@ class _Fold:
         return int((rows_of(table, self.plan, self.schema).group == self.plan.names.index(name)).sum())
 
     def masked(self, share: float) -> pd.DataFrame:
-        """Training patients with only a share of each outcome of the groups to be helped, two of each at least."""
+        """Training patients with a share of each outcome of the helped groups, two of each at least."""
         drop = np.zeros(len(self.train), np.bool_)
         for name in self.helped:
             inside = self.rows.group == self.plan.names.index(name)
@@ -182,7 +193,7 @@ class _Fold:
         return self.train[~drop].reset_index(drop=True)
 
     def tried(self, text: str, part: pd.DataFrame) -> tuple[list[float], list[Kept | None]]:
-        """Each helped group's AUROC after a method put back what was removed, and what became of its regression."""
+        """Each helped group's AUROC after a method put back what was removed, and its regression."""
         wanted = Counts(dict(zip(self.helped, self.counts, strict=True)))
         plan = replace(self.plan, goal=wanted, rows=len(part), classes="kept")
         try:
@@ -215,8 +226,14 @@ def _slopes(sizes: Floats, values: Floats) -> Floats:
     return found
 
 
-def _restored(  # noqa: PLR0913 - one cell of the table
-    study: Study, name: str, text: str, share: float, aurocs: Floats, m: int, kept: list[Kept] | None, 
+def _restored(  # noqa: PLR0913, PLR0917 - one cell of the table
+    study: Study,
+    name: str,
+    text: str,
+    share: float,
+    aurocs: Floats,
+    m: int,
+    kept: list[Kept] | None,
 ) -> Restored:
     full = study.of(UNTREATED, name, "auroc")
     lost, regained = study.interval(full - aurocs[:, 0]), study.interval(aurocs[:, m] - aurocs[:, 0])
@@ -227,15 +244,17 @@ def _restored(  # noqa: PLR0913 - one cell of the table
 def _worth(study: Study, curve: Curve, text: str) -> Worth:
     """Made rows in real patients: how far along the learning curve the method's gain would reach.
 
-    With D the gain and b what a doubling adds, the rows stand for ``n (2 ** (D / b) - 1)`` real patients. D and b are
-    drawn together from the normal distribution that the splits' corrected covariance gives.
+    With D the gain and b what a doubling adds, the rows stand for ``n (2 ** (D / b) - 1)`` real patients. D
+    and b are drawn together from the normal distribution that the splits' corrected covariance gives.
     """
     made, n = study.mean(text, curve.group, "made"), curve.sizes[-1]
     gains = study.of(text, curve.group, "auroc") - study.of(UNTREATED, curve.group, "auroc")
     slopes = _slopes(np.tile(curve.sizes, (len(gains), 1)), curve.values)
     known = ~np.isnan(gains) & ~np.isnan(slopes)
     if known.sum() < 3 or not made > 0:  # noqa: PLR2004
-        return Worth(curve.group, text, made, None, None, None, "too few splits could be measured, or no row was made")
+        return Worth(
+            curve.group, text, made, None, None, None, "too few splits could be measured, or no row was made"
+        )
     pairs = np.stack([gains[known], slopes[known]])
     widened = (1 / known.sum() + study.splits.test_over_train) * np.cov(pairs)
     gain, slope = pairs.mean(axis=1)
@@ -243,7 +262,8 @@ def _worth(study: Study, curve: Curve, text: str) -> Worth:
     if slope - normal_quantile(0.95) * error <= 0:
         reason = (
             f"its learning curve is too flat or too uncertain: twice as many real patients add {slope:.3f}"
-            f" ({slope - normal_quantile(0.95) * error:.3f} to {slope + normal_quantile(0.95) * error:.3f}) of AUROC"
+            f" ({slope - normal_quantile(0.95) * error:.3f} to"
+            f" {slope + normal_quantile(0.95) * error:.3f}) of AUROC"
         )
         return Worth(curve.group, text, made, None, None, None, reason)
     rng = numpy_generator(0, "worth", curve.group, text)
@@ -270,7 +290,10 @@ def as_json(found: Headroom) -> dict[str, Any]:
         "mask_and_restore": [
             {
                 **r._asdict(),
-                **{k: None if (e := getattr(r, k)) is None else e._asdict() for k in ("lost", "regained", "coefficients")},
+                **{
+                    k: None if (e := getattr(r, k)) is None else e._asdict()
+                    for k in ("lost", "regained", "coefficients")
+                },
             }
             for r in found.restored
         ],
@@ -283,6 +306,8 @@ def best_worth(found: Headroom, recommended: str | None) -> Mapping[str, str]:
     sentences: dict[str, str] = {}
     for group in dict.fromkeys(w.group for w in found.worth):
         mine = [w for w in found.worth if w.group == group]
-        chosen = [w for w in mine if w.method == recommended] or sorted(mine, key=lambda w: -(w.value or -np.inf))
+        chosen = [w for w in mine if w.method == recommended] or sorted(
+            mine, key=lambda w: -(w.value or -np.inf)
+        )
         sentences[group] = chosen[0].sentence
     return sentences

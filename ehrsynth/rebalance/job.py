@@ -26,7 +26,16 @@ from ehrsynth.rebalance.verdict import Verdict, decide
 from ehrsynth.rebalance.wishes import Prepared, Wishes, prepare
 from ehrsynth.schema import Schema
 
-_PACKAGES = ("ehrsynth", "numpy", "pandas", "scikit-learn", "lightgbm", "torch", "imbalanced-learn", "fairlearn")
+_PACKAGES = (
+    "ehrsynth",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "lightgbm",
+    "torch",
+    "imbalanced-learn",
+    "fairlearn",
+)
 _STUDY, _HEADROOM, _SITES = 0.7, 0.85, 0.95
 
 
@@ -47,7 +56,7 @@ class Rebalancing:
     versions: dict[str, str]
 
 
-def rebalance(
+def rebalance(  # noqa: PLR0913 - what the command line can choose
     table: pd.DataFrame,
     schema: Schema,
     wishes: Wishes,
@@ -96,9 +105,7 @@ def rebalance(
     part(progress, _SITES, 1.0)(0.0, "treating the whole table" if chosen else "no treatment")
     done = None if chosen is None else treat(chosen, ready.table, ready.plan, ready.schema, seed=last)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Rebalancing(
-        ready, wishes, studied, room, sites, shown, verdict, done, seed, now, _versions()
-    )
+    return Rebalancing(ready, wishes, studied, room, sites, shown, verdict, done, seed, now, _versions())
 
 
 def cut_repeatedly(ready: Prepared, splits: int | None, seed: int) -> Splits:

@@ -1,7 +1,7 @@
 """The two learners of the evaluation's protocol, which here also take weights.
 
-Their settings are those of `ehrsynth.evaluation.protocol`: a study of rebalancing and an evaluation of synthetic
-patients judge by the same models.
+Their settings are those of `ehrsynth.evaluation.protocol`: a study of rebalancing and an evaluation of
+synthetic patients judge by the same models.
 """
 
 import warnings
@@ -50,7 +50,11 @@ def learn(
     if event.all() or not event.any() or not len(table.columns):
         share = float(np.average(event, weights=weights))
         return lambda rows: np.full(len(rows), share)
-    return _trees(table, event, weights, seed) if learner == "boosted_trees" else _logistic(table, event, weights)
+    return (
+        _trees(table, event, weights, seed)
+        if learner == "boosted_trees"
+        else _logistic(table, event, weights)
+    )
 
 
 def _logistic(table: Matrix, event: Mask, weights: Floats | None) -> Risks:
@@ -102,7 +106,9 @@ def learn_table(
     """What the plan's learner learns from a table, synthetic rows included."""
     rows = rows_of(table.drop(columns=COLUMN, errors="ignore"), plan, schema)
     small = small_seed(seed, "learner", plan.learner)
-    return Learnt(plan, schema, learn(plan.learner, inputs(rows.matrix, plan), rows.event, weights, seed=small))
+    return Learnt(
+        plan, schema, learn(plan.learner, inputs(rows.matrix, plan), rows.event, weights, seed=small)
+    )
 
 
 def logit(risk: Floats) -> Floats:

@@ -40,8 +40,8 @@ def measures(event: Mask, risk: Floats, called: Mask, *, specificity: float) -> 
     -------
     dict
         "auroc", "auprc" 0 to 1, higher is better; "brier" 0 to 1 and "log_loss" from 0, lower is better;
-        "calibration_slope" 1 is best, below 1 are risks too extreme; "calibration_intercept" 0 is best, on the log
-        odds, below 0 are risks too high; "excess_risk" mean risk less the share of events, 0 is best;
+        "calibration_slope" 1 is best, below 1 are risks too extreme; "calibration_intercept" 0 is best, on
+        the log odds, below 0 are risks too high; "excess_risk" mean risk less the share of events, 0 is best;
         sensitivities and specificity 0 to 1, higher is better.
     """
     if event.all() or not event.any():

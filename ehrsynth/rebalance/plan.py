@@ -26,7 +26,7 @@ class Equal:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """So many patients of each group named, in a table of the plan's `rows`; other groups stay as they are."""
+    """So many patients of each group named, in a table of the plan's `rows`; others stay as they are."""
 
     wanted: Mapping[str, int]
 

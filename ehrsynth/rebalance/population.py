@@ -7,12 +7,13 @@ A file has a margin for each column, or for whatever its cells select::
     RSBP: {mean: 148, sd: 25}
     women by age: {'SEX == "F" and AGE < 75': 30, 'SEX == "F" and AGE >= 75': 25, 'SEX == "M"': 45}
 
-A cell is one of the column's words, `missing`, a comparison (the column may be left out of it), or any `where`
-expression. Shares may be shares, per cent or counts: they are divided by their sum. In CSV the same is three
-columns: margin, cell, share.
+A cell is one of the column's words, `missing`, a comparison (the column may be left out of it), or any
+`where` expression. Shares may be shares, per cent or counts: they are divided by their sum. In CSV the same
+is three columns: margin, cell, share.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from ehrsynth.schema.meanings import known_words
 Floats = NDArray[np.float64]
 Written = Mapping[str, Mapping[str, float]]
 MOMENTS = {"mean", "sd"}
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _COMPARISONS = ("<", ">", "==", "!=")
 _HEADER = ["margin", "cell", "share"]
 
@@ -48,9 +50,15 @@ def read_population(path: Path | str) -> dict[str, dict[str, float]]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = _rows(text) if path.suffix.lower() == ".csv" else _mapping(yaml.compose(text, Loader=yaml.BaseLoader))
+        found = (
+            _rows(text)
+            if path.suffix.lower() == ".csv"
+            else _mapping(yaml.compose(text, Loader=yaml.BaseLoader))
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
-        raise RequestError(f"{path.name} cannot be read as a target population: {type(error).__name__}") from None
+        raise RequestError(
+            f"{path.name} cannot be read as a target population: {type(error).__name__}"
+        ) from None
     return checked(found, path.name)
 
 
@@ -141,7 +149,9 @@ def margins_of(written: Written, values: Mapping[str, Floats], schema: Schema) -
     return found
 
 
-def _margin(name: str, cells: Mapping[str, float], values: Mapping[str, Floats], schema: Schema) -> list[Margin]:
+def _margin(
+    name: str, cells: Mapping[str, float], values: Mapping[str, Floats], schema: Schema
+) -> list[Margin]:
     column = next((c for c in schema.learnt if c.name == name), None)
     if set(cells) & MOMENTS:
         return _moments(name, column, cells, values)
@@ -151,11 +161,15 @@ def _margin(name: str, cells: Mapping[str, float], values: Mapping[str, Floats],
         mask = truth(bind(where_of(label, column), schema, expects="truth"), values) == 1
         twice = int((mask & (cell >= 0)).sum())
         if twice:
-            raise RequestError(f"{twice} patients are in the cell {label!r} and in another one: cells do not overlap")
+            raise RequestError(
+                f"{twice} patients are in the cell {label!r} and in another one: cells do not overlap"
+            )
         cell[mask] = place
     nowhere = int((cell < 0).sum())
     if nowhere:
-        raise RequestError(f"{nowhere} of {rows} patients are in no cell: add cells for them, for instance missing")
+        raise RequestError(
+            f"{nowhere} of {rows} patients are in no cell: add cells for them, for instance missing"
+        )
     shares = np.array([cells[label] for label in labels])
     return [Shares(name, cell, labels, shares / shares.sum())]
 
@@ -186,8 +200,4 @@ def where_of(cell: str, column: LearntColumn | None) -> str:
         return f"missing({name})"
     if text.startswith(_COMPARISONS):
         return f"{name} {text}"
-    try:
-        float(text)
-    except ValueError:
-        return text
-    return f"{name} == {text}"
+    return f"{name} == {text}" if _NUMBER.fullmatch(text) else text

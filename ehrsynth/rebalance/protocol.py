@@ -1,4 +1,4 @@
-"""The frozen protocol of a study: `protocol.yaml` as a value, and the hash that error rates are measured under."""
+"""The frozen protocol of a study: `protocol.yaml` as a value, and the hash of its content."""
 
 import hashlib
 from functools import cache

@@ -1,9 +1,9 @@
 """Raking: weights that give a table the margins of a target population, as near as can be to where they were.
 
 Each margin is met in turn, over and over (iterative proportional fitting, Deming and Stephan 1940, doi
-10.1214/aoms/1177731829). Every step is the smallest change in Kullback-Leibler divergence that meets its margin
-(Csiszar 1975, doi 10.1214/aop/1176996454), so that means and spreads of numbers, met by an exponential tilt, can
-stand beside shares of categories.
+10.1214/aoms/1177731829). Every step is the smallest change in Kullback-Leibler divergence that meets its
+margin (Csiszar 1975, doi 10.1214/aop/1176996454), so that means and spreads of numbers, met by an exponential
+tilt, can stand beside shares of categories.
 """
 
 from collections.abc import Sequence
@@ -75,7 +75,9 @@ class Raked:
     effective: float
 
 
-def rake(margins: Sequence[Margin], rows: int, *, start: Floats | None = None, tolerance: float = TOLERANCE) -> Raked:
+def rake(
+    margins: Sequence[Margin], rows: int, *, start: Floats | None = None, tolerance: float = TOLERANCE
+) -> Raked:
     """Find the weights.
 
     Parameters
@@ -108,7 +110,8 @@ def rake(margins: Sequence[Margin], rows: int, *, start: Floats | None = None, t
         done, miss = done + 1, _miss(margins, w)
     if miss > 0.01:  # noqa: PLR2004 - what the weights promise
         raise Refused(
-            f"the margins of the target population contradict each other on this table: after {done:,} rounds one is"
+            f"the margins of the target population contradict each other on this table: after {done:,}"
+            f" rounds one is"
             f" still missed by {miss:.1%}",
             ["leave a margin out, or merge its small cells"],
         )
@@ -130,7 +133,11 @@ def _impossible(margin: Margin) -> list[str]:
         known = margin.values[~np.isnan(margin.values)]
         low, high = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
         inside = low < margin.target < high or low == high == margin.target
-        return [] if inside else [f"{margin.name}: no weights give {margin.target:g}: it is not inside the values"]
+        return (
+            []
+            if inside
+            else [f"{margin.name}: no weights give {margin.target:g}: it is not inside the values"]
+        )
     counts = np.bincount(margin.cell[margin.cell >= 0], minlength=len(margin.shares))
     return [
         f"{margin.name}: {label} shall be {share:.1%}, and no patient of the table is in it"

@@ -48,10 +48,10 @@ class RandomUndersampling(AbstractResampling):
 
 
 class SmoothedBootstrap(AbstractMaking):
-    """Repeated patients with slight variations: a normal draw around each number; categories stay as they are.
+    """Repeated patients with slight variations: a normal draw around each number, categories as they are.
 
-    imbalanced-learn's random over-sampler with `shrinkage`, the width of the kernel as a share of the optimal one
-    for normal data (Silverman 1986).
+    imbalanced-learn's random over-sampler with `shrinkage`, the width of the kernel as a share of the optimal
+    one for normal data (Silverman 1986).
     """
 
     name: ClassVar[str] = "smoothed_bootstrap"
@@ -61,7 +61,7 @@ class SmoothedBootstrap(AbstractMaking):
     def _resampled(self, here: GroupRows, seed: int) -> Resampled:
         return _sampled(here, seed, shrinkage=self.shrinkage)
 
-    def _decoded(self, here: GroupRows, made: Floats) -> Floats:
+    def _decoded(self, here: GroupRows, made: Floats) -> Floats:  # noqa: ARG002
         return made
 
 
@@ -71,7 +71,9 @@ def _sampled(here: GroupRows, seed: int, *, shrinkage: float | None) -> Resample
     sampler = package().over_sampling.RandomOverSampler(shrinkage=shrinkage if numbers.any() else None)
     x = here.x[:, numbers] if numbers.any() else here.x
     wanted = dict(enumerate(here.wanted))
-    found = oversampled(sampler, x, here.event, wanted, what=f"random oversampling of {here.name!r}", seed=seed)
+    found = oversampled(
+        sampler, x, here.event, wanted, what=f"random oversampling of {here.name!r}", seed=seed
+    )
     made = here.x[found.source]
     if numbers.any():
         made[:, numbers] = found.made
@@ -81,8 +83,9 @@ def _sampled(here: GroupRows, seed: int, *, shrinkage: float | None) -> Resample
 class Rose(AbstractMaking):
     """Each group that the goal changes is drawn anew from a kernel around its patients (ROSE).
 
-    Menardi and Torelli (2014, doi 10.1007/s10618-012-0295-5): unlike the smoothed bootstrap, which adds rows to the
-    real ones, the whole group is replaced by rows around them. Made here: imbalanced-learn knows the former only.
+    Menardi and Torelli (2014, doi 10.1007/s10618-012-0295-5): unlike the smoothed bootstrap, which adds rows
+    to the real ones, the whole group is replaced by rows around them. Made here: imbalanced-learn knows the
+    former only.
     """
 
     name: ClassVar[str] = "rose"
@@ -106,5 +109,5 @@ class Rose(AbstractMaking):
         all_events = np.concatenate(events)
         return Resampled(nobody, np.vstack(made), all_events, np.full(len(all_events), -1, np.int64))
 
-    def _decoded(self, here: GroupRows, made: Floats) -> Floats:
+    def _decoded(self, here: GroupRows, made: Floats) -> Floats:  # noqa: ARG002
         return made

@@ -44,7 +44,9 @@ class Mixture:
     def risks(self, table: pd.DataFrame) -> Floats:
         """Each patient's risk, 0 to 1."""
         features = self.flags(inputs(rows_of(table, self.plan, self.schema).matrix, self.plan))
-        each = [share * _positive(model, features) for model, share in zip(self.models, self.shares, strict=True)]
+        each = [
+            share * _positive(model, features) for model, share in zip(self.models, self.shares, strict=True)
+        ]
         return np.asarray(np.sum(each, axis=0), np.float64)
 
 
@@ -72,7 +74,9 @@ class AbstractReduction(AbstractMethod):
         reduction = self._reduction(reductions, _estimator(plan, small_seed(seed, "reduction")), moment)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # fairlearn warns of pandas' and scikit-learn's coming changes
+                warnings.simplefilter(
+                    "ignore"
+                )  # fairlearn warns of pandas' and scikit-learn's coming changes
                 reduction.fit(flags(known), rows.event.astype(np.int64), sensitive_features=rows.group)
         except (ValueError, RuntimeError):  # its text may quote a value
             raise NotEnoughData(f"{self.text}: fairlearn finds no model under this constraint here") from None
@@ -92,8 +96,8 @@ class AbstractReduction(AbstractMethod):
 class ExponentiatedGradient(AbstractReduction):
     """A mixture of models whose decisions meet the constraint on average.
 
-    Agarwal et al. (2018, arXiv 1803.02453). The risk is the mean of the models' risks; a mixture made for decisions
-    need not be calibrated, and the study says whether it is.
+    Agarwal et al. (2018, arXiv 1803.02453). The risk is the mean of the models' risks; a mixture made for
+    decisions need not be calibrated, and the study says whether it is.
     """
 
     name: ClassVar[str] = "exponentiated_gradient"
@@ -110,7 +114,7 @@ class ExponentiatedGradient(AbstractReduction):
 
 
 class GridSearch(AbstractReduction):
-    """Of models along a grid of prices for breaking the constraint, the best trade between error and constraint.
+    """Of models along a grid of prices for breaking the constraint, the best trade against error.
 
     Agarwal, Dudik and Wu (2019, arXiv 1905.12843).
     """
@@ -137,6 +141,7 @@ def _package() -> Any:
 def _estimator(plan: Plan, seed: int) -> Any:
     if plan.learner == "boosted_trees":
         trees = protocol().boosted_trees
-        return lightgbm.LGBMClassifier(n_estimators=trees.rounds, random_state=seed, **trees.parameters)
+        made = lightgbm.LGBMClassifier(n_estimators=trees.rounds, random_state=seed)
+        return made.set_params(**trees.parameters)
     settings = protocol().logistic_regression
     return LogisticRegression(C=settings.penalty, max_iter=settings.iterations, tol=1e-3)

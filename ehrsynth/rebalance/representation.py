@@ -45,8 +45,8 @@ class Represented:
 class Brnet(AbstractMethod):
     """A network whose features do not show the groups (BR-Net, Adeli et al. 2021).
 
-    The bias is the groups as categories, or the columns named in `bias` as they are, numbers included; controls are
-    patients without the event. It learns by itself: the plan's learner takes no part.
+    The bias is the groups as categories, or the columns named in `bias` as they are, numbers included;
+    controls are patients without the event. It learns by itself: the plan's learner takes no part.
     """
 
     name: ClassVar[str] = "brnet"
@@ -94,8 +94,8 @@ def dependence(
     Returns
     -------
     dict
-        For "brnet" and "plain": squared distance correlation with the group within each outcome (0 to 1, lower is
-        less), and the AUROC of a fresh probe for being in the last group (0.5 to 1, lower is less).
+        For "brnet" and "plain": squared distance correlation with the group within each outcome (0 to 1,
+        lower is less), and the AUROC of a fresh probe for being in the last group (0.5 to 1, lower is less).
     """
     rows = rows_of(table, plan, schema)
     flags = (rows.group[:, None] == np.arange(len(plan.groups))).astype(np.float64)

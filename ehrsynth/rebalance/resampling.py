@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ehrsynth.randomness import numpy_generator
 from ehrsynth.rebalance._imbalanced_package import Resampled
 from ehrsynth.rebalance.base import AbstractMethod, Treatment
 from ehrsynth.rebalance.plan import Plan, Rows, rows_of
 from ehrsynth.rebalance.rows import Made, assemble, outcome_values, valid_rows
 from ehrsynth.rebalance.space import Space, learn_space
 from ehrsynth.rebalance.targets import Direction, staying, wanted
-from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 from ehrsynth.tables.origin import COLUMN
 
@@ -27,8 +27,8 @@ Whole = NDArray[np.int64]
 class GroupRows:
     """One group's training patients as a sampler meets them.
 
-    `x` has the columns of `space`, complete, n x p; `event` their outcome; `wanted` how many there shall be without
-    and with it; `places` where they stand in the training table.
+    `x` has the columns of `space`, complete, n x p; `event` their outcome; `wanted` how many there shall be
+    without and with it; `places` where they stand in the training table.
     """
 
     name: str

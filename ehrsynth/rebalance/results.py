@@ -10,14 +10,13 @@ from ehrsynth.files import canonical_json
 from ehrsynth.rebalance import headroom as rooms
 from ehrsynth.rebalance.base import Treatment
 from ehrsynth.rebalance.error_rates import measured_error_rates
-from ehrsynth.rebalance.groups import EVERYONE
 from ehrsynth.rebalance.job import Rebalancing
 from ehrsynth.rebalance.measures import MEASURES
 from ehrsynth.rebalance.methods import UNTREATED
 from ehrsynth.rebalance.plan import Counts, Population
+from ehrsynth.rebalance.population import margins_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.raking import achieved
-from ehrsynth.rebalance.population import margins_of
 from ehrsynth.rebalance.study import EXPOSURES, Study
 from ehrsynth.rebalance.targets import raked_weights, stratum_counts, wanted
 from ehrsynth.rebalance.verdict import advice
@@ -61,7 +60,9 @@ def as_values(found: Rebalancing) -> dict[str, Any]:
 
 def _plan(found: Rebalancing) -> dict[str, Any]:
     plan, goal = found.ready.plan, found.ready.plan.goal
-    said = {"Equal": "equal groups", "Counts": "counts", "Population": "a target population"}[type(goal).__name__]
+    said = {"Equal": "equal groups", "Counts": "counts", "Population": "a target population"}[
+        type(goal).__name__
+    ]
     return {
         "outcome": found.wishes.outcome,
         "event": plan.event,
@@ -78,7 +79,7 @@ def _plan(found: Rebalancing) -> dict[str, Any]:
 
 
 def _groups(found: Rebalancing) -> list[dict[str, Any]]:
-    """Real patients of each group, what the goal asks for, and what was made: the latter is no evidence of anybody."""
+    """Real patients of each group, what the goal asks for, and rows made, which are evidence of nobody."""
     ready = found.ready
     counts = stratum_counts(ready.rows, len(ready.plan.groups))
     target = wanted(ready.table, ready.plan, ready.schema, "up")
@@ -103,11 +104,13 @@ def _made_of(found: Rebalancing, place: int) -> int:
     from ehrsynth.rebalance.plan import rows_of
 
     made = None if found.treatment is None else found.treatment.made
-    return 0 if made is None else int((rows_of(made, found.ready.plan, found.ready.schema).group == place).sum())
+    return (
+        0 if made is None else int((rows_of(made, found.ready.plan, found.ready.schema).group == place).sum())
+    )
 
 
 def _method(study: Study, name: str) -> dict[str, Any]:
-    """Each measure in each group: its mean over splits, and the difference against "none" with its interval."""
+    """Each measure in each group: its mean over splits, and the difference against "none"."""
     told: dict[str, Any] = {}
     for group in study.groups:
         measured: dict[str, Any] = {}
@@ -134,7 +137,7 @@ def _warnings(found: Rebalancing) -> list[str]:
 
 
 def _membership(found: Rebalancing) -> dict[str, Any]:
-    """For each group that was to be raised: how well members are told, before ("none") and after each method."""
+    """For each helped group: how well members are told, before ("none") and after each method."""
     study, told = found.study, {}
     for group in found.verdict.helped:
         after: dict[str, Any] = {}
@@ -161,14 +164,24 @@ def _margins(found: Rebalancing) -> list[dict[str, Any]] | None:
             {"margin": margin.name, "cell": label, "before": float(b), "after": float(a), "wanted": w}
             for label, b, a, w in zip(labels, before, after, wanted_here, strict=True)
         ]
-    return [*told, {"margin": "effective patients", "cell": "", "before": len(ready.rows), "after": raked.effective, "wanted": None}]
+    return [
+        *told,
+        {
+            "margin": "effective patients",
+            "cell": "",
+            "before": len(ready.rows),
+            "after": raked.effective,
+            "wanted": None,
+        },
+    ]
 
 
 def write_treatment(found: Rebalancing, folder: Path) -> tuple[str, ...]:
     """Write what was done to the table, and give the names of the files.
 
-    ``treatment.json`` says which method with which settings and seed. ``treatment.csv`` holds the rows to learn from,
-    real patients among them, each marked in `_origin`; ``weights.csv`` a weight for each of its lines.
+    ``treatment.json`` says which method with which settings and seed. ``treatment.csv`` holds the rows to
+    learn from, real patients among them, each marked in `_origin`; ``weights.csv`` a weight for each of its
+    lines.
     """
     treatment, ready = found.treatment, found.ready
     (folder / TREATMENT).write_bytes(canonical_json(_told(found, treatment)))

@@ -1,7 +1,7 @@
 """Real rows that stay and rows that were made become one table, every row valid and marked.
 
-Whatever a sampler computes is put on the schema's grid; formulas are recomputed, rules that say how are carried
-out, and a row that is then not valid, or no longer in its group, is made anew: never dropped.
+Whatever a sampler computes is put on the schema's grid; formulas are recomputed, rules that say how are
+carried out, and a row that is then not valid, or no longer in its group, is made anew: never dropped.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.errors import SamplingExhausted
 from ehrsynth.rebalance.base import REPEATED, with_origin
-from ehrsynth.rebalance.plan import Plan, Rows, values_of
 from ehrsynth.rebalance.groups import selected
+from ehrsynth.rebalance.plan import Plan, Rows, values_of
 from ehrsynth.schema import IdentifierColumn, Schema
 from ehrsynth.tables.constraints import recompute, repair, satisfied
 from ehrsynth.tables.origin import REAL, SYNTHETIC
@@ -48,8 +48,8 @@ def valid_rows(
     Parameters
     ----------
     propose
-        Called with the numbers that are still missing and the number of the round (from 0); gives proposals by
-        outcome, every learnt column of the schema.
+        Called with the numbers that are still missing and the number of the round (from 0); gives proposals
+        by outcome, every learnt column of the schema.
     what
         The method, for messages.
 
@@ -71,13 +71,16 @@ def valid_rows(
             missing[event] -= taken
     if any(missing):
         raise SamplingExhausted(
-            f"{what} did not find {sum(missing)} more valid rows for the group {plan.groups[group].name!r}: its rows"
+            f"{what} did not find {sum(missing)} more valid rows for the group"
+            f" {plan.groups[group].name!r}: its rows"
             " break the schema's rules, or leave the group"
         )
     return [Made(_joined(parts)) for parts in found.values() if parts]
 
 
-def _valid(proposal: dict[str, Floats], plan: Plan, schema: Schema, group: int, *, event: bool) -> dict[str, Floats]:
+def _valid(
+    proposal: dict[str, Floats], plan: Plan, schema: Schema, group: int, *, event: bool
+) -> dict[str, Floats]:
     snapped = codes_to_values(values_to_codes(recompute(proposal, schema), schema), schema)
     mended = repair(snapped, schema) if schema.constraints else snapped
     good = satisfied(mended, schema) & selected(plan.where(group, event=event), mended, schema)
@@ -88,7 +91,9 @@ def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def outcome_values(rows: Rows, stratum: Whole, count: int, plan: Plan, rng: np.random.Generator) -> dict[str, Floats]:
+def outcome_values(
+    rows: Rows, stratum: Whole, count: int, plan: Plan, rng: np.random.Generator
+) -> dict[str, Floats]:
     """The outcome's columns for made rows: those of real patients of the stratum, drawn with replacement."""
     values = values_of(rows.matrix)
     drawn = rng.choice(stratum, count)

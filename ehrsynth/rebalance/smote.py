@@ -1,8 +1,8 @@
 """SMOTE and its family, by imbalanced-learn, on each group and outcome that the goal raises.
 
-A line between two patients needs numbers: the plain samplers see a column without order as a flag for each value,
-and the largest flag of a made patient counts. `smotenc` and `smoten` know categories themselves. On a table that
-is complete the numbers are imbalanced-learn's own.
+A line between two patients needs numbers: the plain samplers see a column without order as a flag for each
+value, and the largest flag of a made patient counts. `smotenc` and `smoten` know categories themselves. On a
+table that is complete the numbers are imbalanced-learn's own.
 """
 
 from abc import abstractmethod
@@ -63,7 +63,7 @@ class SmoteNC(AbstractSmote):
     def _encoded(self, here: GroupRows) -> Floats:
         return here.x
 
-    def _decoded(self, here: GroupRows, made: Floats) -> Floats:
+    def _decoded(self, here: GroupRows, made: Floats) -> Floats:  # noqa: ARG002
         return made
 
     def _sampler(self, here: GroupRows) -> Any:
@@ -71,12 +71,14 @@ class SmoteNC(AbstractSmote):
         if listed.all() or not listed.any():
             other = "smoten" if listed.all() else "smote"
             kind = "no number" if listed.all() else "no category"
-            raise RequestError(f"smotenc is for numbers and categories together, and there is {kind}: use {other}")
+            raise RequestError(
+                f"smotenc is for numbers and categories together, and there is {kind}: use {other}"
+            )
         return package().over_sampling.SMOTENC(categorical_features=np.flatnonzero(listed).tolist())
 
 
 class SmoteN(AbstractSmote):
-    """SMOTE for categories: neighbours by how values go with the outcome, each cell their most frequent value.
+    """SMOTE for categories: each cell is the most frequent value among the neighbours.
 
     Numbers take part as the middles of at most ten bands. Chawla et al. (2002), section 6.2.
     """
@@ -87,7 +89,7 @@ class SmoteN(AbstractSmote):
     def _encoded(self, here: GroupRows) -> Floats:
         return here.space.banded(here.x, self.bands)
 
-    def _decoded(self, here: GroupRows, made: Floats) -> Floats:
+    def _decoded(self, here: GroupRows, made: Floats) -> Floats:  # noqa: ARG002
         return made
 
     def _sampler(self, here: GroupRows) -> Any:  # noqa: ARG002
@@ -110,8 +112,8 @@ class BorderlineSmote(AbstractSmote):
 class KMeansSmote(AbstractSmote):
     """SMOTE inside clusters in which the outcome is not too rare.
 
-    Last, Douzas and Bacao (2017, arXiv 1711.00837). `balance` is the share of the outcome that a cluster needs, as
-    imbalanced-learn's `cluster_balance_threshold`.
+    Last, Douzas and Bacao (2017, arXiv 1711.00837). `balance` is the share of the outcome that a cluster
+    needs, as imbalanced-learn's `cluster_balance_threshold`.
     """
 
     name: ClassVar[str] = "kmeans_smote"

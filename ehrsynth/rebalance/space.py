@@ -1,8 +1,8 @@
 """The numbers that resampling computes in, complete, and the way back to patients.
 
-imbalanced-learn refuses missing values. They are filled in with the median of a number and the most frequent value
-of a category, learnt from the training patients of the fold alone; what was filled in is told. Real patients keep
-their gaps: only what is computed from them has none.
+imbalanced-learn refuses missing values. They are filled in with the median of a number and the most frequent
+value of a category, learnt from the training patients of the fold alone; what was filled in is told. Real
+patients keep their gaps: only what is computed from them has none.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who is learnt from and who is tested on: repeated stratified splits, sites left out, or draws from a pool."""
+"""Who is learnt from and who is tested on: repeated splits, sites left out, or draws from a pool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class Splits:
     each
         At least two.
     test_over_train
-        By how much the variance over splits is widened, as ``1/J + test_over_train`` (Nadeau and Bengio 2003): the
-        test patients for each training patient where one table is split again and again. Training sets drawn from
-        a pool so large that they hardly overlap are nearly independent: there it is the odds of a training patient
-        to be in another draw, too.
+        By how much the variance over splits is widened, as ``1/J + test_over_train`` (Nadeau and Bengio
+        2003): the test patients for each training patient where one table is split again and again. Training
+        sets drawn from a pool so large that they hardly overlap are nearly independent: there it is the odds
+        of a training patient to be in another draw, too.
     """
 
     each: tuple[Split, ...]
@@ -44,7 +44,7 @@ class Splits:
 
 
 def repeated_splits(rows: Rows, *, count: int, test_share: float, seed: int) -> Splits:
-    """Random splits in which each group and outcome has its share on both sides, at least one patient on each.
+    """Random splits in which each group and outcome has its share on both sides, at least one patient.
 
     Raises
     ------
@@ -59,7 +59,9 @@ def repeated_splits(rows: Rows, *, count: int, test_share: float, seed: int) -> 
         for one in np.unique(stratum):
             places = rng.permutation(np.flatnonzero(stratum == one))
             if len(places) < 2 and one >= 2:  # noqa: PLR2004 - 0 and 1 are the patients in no group
-                raise NotEnoughData("a group has a single patient with or without the event: it cannot be split")
+                raise NotEnoughData(
+                    "a group has a single patient with or without the event: it cannot be split"
+                )
             # What is left of a share is drawn for, so that small strata keep it on average.
             share = len(places) * test_share
             size = int(share) + int(rng.random() < share - int(share))

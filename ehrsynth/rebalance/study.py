@@ -1,4 +1,4 @@
-"""The study: every method learns from training patients alone and is tested on real patients it has not seen."""
+"""The study: every method learns from training patients alone and is tested on real, unseen patients."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class Study:
         The methods that could be judged on every split, "none" first.
     values
         Methods x splits x groups x `COLUMNS`: measures on real test patients of the split (see
-        `ehrsynth.rebalance.measures`), how well training patients are told from them, rows made for the group,
-        and the test patients of the group; NaN where there is no number.
+        `ehrsynth.rebalance.measures`), how well training patients are told from them, rows made for the
+        group, and the test patients of the group; NaN where there is no number.
     failed
         Methods that could not be judged, each with the reason.
     splits
@@ -71,7 +71,9 @@ class Study:
         """The mean over the splits that have a number; NaN where none has."""
         return mean_known(self.of(method, group, measure))
 
-    def difference(self, method: str, group: str, measure: str, *, against: str = UNTREATED) -> Estimate | None:
+    def difference(
+        self, method: str, group: str, measure: str, *, against: str = UNTREATED
+    ) -> Estimate | None:
         """By how much a method is above another on the same splits, with the corrected interval.
 
         None where fewer than two splits have both numbers.
@@ -79,7 +81,7 @@ class Study:
         return self.interval(self.of(method, group, measure) - self.of(against, group, measure))
 
     def interval(self, numbers: Floats) -> Estimate | None:
-        """The mean of one number for each split, with the corrected interval; None where fewer than two are known."""
+        """The mean of one number a split, with the corrected interval; None if fewer than two are known."""
         known = numbers[~np.isnan(numbers)]
         if len(known) < 2:  # noqa: PLR2004
             return None
@@ -93,7 +95,7 @@ def mean_known(numbers: Floats) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def study(
+def study(  # noqa: PLR0913 - what is studied, and how
     table: pd.DataFrame,
     plan: Plan,
     schema: Schema,
@@ -178,12 +180,14 @@ class _Fold:
         return found, treatment.warnings
 
     def _called(self, predictor: Predictor, risk: Floats) -> Mask:
-        """Who is called high-risk: as the predictor decides, else who is above the training share of events."""
+        """Who is called high-risk: as the predictor decides, else above the training share of events."""
         if isinstance(predictor, AbstractDecider):
             return predictor.decisions(self.test)
         return np.asarray(risk > self.rows.event.mean())
 
-    def _group(self, number: int | None, risk: Mapping[str, Floats], called: Mask, made: Rows | None) -> Floats:
+    def _group(
+        self, number: int | None, risk: Mapping[str, Floats], called: Mask, made: Rows | None
+    ) -> Floats:
         everyone: Callable[[Rows], Mask] = lambda rows: np.ones(len(rows), np.bool_)  # noqa: E731
         inside = everyone if number is None else lambda rows: np.asarray(rows.group == number)
         seen, unseen = inside(self.rows), inside(self.unseen)
@@ -197,7 +201,10 @@ class _Fold:
             mine = inside(made)
             known["made"] = float(mine.sum())
             known["membership_by_rows"] = row_exposure(
-                self.rows.matrix.rows(seen), self.unseen.matrix.rows(unseen), made.matrix.rows(mine), seed=self.seed
+                self.rows.matrix.rows(seen),
+                self.unseen.matrix.rows(unseen),
+                made.matrix.rows(mine),
+                seed=self.seed,
             )
         known |= {"events": float(event.sum()), "patients": float(len(event))}
         return np.array([known.get(name, np.nan) for name in COLUMNS])

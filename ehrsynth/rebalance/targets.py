@@ -51,7 +51,8 @@ def wanted(table: pd.DataFrame, plan: Plan, schema: Schema, direction: Direction
     most = MOST_TIMES * len(rows)
     if found.sum() > most:
         raise RequestError(
-            f"the goal asks for {found.sum():,.0f} patients, more than {MOST_TIMES} times the table's {len(rows):,}:"
+            f"the goal asks for {found.sum():,.0f} patients, more than {MOST_TIMES} times the table's"
+            f" {len(rows):,}:"
             " take a nearer goal, counts of your own, or a method that weighs or takes away"
         )
     return np.rint(found).astype(np.int64)
@@ -63,16 +64,21 @@ def _shares(rows: Rows, plan: Plan, schema: Schema, counts: Floats) -> Floats:
     within = counts / np.maximum(sizes, 1)
     match plan.goal:
         case Equal():
-            return within * (sizes > 0)
+            return np.asarray(within * (sizes > 0), np.float64)
         case Counts(asked):
             check_counts(asked, plan)
             part = len(rows) / plan.rows
-            target = [asked[name] * part if name in asked else float(n) for name, n in zip(plan.names, sizes[:, 0])]
-            return within * np.array(target)[:, None]
+            target = [
+                asked[name] * part if name in asked else float(n)
+                for name, n in zip(plan.names, sizes[:, 0], strict=True)
+            ]
+            return np.asarray(within * np.array(target)[:, None], np.float64)
     raked = raked_weights(rows, plan, schema).weights
     inside = rows.group >= 0
     place = 2 * rows.group[inside] + rows.event[inside]
-    return np.bincount(place, raked[inside], minlength=counts.size).reshape(counts.shape)
+    return np.asarray(
+        np.bincount(place, raked[inside], minlength=counts.size).reshape(counts.shape), np.float64
+    )
 
 
 def check_counts(asked: object, plan: Plan) -> None:
@@ -100,7 +106,7 @@ def _with_classes(wanted_kept: Floats, counts: Floats, plan: Plan, direction: Di
 
 
 def staying(rows: Rows, target: Whole, seed: int) -> Whole:
-    """Places of the patients who stay where the goal asks for fewer of a group and outcome: drawn at random."""
+    """Places of the patients who stay where the goal asks for fewer of a stratum: drawn at random."""
     keep = [np.flatnonzero(rows.group < 0)]
     for group, event in np.ndindex(target.shape):
         places = np.flatnonzero((rows.group == group) & (rows.event == bool(event)))
@@ -119,7 +125,7 @@ def raked_weights(rows: Rows, plan: Plan, schema: Schema) -> Raked:
 
 
 def goal_weights(rows: Rows, plan: Plan, schema: Schema) -> Floats:
-    """A weight for each patient, mean 1, under which each group has what the goal wants; outcomes keep theirs."""
+    """A weight for each patient, mean 1, under which groups are as the goal wants; outcomes keep theirs."""
     if isinstance(plan.goal, Population):
         return raked_weights(rows, plan, schema).weights
     counts = stratum_counts(rows, len(plan.groups)).sum(axis=1)
@@ -128,7 +134,9 @@ def goal_weights(rows: Rows, plan: Plan, schema: Schema) -> Floats:
         check_counts(plan.goal.wanted, plan)
         part = len(rows) / plan.rows
         asked = plan.goal.wanted
-        target = np.array([asked[name] * part if name in asked else n for name, n in zip(plan.names, counts)])
+        target = np.array(
+            [asked[name] * part if name in asked else n for name, n in zip(plan.names, counts, strict=True)]
+        )
     else:
         target = np.full(len(counts), counts.sum() / len(counts))
     weights = np.ones(len(rows))

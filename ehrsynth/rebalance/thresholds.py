@@ -18,9 +18,12 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 UNLAWFUL = (
-    "Thresholds by group: two patients of equal risk are treated differently because of a protected characteristic."
-    " In many countries this is unlawful unless a law allows it (for instance EU Directive 2000/43/EC, the UK Equality"
-    " Act 2010, section 1557 of the US Affordable Care Act): ask a lawyer and your ethics board before anybody uses"
+    "Thresholds by group: two patients of equal risk are treated differently because of a protected"
+    " characteristic."
+    " In many countries this is unlawful unless a law allows it (for instance EU Directive 2000/43/EC,"
+    " the UK Equality"
+    " Act 2010, section 1557 of the US Affordable Care Act): ask a lawyer and your ethics board before"
+    " anybody uses"
     " them."
 )
 
@@ -52,8 +55,8 @@ class Thresholded(AbstractDecider):
 class GroupThresholds(AbstractMethod):
     """Each group gets the threshold that leaves its patients without the event the same specificity.
 
-    Thresholds are learnt on training patients whom the model had not seen; equality of the false-positive rate is
-    half of equalised odds (Hardt, Price and Srebro 2016, arXiv 1610.02413). Risks stay as they are.
+    Thresholds are learnt on training patients whom the model had not seen; equality of the false-positive
+    rate is half of equalised odds (Hardt, Price and Srebro 2016, arXiv 1610.02413). Risks stay as they are.
     """
 
     name: ClassVar[str] = "group_thresholds"
@@ -71,7 +74,8 @@ class GroupThresholds(AbstractMethod):
         """
         if not plan.group_thresholds:
             raise RequestError(
-                "group_thresholds treats patients of equal risk differently by group, which can be unlawful: say"
+                "group_thresholds treats patients of equal risk differently by group, which can be"
+                " unlawful: say"
                 " --allow-group-thresholds if this is meant and allowed"
             )
         rows = rows_of(train, plan, schema)

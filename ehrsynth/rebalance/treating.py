@@ -21,8 +21,8 @@ Whole = NDArray[np.int64]
 def treat(text: str, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:
     """Treat the patients to learn from with a method, by its name and settings.
 
-    For a target population the rows of whatever table comes out are weighed once more, so that every margin is met,
-    also those that are no groups.
+    For a target population the rows of whatever table comes out are weighed once more, so that every margin
+    is met, also those that are no groups.
 
     Raises
     ------

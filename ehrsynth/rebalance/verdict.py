@@ -1,8 +1,9 @@
 """The verdict: one method, or none, with the reasons.
 
-A method gains when its AUROC in a group that was to be helped is above that of "none" at one family-wise level over
-all methods and groups (Holm), by an amount that matters, without spoiling the calibration there or the other groups.
-Where nothing gains, a recalibration may still be called for: it is tested in the same family, by its log loss.
+A method gains when its AUROC in a group that was to be helped is above that of "none" at one family-wise
+level over all methods and groups (Holm), by an amount that matters, without spoiling the calibration there or
+the other groups. Where nothing gains, a recalibration may still be called for: it is tested in the same
+family, by its log loss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,7 +80,9 @@ class Verdict:
             "change the model": f"Do not add or weigh rows: use {self.recommended}.",
             "recalibrate": f"Do not rebalance: use {self.recommended}.",
         }
-        return said.get(self.answer, "Do not rebalance: no method was better than none for the patients it was to help.")
+        return said.get(
+            self.answer, "Do not rebalance: no method was better than none for the patients it was to help."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -127,11 +130,11 @@ def decide(study: Study, helped: Sequence[str]) -> Verdict:
 
 def is_model(text: str) -> bool:
     """Whether a method changes the model rather than rows or weights."""
-    return text.split()[0] in MODELS
+    return text.split(maxsplit=1)[0] in MODELS
 
 
 def _is_recalibration(text: str) -> bool:
-    return text.split()[0] == RECALIBRATION
+    return text.split(maxsplit=1)[0] == RECALIBRATION
 
 
 def _measure(text: str) -> str:
@@ -150,8 +153,10 @@ def _looks(study: Study, helped: Sequence[str]) -> tuple[Looked, ...]:
             difference = study.difference(name, group, measure)
             if difference is not None:
                 numbers = study.of(name, group, measure) - study.of(UNTREATED, group, measure)
-                found.append((name, group, measure, difference, p_value(numbers, study.splits.test_over_train)))
-    adjusted = holm([one[-1] for one in found]) if found else []
+                found.append(
+                    (name, group, measure, difference, p_value(numbers, study.splits.test_over_train))
+                )
+    adjusted = holm([one[-1] for one in found]) if found else np.empty(0)
     return tuple(Looked(*one, float(a)) for one, a in zip(found, adjusted, strict=True))
 
 
@@ -177,7 +182,8 @@ def _size(look: Looked) -> float:
 
 
 def _best(study: Study, names: Sequence[str], helped: Sequence[str]) -> str:
-    """The one with the lowest log loss among those not surely worse in AUROC than the best, over helped groups."""
+    """The one with the lowest log loss among those not surely worse in AUROC than the best."""
+
     def auroc(name: str) -> float:
         return float(np.mean([study.mean(name, group, "auroc") for group in helped]))
 
@@ -199,7 +205,8 @@ def _forbids(study: Study, name: str, helped: Sequence[str], settings: Rebalance
         off, before = (slope_off(study, n, group) for n in (name, UNTREATED))
         if off - before > settings.slope_worse:
             found.append(
-                f"{name}: its calibration slope in {group} is {study.mean(name, group, 'calibration_slope'):.2f}, further"
+                f"{name}: its calibration slope in {group} is"
+                f" {study.mean(name, group, 'calibration_slope'):.2f}, further"
                 f" from 1 than that of none ({study.mean(UNTREATED, group, 'calibration_slope'):.2f})"
             )
         if wrong := _risk_off(study, name, group, settings):
@@ -209,7 +216,9 @@ def _forbids(study: Study, name: str, helped: Sequence[str], settings: Rebalance
             continue
         lost = study.difference(name, group, "auroc")
         if lost is not None and lost.high < 0 and -lost.value > settings.others_worse:
-            found.append(f"{name}: it costs {group} {-lost.value:.3f} of AUROC ({-lost.high:.3f} to {-lost.low:.3f})")
+            found.append(
+                f"{name}: it costs {group} {-lost.value:.3f} of AUROC ({-lost.high:.3f} to {-lost.low:.3f})"
+            )
     return found
 
 
@@ -245,7 +254,8 @@ def _why(look: Looked) -> str:
     d = look.difference
     if look.measure == "log_loss":
         return (
-            f"{look.method} lowers the log loss in {look.group} by {-d.value:.3f} ({-d.high:.3f} to {-d.low:.3f});"
+            f"{look.method} lowers the log loss in {look.group} by {-d.value:.3f} ({-d.high:.3f} to"
+            f" {-d.low:.3f});"
             f" adjusted p = {look.adjusted:.2g}."
         )
     return (
@@ -259,19 +269,26 @@ def _nothing(looks: Sequence[Looked], helped: Sequence[str]) -> list[str]:
     for group in helped:
         mine = [look for look in looks if look.group == group and look.measure == "auroc"]
         if not mine:
-            found.append(f"In {group} nothing could be measured: too few patients with and without the event.")
+            found.append(
+                f"In {group} nothing could be measured: too few patients with and without the event."
+            )
             continue
         best = max(mine, key=lambda look: look.difference.value)
         d = best.difference
         found.append(
-            f"In {group} the best of {len(mine)} methods, {best.method}, changes the AUROC by {d.value:+.3f} ({d.low:+.3f}"
+            f"In {group} the best of {len(mine)} methods, {best.method}, changes the AUROC by"
+            f" {d.value:+.3f} ({d.low:+.3f}"
             f" to {d.high:+.3f}; adjusted p = {best.adjusted:.2g}): no gain that holds and matters."
         )
     return found
 
 
 def _against(
-    study: Study, gaining: Sequence[str], allowed: Sequence[str], helped: Sequence[str], settings: RebalanceProtocol
+    study: Study,
+    gaining: Sequence[str],
+    allowed: Sequence[str],
+    helped: Sequence[str],
+    settings: RebalanceProtocol,
 ) -> list[str]:
     return [
         f"Not recommended though it gains: {why}."
@@ -290,7 +307,13 @@ def advice(study: Study, helped: Sequence[str]) -> list[str]:
         if excess is not None and (excess.low > 0 or excess.high < 0):
             found.append(f"{group}: the risks are off by {excess.value:+.3f} on average: recalibrate.")
         elif slope < 0.8 or slope > 1.25:  # noqa: PLR2004 - a fifth too extreme or too timid
-            found.append(f"{group}: the risks are too {'extreme' if slope < 1 else 'timid'} (slope {slope:.2f}): recalibrate.")
+            found.append(
+                f"{group}: the risks are too {'extreme' if slope < 1 else 'timid'} (slope {slope:.2f}):"
+                f" recalibrate."
+            )
         else:
-            found.append(f"{group}: collect more patients of this group, or try an interaction model once there are more.")
+            found.append(
+                f"{group}: collect more patients of this group, or try an interaction model once there"
+                f" are more."
+            )
     return found

@@ -1,4 +1,4 @@
-"""What somebody asks for, and how it becomes a plan for one table, or a refusal with the numbers that stand in the way."""
+"""What somebody asks for, and how it becomes a plan for one table, or a refusal with the numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,14 +36,15 @@ class Wishes:
     outcome
         The column of the outcome.
     event
-        The expression that is true where the event happened; may be empty for a column of two values, of which the
-        second (or true) is the event.
+        The expression that is true where the event happened; may be empty for a column of two values, of
+        which the second (or true) is the event.
     protected, bands, groups
         As for `ehrsynth.rebalance.groups.make_groups`. None of them: the columns with the role protected.
     everyone
         All patients are one group: only the outcome's classes are rebalanced.
     counts, population
-        The goal: counts by group, or margins as `ehrsynth.rebalance.population` reads them; neither is equal groups.
+        The goal: counts by group, or margins as `ehrsynth.rebalance.population` reads them; neither is equal
+        groups.
     classes
         "kept" or "equal": see `ehrsynth.rebalance.plan.Plan`.
     predictors
@@ -122,7 +123,9 @@ def prepare(table: pd.DataFrame, schema: Schema, wishes: Wishes) -> Prepared:
     kept = table[known].reset_index(drop=True)
     kept.attrs = dict(table.attrs)
     _check_missing(kept, predictors, asked)
-    small = schema.subset(tuple(n for n in schema.names if n in {*predictors, *asked, *outcomes, schema.patient_key}))
+    small = schema.subset(
+        tuple(n for n in schema.names if n in {*predictors, *asked, *outcomes, schema.patient_key})
+    )
     groups = make_groups(
         to_values(kept, small), small, protected=protected, bands=wishes.bands, named=wishes.groups
     )
@@ -154,7 +157,8 @@ def _event(outcome: LearntColumn) -> str:
         return name
     if outcome.size != _TWO:
         raise RequestError(
-            f"the outcome {outcome.name!r} has {outcome.size:,} values: say with --event which of them are the event, for"
+            f"the outcome {outcome.name!r} has {outcome.size:,} values: say with --event which of them"
+            f" are the event, for"
             f" instance --event '{_example(outcome)}'"
         )
     if isinstance(outcome, CategoryColumn | CodeColumn):
@@ -177,22 +181,23 @@ def _protected(wishes: Wishes, schema: Schema, outcomes: Sequence[str]) -> tuple
         named = tuple(n for n in schema.with_role("protected") if n not in outcomes)
         if not named:
             raise RequestError(
-                "no column has the role protected: name one with --protected, or a group with --group, or say --everyone"
-                " to rebalance the outcome's classes alone"
+                "no column has the role protected: name one with --protected, or a group with --group, or say"
+                " --everyone to rebalance the outcome's classes alone"
             )
     for name in named:
-        learnt(schema, name)
-        if name in outcomes:
-            raise RequestError(f"column {name!r} is the outcome: it cannot be protected, too. Name another one")
-        if "outcome" in schema.column(name).roles:
-            raise RequestError(f"column {name!r} has the role outcome: it cannot be protected. Name another one")
+        if "outcome" in learnt(schema, name).roles or name in outcomes:
+            raise RequestError(f"column {name!r} is an outcome: it cannot be protected. Name another one")
     if len(set(named)) < len(named):
         raise RequestError("a protected column is named twice: name it once")
-    for name, where in (wishes.groups or {}).items():
+    _check_named(wishes.groups or {}, schema, outcomes)
+    return tuple(named)
+
+
+def _check_named(groups: Mapping[str, str], schema: Schema, outcomes: Sequence[str]) -> None:
+    for name, where in groups.items():
         both = sorted(bind(where, schema, expects="truth").columns & set(outcomes))
         if both:
             raise RequestError(f"group {name!r} is made by the outcome {both[0]!r}: take other columns")
-    return tuple(named)
 
 
 def _goal(wishes: Wishes) -> Goal:
@@ -221,7 +226,9 @@ def _columns(wishes: Wishes, protected: Sequence[str], goal: Goal, schema: Schem
                 try:
                     found |= bind(where_of(cell, column), schema, expects="truth").columns
                 except EhrSynthError as error:
-                    raise RequestError(f"the target population does not fit the schema: {name}: {error}") from None
+                    raise RequestError(
+                        f"the target population does not fit the schema: {name}: {error}"
+                    ) from None
     return found
 
 
@@ -235,7 +242,9 @@ def _predictors(wishes: Wishes, schema: Schema, outcomes: Sequence[str], asked: 
         for name in wishes.predictors:
             learnt(schema, name)
             if name in outcomes or name in computed:
-                raise RequestError(f"column {name!r} is the outcome, or computed from it: it cannot predict it")
+                raise RequestError(
+                    f"column {name!r} is the outcome, or computed from it: it cannot predict it"
+                )
         return tuple(n for n in schema.names if n in wishes.predictors)
     covariates = [c.name for c in schema.learnt if "covariate" in c.roles]
     others = [c.name for c in schema.learnt if not set(c.roles) & _NO_PREDICTORS]
@@ -271,7 +280,8 @@ def _without_small(plan: Plan, rows: Rows, *, leave_out: bool) -> tuple[Plan, li
     if not leave_out or not left:
         raise Refused(
             f"{len(problems)} of {len(plan.groups)} groups are too small to be raised or judged: each needs"
-            f" {settings.rows_needed} patients, {settings.events_needed} with and {settings.events_needed} without the event."
+            f" {settings.rows_needed} patients, {settings.events_needed} with and"
+            f" {settings.events_needed} without the event."
             " Merge values or bands, protect fewer columns, or say --leave-out-small",
             listed,
         )
@@ -289,4 +299,4 @@ def _site(table: pd.DataFrame, schema: Schema) -> tuple[Whole | None, tuple[str,
     column = next((c for c in schema.learnt if "site" in c.roles), None)
     if not isinstance(column, CategoryColumn | CodeColumn):
         return None, ()
-    return table[column.name].cat.codes.to_numpy(np.int64), column.values
+    return np.asarray(table[column.name].cat.codes, np.int64), column.values

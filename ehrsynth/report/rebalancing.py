@@ -21,7 +21,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
 )
 _WIDTH, _HEIGHT, _EDGE = 320.0, 140.0, 6.0
-_EMPTY = "–"
+_EMPTY = "\N{EN DASH}"
 _MORE = (
     ("auprc", "AUPRC"),
     ("brier", "Brier"),
@@ -35,7 +35,7 @@ _MORE = (
 
 
 def write_rebalancing(found: Rebalancing, out: Path) -> dict[str, Any]:
-    """Write `report.html`, `report.json` and the treatment into a new folder, whole or not at all; all are internal.
+    """Write `report.html`, `report.json` and the treatment into a new folder, whole or not at all: internal.
 
     Returns
     -------
@@ -69,7 +69,9 @@ def render_rebalancing(told: Mapping[str, Any]) -> str:
         "others": [_view(told, group) for group in _others(told)],
         "rows": [_group(one) for one in told["groups"]],
         "curves": [_curve(one) for one in told["headroom"]["learning_curves"]],
-        "restored": [_restored(one) for one in told["headroom"]["mask_and_restore"] if one["method"] != "none"],
+        "restored": [
+            _restored(one) for one in told["headroom"]["mask_and_restore"] if one["method"] != "none"
+        ],
         "members": [_members(group, one) for group, one in told["membership"].items()],
         "site_rows": _sites(told["sites"]),
         "shown": _shown(told["brnet"]),
@@ -174,16 +176,15 @@ def line_chart(label: str, points: Sequence[tuple[float, float]]) -> Markup:
         )
 
     path = "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y in points)
-    dots = "".join(
-        '<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="4"><title>{}</title></circle>'.format(
-            *at(x, y), escape(f"{x:.0f}: {y:.3f}")
-        )
-        for x, y in points
-    )
+    dots = "".join(_dot(*at(x, y), f"{x:.0f}: {y:.3f}") for x, y in points)
     return Markup(  # noqa: S704 - names were escaped where they were put in
         f'<svg class="gauge" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape(label)}">'
         f'<path class="synthetic-line" d="M{path}"/>{dots}</svg>'
     )
+
+
+def _dot(x: float, y: float, said: str) -> str:
+    return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4"><title>{escape(said)}</title></circle>'
 
 
 def _restored(one: Mapping[str, Any]) -> dict[str, str]:
@@ -251,10 +252,18 @@ def _shown(brnet: Mapping[str, Any] | None) -> list[dict[str, str]]:
         for label, value in plain_net["squared_distance_correlation"].items()
     ]
     return found + [
-        {"what": f"AUROC of a fresh probe for {group}", "before": _level(one), "after": _level(hidden["probe_auroc"][group])}
+        {
+            "what": f"AUROC of a fresh probe for {group}",
+            "before": _level(one),
+            "after": _level(hidden["probe_auroc"][group]),
+        }
         for group, one in plain_net["probe_auroc"].items()
     ]
 
 
 def _margin(one: Mapping[str, Any]) -> dict[str, str]:
-    return {"margin": one["margin"], "cell": one["cell"], **{k: number(one[k]) for k in ("before", "wanted", "after")}}
+    return {
+        "margin": one["margin"],
+        "cell": one["cell"],
+        **{k: number(one[k]) for k in ("before", "wanted", "after")},
+    }

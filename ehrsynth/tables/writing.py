@@ -43,9 +43,9 @@ def write_table(
         Ends in .csv, .csv.gz or .parquet. A synthetic table is marked in a Parquet file's metadata, or in
         the sidecar ``<path>.origin.json`` of a CSV.
     origin_column
-        Also mark each row in a last column ``_origin``: as the table's own column of that name says, where it has
-        one; else "synthetic" or "real" for all rows. A table that holds both is marked as synthetic as a whole, so
-        that nothing learns from it unasked.
+        Also mark each row in a last column ``_origin``: as the table's own column of that name says, where it
+        has one; else "synthetic" or "real" for all rows. A table that holds both is marked as synthetic as a
+        whole, so that nothing learns from it unasked.
 
     Raises
     ------
@@ -81,10 +81,14 @@ def write_tables(
     first = next(following)
     synthetic = origin.is_synthetic(first)
     if ending == ".parquet":
-        arrows = (_arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following))
+        arrows = (
+            _arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following)
+        )
         _write_parquet(arrows, path)
         return
-    mixed = origin_column and origin.COLUMN in first.columns and (first[origin.COLUMN] != origin.SYNTHETIC).any()
+    mixed = (
+        origin_column and origin.COLUMN in first.columns and (first[origin.COLUMN] != origin.SYNTHETIC).any()
+    )
     lines = _lines(first, schema, _marks(first, asked=origin_column))
     more = (
         line

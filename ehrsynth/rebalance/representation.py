@@ -52,7 +52,9 @@ class Brnet(AbstractMethod):
     name: ClassVar[str] = "brnet"
     bias: tuple[str, ...] = Field(default=(), description="columns not to be shown; default: the groups")
     network: BrNetSettings = Field(
-        default=BrNetSettings(hidden=32, steps=400, rate=3e-4, adversary_rate=2e-2, head_steps=3),
+        default=BrNetSettings(
+            hidden=32, steps=300, rate=3e-4, adversary_rate=2e-2, head_rate=2e-2, head_steps=3
+        ),
         description="how the network is trained: quicker than BrNetSettings(), and a little less thorough",
     )
 

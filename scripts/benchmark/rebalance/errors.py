@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 import yaml
-from running import CALIBRATION, ROOT, done, go_on, head, table, write
+from running import CALIBRATION, ROOT, done, go_on, head, how, table, write
 from simulation import SCHEMA, patients
 
 from ehrsynth.rebalance.job import cut_repeatedly
@@ -138,8 +138,8 @@ def main() -> None:
     parser.add_argument("--publish", action="store_true", help="let the verdict say these rates")
     given = parser.parse_args()
     wanted = [{"flips": flips, "number": n} for n in range(given.runs) for flips in given.flips]
-    go_on(LINES, wanted, one, given.seconds)
-    runs = [run for run in done(LINES) if run["number"] < given.runs]
+    go_on(LINES, wanted, one, given.seconds, depends=how())
+    runs = [run for run in done(LINES, how()) if run["number"] < given.runs]
     write("rebalance.md", lines(runs, given.runs), CALIBRATION)
     if given.publish:
         publish(runs)

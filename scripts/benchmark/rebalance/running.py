@@ -1,6 +1,7 @@
 """What the benchmarks of rebalancing share: lines of results to go on from, and a report's head."""
 
 import datetime as dt
+import hashlib
 import json
 import os
 import platform
@@ -11,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.files import canonical_json
 from ehrsynth.rebalance.methods import quick
 from ehrsynth.rebalance.protocol import rebalance_protocol
 
@@ -34,10 +37,20 @@ def how() -> str:
     return f"{rebalance_protocol().hash[:12]} {len(quick())} methods"
 
 
-def done(path: Path) -> list[dict[str, Any]]:
-    """The runs of the present protocol and methods."""
+def learners() -> str:
+    """What the values of a study depend on, verdicts aside: the learners' settings."""
+    settings = protocol()
+    both = [
+        settings.logistic_regression.model_dump(mode="json"),
+        settings.boosted_trees.model_dump(mode="json"),
+    ]
+    return hashlib.sha256(canonical_json(both)).hexdigest()[:12]
+
+
+def done(path: Path, depends: str) -> list[dict[str, Any]]:
+    """The runs whose `how` is `depends`."""
     lines = path.read_text().splitlines() if path.is_file() else []
-    return [run for line in lines if (run := json.loads(line))["how"] == how()]
+    return [run for line in lines if (run := json.loads(line))["how"] == depends]
 
 
 def go_on(
@@ -45,11 +58,13 @@ def go_on(
     wanted: Iterable[dict[str, Any]],
     one: Callable[..., dict[str, Any]],
     seconds: float,
+    *,
+    depends: str,
 ) -> None:
     """Make the runs that are missing, for about so many seconds; each becomes a line at once."""
     start = time.monotonic()
     names = list(wanted)
-    have = [{key: run[key] for key in names[0]} for run in done(path)] if names else []
+    have = [{key: run[key] for key in names[0]} for run in done(path, depends)] if names else []
     path.parent.mkdir(parents=True, exist_ok=True)
     for name in names:
         if name in have:
@@ -58,7 +73,7 @@ def go_on(
             print("stopped: start again to go on")
             return
         began = time.process_time()
-        run = {**name, "how": how(), **one(**name)}
+        run = {**name, "how": depends, **one(**name)}
         run["cpu_seconds"] = round(time.process_time() - began, 1)
         with path.open("a") as file:
             file.write(json.dumps(run) + "\n")

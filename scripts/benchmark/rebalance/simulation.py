@@ -7,7 +7,7 @@ from ehrsynth.schema import Schema
 from ehrsynth.tables.values import from_values
 
 FEATURES = 10
-COEFFICIENTS = 1.5 * np.array([1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0])
+COEFFICIENTS = np.linspace(1.08, 0.0, FEATURES)
 SCHEMA = Schema(
     name="simulated",
     columns=(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from running import OUT, done, go_on, head, table, write
+from running import OUT, done, go_on, head, learners, table, write
 
 from ehrsynth.rebalance.groups import make_groups, membership
 from ehrsynth.rebalance.plan import Counts, Plan
@@ -269,8 +269,9 @@ def main() -> None:
         for n in (LARGER, SMALLER)
     ]
     path = OUT / "stroke.jsonl"
-    go_on(path, wanted, one, given.seconds)
-    runs = done(path)
+    depends = f"{learners()} {' '.join(METHODS)}"
+    go_on(path, wanted, one, given.seconds, depends=depends)
+    runs = done(path, depends)
     name = "stroke" if given.learner == "logistic_regression" else f"stroke_{given.learner}"
     write(f"{name}.md", lines(runs, given.learner))
     if given.learner == "logistic_regression":

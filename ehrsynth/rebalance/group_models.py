@@ -13,6 +13,7 @@ from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.randomness import small_seed
 from ehrsynth.rebalance.base import AbstractMethod, Treatment
 from ehrsynth.rebalance.learners import Risks, expit, learn, linear, logit
+from ehrsynth.rebalance.measures import patient_losses
 from ehrsynth.rebalance.plan import Plan, Rows, inputs, rows_of
 from ehrsynth.rebalance.treating import inner_folds
 from ehrsynth.schema import Schema
@@ -92,34 +93,62 @@ class Interaction(AbstractMethod):
     def _deviating(
         self, known: Matrix, rows: Rows, plan: Plan, folds: Whole
     ) -> tuple[list[float], dict[int, Risks]]:
-        losses = np.zeros((len(self.strengths), len(plan.groups)))
+        losses = np.full((len(self.strengths), len(rows)), np.nan)
         for fold in range(self.folds):
             test = folds == fold
             for place, strength in enumerate(self.strengths):
                 risks = _fit_deviations(
                     known.rows(~test), rows.event[~test], rows.group[~test], plan, strength
                 )
-                losses[place] += _losses(risks, known.rows(test), rows.event[test], rows.group[test], plan)
-        best = int(losses.mean(axis=1).argmin())
-        functions = _fit_deviations(known, rows.event, rows.group, plan, self.strengths[best])
-        return [self.strengths[best]] * len(plan.groups), functions
+                losses[place, test] = _losses(risks, known.rows(test), rows.event[test], rows.group[test])
+        chosen = self.strengths[least_free(losses, rows.group)]
+        functions = _fit_deviations(known, rows.event, rows.group, plan, chosen)
+        return [chosen] * len(plan.groups), functions
 
     def _mixed(
         self, known: Matrix, rows: Rows, plan: Plan, folds: Whole, seed: int
     ) -> tuple[list[float], dict[int, Risks]]:
-        losses = np.zeros((len(self.shares), len(plan.groups)))
+        losses = np.full((len(self.shares), len(rows)), np.nan)
+        groups = range(len(plan.groups))
         for fold in range(self.folds):
             test = folds == fold
             pair = _fit_pair(known.rows(~test), rows.event[~test], rows.group[~test], plan, seed)
             for place, share in enumerate(self.shares):
-                mixed = {
-                    g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g in (-1, *range(len(plan.groups)))
-                }
-                losses[place] += _losses(mixed, known.rows(test), rows.event[test], rows.group[test], plan)
-        chosen = [self.shares[int(i)] for i in losses.argmin(axis=0)]
+                mixed = {g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g in (-1, *groups)}
+                losses[place, test] = _losses(mixed, known.rows(test), rows.event[test], rows.group[test])
+        each = [np.where(rows.group == g, rows.group, -1) for g in groups]
+        chosen = [self.shares[least_free(losses, own)] for own in each]
         pair = _fit_pair(known, rows.event, rows.group, plan, seed)
         functions = {g: _mix(pair[-1], pair.get(g, pair[-1]), share) for g, share in enumerate(chosen)}
         return chosen, {-1: pair[-1], **functions}
+
+
+def least_free(losses: Floats, group: Whole) -> int:
+    """The first choice (the least free) that is not surely worse than the best.
+
+    Parameters
+    ----------
+    losses
+        Choices x patients, each patient's log loss by a model that had not seen it.
+    group
+        Each patient's group; -1 takes no part, and every group counts alike, however small.
+
+    Returns
+    -------
+    int
+        The first choice whose mean loss is within one standard error (of the paired difference) of the
+        lowest: a group of few patients does not get a model of its own by luck.
+    """
+    inside = group >= 0
+    counts = np.bincount(group[inside])
+    weight = 1 / counts[group[inside]] / (counts > 0).sum()
+    kept = losses[:, inside]
+    best = kept[int((kept @ weight).argmin())]
+    for place, loss in enumerate(kept):
+        gap = weight * (loss - best)
+        if gap.sum() <= np.sqrt(((gap - gap.mean()) ** 2).sum()):
+            return place
+    return len(losses) - 1
 
 
 def _fit_deviations(
@@ -166,12 +195,10 @@ def _mix(shared: Risks, own: Risks, share: float) -> Risks:
     return lambda rows: expit((1 - share) * logit(shared(rows)) + share * logit(own(rows)))
 
 
-def _losses(risks: dict[int, Risks], known: Matrix, event: Mask, group: Whole, plan: Plan) -> Floats:
-    """The summed log loss of each group's patients, over their number in the fold."""
-    found = np.zeros(len(plan.groups))
-    for g in range(len(plan.groups)):
+def _losses(risks: dict[int, Risks], known: Matrix, event: Mask, group: Whole) -> Floats:
+    """Each patient's log loss by the model of their group; NaN for patients in none."""
+    found = np.full(len(event), np.nan)
+    for g in np.unique(group[group >= 0]):
         mine = group == g
-        if mine.any():
-            log_odds = logit(risks[g](known.rows(mine)))
-            found[g] = float(np.logaddexp(0, np.where(event[mine], -log_odds, log_odds)).mean())
+        found[mine] = patient_losses(event[mine], risks[int(g)](known.rows(mine)))
     return found

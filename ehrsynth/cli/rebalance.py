@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ehrsynth.cli.options import DataFile, Json, OutFolder, SchemaFile, Seed
-
-if TYPE_CHECKING:
-    pass
 
 
 class ClassGoal(Enum):
@@ -148,7 +145,6 @@ def rebalance(
     from ehrsynth.errors import Refused
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.rebalance.job import rebalance as run
-    from ehrsynth.rebalance.population import read_population
     from ehrsynth.rebalance.wishes import Wishes
     from ehrsynth.report.rebalancing import write_rebalancing
     from ehrsynth.schema.yaml_files import load_schema
@@ -163,24 +159,29 @@ def rebalance(
         bands={name: cuts.split(",") for name, cuts in _pairs(bands, "--bands", "AGE=60,75").items()},
         groups=_pairs(group, "--group", "'old=age >= 85'"),
         everyone=everyone,
-        counts={name: _whole(name, n) for name, n in _pairs(count, "--count", "old=1000", last=True).items()},
-        population=None if population is None else read_population(population),
+        counts=_counts(count),
+        population=_population(population),
         classes=classes.value,
         predictors=tuple(predictors or ()),
         learner=learner.value,
         group_thresholds=allow_group_thresholds,
         leave_out_small=leave_out_small,
     )
-    seed = fresh_seed() if seed is None else seed
-    table = read_table(data, meaning)
-    with drawn() as progress:
+    seed, table = fresh_seed() if seed is None else seed, read_table(data, meaning)
+    with drawn() as report:
         found = run(
-            table, meaning, wishes, methods=method, splits=splits, apply=apply, seed=seed, progress=progress
+            table, meaning, wishes, methods=method, splits=splits, apply=apply, seed=seed, progress=report
         )
     told = write_rebalancing(found, out)
     _show(told, out, as_json=json)
     if not found.verdict.gain and apply is None:
         raise Refused(found.verdict.sentence, [*found.verdict.reasons, *told["instead"]])
+
+
+def _population(file: Path | None) -> dict[str, dict[str, float]] | None:
+    from ehrsynth.rebalance.population import read_population
+
+    return None if file is None else read_population(file)
 
 
 def _pairs(words: Sequence[str] | None, option: str, example: str, *, last: bool = False) -> dict[str, str]:
@@ -196,6 +197,10 @@ def _pairs(words: Sequence[str] | None, option: str, example: str, *, last: bool
             raise RequestError(f"{option} says {name.strip()!r} twice: say it once")
         found[name.strip()] = value.strip()
     return found
+
+
+def _counts(words: Sequence[str] | None) -> dict[str, int]:
+    return {name: _whole(name, n) for name, n in _pairs(words, "--count", "old=1000", last=True).items()}
 
 
 def _whole(name: str, text: str) -> int:

@@ -113,7 +113,7 @@ def headroom(
     kept: dict[tuple[int, int, int], list[Kept]] = {}
     for number, split in enumerate(study.splits.each):
         report(number / len(study.splits), f"headroom: split {number + 1} of {len(study.splits)}")
-        fold = _Fold.of(table, split, study, helped, derived_seed(seed, "headroom", str(number)))
+        fold = _Fold.of(table, split, study, helped, seed=derived_seed(seed, "headroom", str(number)))
         sizes[number, :, -1] = fold.counts
         for place, share in enumerate(shares):
             part = fold.masked(share)
@@ -158,7 +158,9 @@ class _Fold:
     seed: int
 
     @classmethod
-    def of(cls, table: pd.DataFrame, split: Split, study: Study, helped: Sequence[str], seed: int) -> "_Fold":
+    def of(
+        cls, table: pd.DataFrame, split: Split, study: Study, helped: Sequence[str], *, seed: int
+    ) -> "_Fold":
         train, test = (table.iloc[p].reset_index(drop=True) for p in (split.train, split.test))
         plan, schema = study.plan, study.schema
         return cls(

@@ -93,9 +93,8 @@ def rebalance(  # noqa: PLR0913 - what the command line can choose
     tried = _methods(methods, apply, wishes)
     cut = cut_repeatedly(ready, splits, seed)
     raised = helped(ready.table, ready.plan, ready.schema)
-    studied = study(
-        ready.table, ready.plan, ready.schema, tried, cut, seed=seed, progress=part(progress, 0.0, _STUDY)
-    )
+    first = part(progress, 0.0, _STUDY)
+    studied = study(ready.table, ready.plan, ready.schema, tried, splits=cut, seed=seed, progress=first)
     room = headroom(ready.table, studied, raised, seed=seed, progress=part(progress, _STUDY, _HEADROOM))
     sites = leave_sites_out(ready, studied, raised, seed=seed, progress=part(progress, _HEADROOM, _SITES))
     shown = _dependence(ready, studied, cut, seed)
@@ -143,7 +142,7 @@ def _dependence(ready: Prepared, studied: Study, cut: Splits, seed: int) -> dict
     ]
     if not all(isinstance(one, Represented) for one in each):
         return None
-    return dependence(each[0], each[1], test, ready.plan, ready.schema, seed=seed)  # type: ignore[arg-type]
+    return dependence(each[0], each[1], test, seed=seed)  # type: ignore[arg-type]
 
 
 def _versions() -> dict[str, str]:

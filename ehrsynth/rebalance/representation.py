@@ -84,7 +84,7 @@ class Brnet(AbstractMethod):
 
 
 def dependence(
-    predictor: Represented, plain: Represented, table: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int
+    predictor: Represented, plain: Represented, table: pd.DataFrame, *, seed: int
 ) -> dict[str, Any]:
     """How much of the groups is in the features of a BR-Net, and of the same network without its second step.
 
@@ -99,7 +99,8 @@ def dependence(
         For "brnet" and "plain": squared distance correlation with the group within each outcome (0 to 1,
         lower is less), and the AUROC of a fresh probe for being in the last group (0.5 to 1, lower is less).
     """
-    rows = rows_of(table, plan, schema)
+    plan = predictor.plan
+    rows = rows_of(table, plan, predictor.schema)
     flags = (rows.group[:, None] == np.arange(len(plan.groups))).astype(np.float64)
     names = np.where(rows.event, "with the event", "without the event")
     found = {}

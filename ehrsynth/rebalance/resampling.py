@@ -114,7 +114,7 @@ class AbstractMaking(AbstractResampling):
                 mine = self._decoded(here, found.made[found.made_event == event])
                 values = here.space.on_grid(mine)
                 stratum = here.places[here.event == event]
-                values |= outcome_values(rows, stratum, len(mine), plan, rng)
+                values |= outcome_values(rows, stratum, len(mine), plan, rng=rng)
                 proposals[event] = _completed(values, schema, len(mine))
             return proposals
 

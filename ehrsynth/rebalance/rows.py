@@ -92,7 +92,7 @@ def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
 
 
 def outcome_values(
-    rows: Rows, stratum: Whole, count: int, plan: Plan, rng: np.random.Generator
+    rows: Rows, stratum: Whole, count: int, plan: Plan, *, rng: np.random.Generator
 ) -> dict[str, Floats]:
     """The outcome's columns for made rows: those of real patients of the stratum, drawn with replacement."""
     values = values_of(rows.matrix)

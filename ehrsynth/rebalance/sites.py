@@ -66,7 +66,7 @@ def leave_sites_out(
         ready.plan,
         ready.schema,
         _best(studied, helped)[: settings.site_methods],
-        Splits(tuple(splits.values()), 1e-6),  # sites share no patient: nothing is widened
+        splits=Splits(tuple(splits.values()), 1e-6),  # sites share no patient: nothing is widened
         seed=seed,
         progress=progress,
     )

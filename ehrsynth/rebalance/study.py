@@ -100,8 +100,8 @@ def study(  # noqa: PLR0913 - what is studied, and how
     plan: Plan,
     schema: Schema,
     methods: Sequence[str],
-    splits: Splits,
     *,
+    splits: Splits,
     seed: int,
     progress: Progress | None = None,
 ) -> Study:
@@ -111,6 +111,8 @@ def study(  # noqa: PLR0913 - what is studied, and how
     ----------
     methods
         As `ehrsynth.rebalance.methods.method` reads them; "none" is always tried.
+    splits
+        Whom to learn from and whom to test on.
     seed
         0 or larger; equal seeds give equal studies on the same machine.
 
@@ -130,7 +132,7 @@ def study(  # noqa: PLR0913 - what is studied, and how
     warned: dict[str, tuple[str, ...]] = {}
     report = progress or silent
     for number, split in enumerate(splits.each):
-        fold = _Fold.of(table, split, plan, schema, derived_seed(seed, "study", str(number)))
+        fold = _Fold.of(table, split, plan, schema, seed=derived_seed(seed, "study", str(number)))
         for place, text in enumerate(texts):
             if text in failed:
                 continue
@@ -162,7 +164,7 @@ class _Fold:
     seed: int
 
     @classmethod
-    def of(cls, table: pd.DataFrame, split: Split, plan: Plan, schema: Schema, seed: int) -> "_Fold":
+    def of(cls, table: pd.DataFrame, split: Split, plan: Plan, schema: Schema, *, seed: int) -> "_Fold":
         train, test = (table.iloc[p].reset_index(drop=True) for p in (split.train, split.test))
         return cls(train, test, rows_of(train, plan, schema), rows_of(test, plan, schema), plan, schema, seed)
 

@@ -26,14 +26,18 @@ def test_the_loss_is_the_squared_pearson_correlation() -> None:
     expected = np.mean([np.corrcoef(b[:, i], p[:, i])[0, 1] ** 2 for i in (0, 1)])
     found = squared_correlation(torch.from_numpy(b), torch.from_numpy(p))
     assert float(found) == pytest.approx(expected, rel=1e-5)
-    assert float(squared_correlation(torch.from_numpy(b), torch.from_numpy(-3 * b + 7))) == pytest.approx(1, abs=1e-6)
+    assert float(squared_correlation(torch.from_numpy(b), torch.from_numpy(-3 * b + 7))) == pytest.approx(
+        1, abs=1e-6
+    )
     assert float(squared_correlation(torch.from_numpy(b), torch.ones(50, 2).double())) == 0.0
 
 
 def test_the_bias_goes_and_so_does_what_it_was_worth() -> None:
     x, y, bias = two_factors(1_000)
     new_x, new_y, new_bias = two_factors(2_000, seed=1)
-    settings = BrNetSettings(hidden=32, steps=300, rate=3e-4, adversary_rate=2e-2, head_rate=2e-2, head_steps=3)
+    settings = BrNetSettings(
+        hidden=32, steps=300, rate=3e-4, adversary_rate=2e-2, head_rate=2e-2, head_steps=3
+    )
     found = []
     for variables in ([], [Bias(bias, categorical=False)]):
         network = train_brnet(x, y, variables, settings=settings, seed=1)
@@ -115,7 +119,8 @@ def test_equal_seeds_give_equal_networks_and_the_global_state_stays() -> None:
     x, y, bias = two_factors()
     before = torch.random.get_rng_state()
     first, second, third = (
-        train_brnet(x, y, [Bias(bias, categorical=False)], settings=SHORT, seed=s).features(x) for s in (4, 4, 5)
+        train_brnet(x, y, [Bias(bias, categorical=False)], settings=SHORT, seed=s).features(x)
+        for s in (4, 4, 5)
     )
     assert torch.equal(before, torch.random.get_rng_state())
     assert np.array_equal(first, second)
@@ -125,7 +130,7 @@ def test_equal_seeds_give_equal_networks_and_the_global_state_stays() -> None:
 def test_progress_is_told() -> None:
     x, y, _ = two_factors()
     said: list[float] = []
-    train_brnet(x, y, [], settings=SHORT, seed=1, progress=lambda fraction, message: said.append(fraction))
+    train_brnet(x, y, [], settings=SHORT, seed=1, progress=lambda fraction, _: said.append(fraction))
     assert said[0] == 0.0
     assert said[-1] == 1.0
     assert said == sorted(said)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance import treating
 from ehrsynth.rebalance.calibration import Recalibration
 from ehrsynth.rebalance.learners import expit
 from ehrsynth.rebalance.measures import measures
 from ehrsynth.rebalance.treating import predictor_of
+from minority import NUMBERS, numbers, plan_of_numbers
 
 
 def told(text: str, classes: str = "equal", seed: int = 1) -> dict[str, dict[str, float]]:
@@ -20,7 +20,9 @@ def told(text: str, classes: str = "equal", seed: int = 1) -> dict[str, dict[str
     risks = predictor_of(text, train, plan, NUMBERS, seed=seed).risks(test)
     event, group = test["event"].to_numpy(bool), test["group"].to_numpy()
     nobody = np.zeros(len(event), bool)
-    return {g: measures(event[group == g], risks[group == g], nobody[group == g], specificity=0.8) for g in "ab"}
+    return {
+        g: measures(event[group == g], risks[group == g], nobody[group == g], specificity=0.8) for g in "ab"
+    }
 
 
 def skewed(n: int, seed: int):
@@ -56,11 +58,13 @@ def test_a_group_of_few_patients_is_moved_less_than_one_of_many() -> None:
     assert slopes[1] < slopes[0] < 1
 
 
-def test_a_patients_own_outcome_plays_no_part_in_their_cross_fitted_risk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patients_own_outcome_plays_no_part_in_their_cross_fitted_risk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     train = numbers(200, 60, seed=5)
     plan = plan_of_numbers(train)
     fold = np.arange(len(train)) % 5
-    monkeypatch.setattr(treating, "inner_folds", lambda rows, folds, seed: fold)
+    monkeypatch.setattr(treating, "inner_folds", lambda *_, **__: fold)
     first = treating.cross_fitted("none", train, plan, NUMBERS, folds=5, seed=3)
     for place in (0, 230):
         turned = train.copy()

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance.exposure import loss_exposure, row_exposure
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.treating import treat
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(10, 400, seed=1)
 PLAN = plan_of_numbers(numbers(100, 100))
@@ -33,7 +33,10 @@ def test_smote_gives_its_patients_away_more_than_a_generator() -> None:
     from ehrsynth.rebalance.plan import of_matrix
 
     table = numbers(500, 200, seed=4)
-    train, test = table.iloc[np.r_[0:500, 500:600]].reset_index(drop=True), table.iloc[600:].reset_index(drop=True)
+    train, test = (
+        table.iloc[np.r_[0:500, 500:600]].reset_index(drop=True),
+        table.iloc[600:].reset_index(drop=True),
+    )
     plan = plan_of_numbers(train)
     members, unseen = (rows_of(t, plan, NUMBERS).matrix for t in (train.iloc[500:], test))
     found = {}

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance.group_models import least_free
 from ehrsynth.rebalance.treating import predictor_of, treat
 from ehrsynth.statistics import auroc
+from minority import NUMBERS, numbers, plan_of_numbers
 
 
 def in_minority(text: str, *, flips: int, learner: str = "logistic_regression", seed: int = 1) -> float:
@@ -39,14 +39,18 @@ def test_without_a_difference_the_group_does_not_deviate(seed: int) -> None:
 def test_no_freedom_is_the_plain_model() -> None:
     train = numbers(300, 60, seed=5)
     plan = plan_of_numbers(train)
-    held, plain = (predictor_of(text, train, plan, NUMBERS, seed=1) for text in ("interaction strengths=[0]", "none"))
+    held, plain = (
+        predictor_of(text, train, plan, NUMBERS, seed=1) for text in ("interaction strengths=[0]", "none")
+    )
     assert held.risks(train) == pytest.approx(plain.risks(train), abs=1e-9)
 
 
 def test_much_freedom_is_nearly_the_groups_own_model() -> None:
     train = numbers(400, 200, flips=2, seed=6)
     plan = plan_of_numbers(train)
-    free, own = (predictor_of(t, train, plan, NUMBERS, seed=1) for t in ("interaction strengths=[50]", "group_only"))
+    free, own = (
+        predictor_of(t, train, plan, NUMBERS, seed=1) for t in ("interaction strengths=[50]", "group_only")
+    )
     mine = (train["group"] == "b").to_numpy()
     assert np.corrcoef(free.risks(train)[mine], own.risks(train)[mine])[0, 1] > 0.99
 

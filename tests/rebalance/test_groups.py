@@ -14,7 +14,12 @@ SCHEMA = Schema(
     name="groups",
     columns=(
         {"name": "id", "kind": "identifier"},
-        {"name": "sex at birth", "kind": "category", "values": ("F", 'M "m"', "back\\slash"), "missing": True},
+        {
+            "name": "sex at birth",
+            "kind": "category",
+            "values": ("F", 'M "m"', "back\\slash"),
+            "missing": True,
+        },
         {"name": "age", "kind": "integer", "minimum": 0, "maximum": 120, "missing": True},
         {"name": "smoker", "kind": "boolean"},
         {"name": "seen", "kind": "date", "minimum": "2020-01-01", "maximum": "2020-12-31"},

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance.coefficients import kept_coefficients
 from ehrsynth.rebalance.headroom import Curve, as_json, best_worth, headroom
@@ -12,6 +11,7 @@ from ehrsynth.rebalance.headroom import _worth as worth
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.splits import Split, Splits, repeated_splits
 from ehrsynth.rebalance.study import COLUMNS, Study, study
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(300, 120, flips=2, seed=3)
 PLAN = plan_of_numbers(TABLE)
@@ -21,7 +21,7 @@ HELPED = ("group: b",)
 
 @pytest.fixture(scope="module")
 def measured():
-    studied = study(TABLE, PLAN, NUMBERS, ["group_only", "smote", "cart"], SPLITS, seed=1)
+    studied = study(TABLE, PLAN, NUMBERS, ["group_only", "smote", "cart"], splits=SPLITS, seed=1)
     return studied, headroom(TABLE, studied, HELPED, seed=1)
 
 
@@ -66,7 +66,9 @@ def planted(gain: float, slope: float, *, noise: float = 0.001, splits: int = 12
     nobody = Splits(tuple(Split(np.arange(1), np.arange(1)) for _ in range(splits)), 0.5)
     found = Study(PLAN, NUMBERS, ("group: b", "all patients"), ("none", "smote"), values, {}, nobody, {})
     sizes = np.array([25.0, 50.0, 100.0])
-    curve = values[0, :, 0, auroc][:, None] + slope * np.log2(sizes / 100) + rng.normal(0, noise / 3, (splits, 3))
+    curve = (
+        values[0, :, 0, auroc][:, None] + slope * np.log2(sizes / 100) + rng.normal(0, noise / 3, (splits, 3))
+    )
     return found, Curve("group: b", tuple(sizes), curve, None)
 
 

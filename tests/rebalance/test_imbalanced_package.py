@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.errors import NotEnoughData
 from ehrsynth.rebalance.plan import rows_of
@@ -10,6 +9,7 @@ from ehrsynth.rebalance.targets import wanted
 from ehrsynth.rebalance.treating import treat
 from ehrsynth.schema import Schema
 from ehrsynth.tables.values import from_values, to_values
+from minority import NUMBERS, numbers, plan_of_numbers
 
 over = pytest.importorskip("imblearn.over_sampling")
 combine = pytest.importorskip("imblearn.combine")

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from minority import DEATH, HOSPITAL, NUMBERS, hospital, numbers
 
 from ehrsynth.errors import MissingPackage, RequestError
 from ehrsynth.rebalance.job import rebalance
 from ehrsynth.rebalance.results import as_values, write_treatment
 from ehrsynth.rebalance.wishes import Wishes
 from ehrsynth.tables import is_synthetic, read_table
+from minority import DEATH, HOSPITAL, NUMBERS, hospital, numbers
 
 SMALL = ("group_weights", "random_oversampling", "smote", "interaction", "group_only", "recalibration")
 GROUPS = Wishes("event", protected=("group",), predictors=tuple(f"x{i}" for i in range(5)))
@@ -41,13 +41,24 @@ def test_everything_that_was_asked_for_is_among_the_values(applied) -> None:
     told = as_values(applied)
     assert told["verdict"] in {"rebalance", "change the model", "recalibrate", "do not rebalance"}
     assert told["applied"] == "smote"
-    for measure in ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept", "sensitivity_at_specificity"):
+    for measure in (
+        "auroc",
+        "auprc",
+        "brier",
+        "calibration_slope",
+        "calibration_intercept",
+        "sensitivity_at_specificity",
+    ):
         assert np.isfinite(told["methods"]["smote"]["sex: F"][measure]["value"])
     assert told["methods"]["smote"]["sex: F"]["test_patients"] == pytest.approx(25, abs=1)
     assert told["membership"]["sex: F"]["before"]["membership"]["value"] > 0
     assert told["membership"]["sex: F"]["after"]["smote"]["membership_by_rows"]["value"] > 0.5
     assert len(told["headroom"]["learning_curves"]) == 1
-    assert told["sites"]["sites"] == ["north", "south", "east"] or set(told["sites"]["sites"]) == {"north", "south", "east"}
+    assert told["sites"]["sites"] == ["north", "south", "east"] or set(told["sites"]["sites"]) == {
+        "north",
+        "south",
+        "east",
+    }
     assert told["brnet"]["brnet"]["squared_distance_correlation"]
     assert told["worth"]["sex: F"]
     assert told["error_rates"]
@@ -100,7 +111,8 @@ def test_a_method_that_adds_rows_meets_every_margin_by_weights() -> None:
 
 def test_equal_seeds_give_equal_values() -> None:
     first, again = (
-        as_values(rebalance(hospital(300), HOSPITAL, DEATH, methods=("smote",), splits=2, seed=4)) for _ in range(2)
+        as_values(rebalance(hospital(300), HOSPITAL, DEATH, methods=("smote",), splits=2, seed=4))
+        for _ in range(2)
     )
     assert repr({k: v for k, v in first.items() if k != "provenance"}) == repr(
         {k: v for k, v in again.items() if k != "provenance"}
@@ -110,6 +122,8 @@ def test_equal_seeds_give_equal_values() -> None:
 def test_one_split_and_a_missing_package_are_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="at least 2"):
         rebalance(hospital(300), HOSPITAL, DEATH, methods=("none",), splits=1, seed=1)
-    monkeypatch.setattr("ehrsynth.rebalance.methods.find_spec", lambda name: None)
-    with pytest.raises(MissingPackage, match=r"smote needs an optional package: pip install 'ehrsynth\[rebalance\]'"):
+    monkeypatch.setattr("ehrsynth.rebalance.methods.find_spec", lambda _: None)
+    with pytest.raises(
+        MissingPackage, match=r"smote needs an optional package: pip install 'ehrsynth\[rebalance\]'"
+    ):
         rebalance(hospital(300), HOSPITAL, DEATH, methods=("smote",), splits=2, seed=1)

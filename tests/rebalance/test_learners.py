@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.evaluation.learners import fit_classes
 from ehrsynth.rebalance.learners import expit, learn, learn_table, logit
 from ehrsynth.rebalance.plan import inputs, rows_of
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(250, 50, seed=3)
 PLAN = plan_of_numbers(TABLE)
@@ -43,7 +43,9 @@ def test_a_single_outcome_is_everybodys_risk() -> None:
 
 def test_the_group_predicts_only_where_it_is_a_predictor() -> None:
     predictor = learn_table(TABLE, PLAN, NUMBERS, seed=1)
-    moved = TABLE.assign(group=TABLE["group"].cat.rename_categories({"a": "b", "b": "a"}).cat.set_categories(["a", "b"]))
+    moved = TABLE.assign(
+        group=TABLE["group"].cat.rename_categories({"a": "b", "b": "a"}).cat.set_categories(["a", "b"])
+    )
     assert np.array_equal(predictor.risks(TABLE), predictor.risks(moved))
 
 

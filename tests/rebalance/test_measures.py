@@ -46,7 +46,9 @@ def test_risks_that_are_too_extreme_have_a_slope_below_one() -> None:
 
 def test_sensitivity_and_specificity_are_of_who_was_called() -> None:
     event = np.array([True, True, False, False, False])
-    found = measures(event, np.linspace(0.9, 0.1, 5), np.array([True, False, True, False, False]), specificity=0.8)
+    found = measures(
+        event, np.linspace(0.9, 0.1, 5), np.array([True, False, True, False, False]), specificity=0.8
+    )
     assert found["sensitivity"] == 0.5
     assert found["specificity"] == pytest.approx(2 / 3)
 

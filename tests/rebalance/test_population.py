@@ -41,7 +41,9 @@ def test_yaml_and_csv_say_the_same_and_norway_stays_norway(tmp_path: Path) -> No
 
 
 def test_cells_are_words_comparisons_missing_and_expressions(tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(YAML + "joint: {'smoker and age < 60': 1, 'not (smoker and age < 60)': 4}\n")
+    (tmp_path / "p.yaml").write_text(
+        YAML + "joint: {'smoker and age < 60': 1, 'not (smoker and age < 60)': 4}\n"
+    )
     country, age, smoker, joint = margins_of(read_population(tmp_path / "p.yaml"), VALUES, SCHEMA)
     assert country.cell.tolist() == [0, 1, 2, 3, 0, 1]
     assert age.cell.tolist() == [0, 0, 1, 1, 2, 2]

@@ -54,14 +54,17 @@ def test_rows_in_no_cell_and_missing_numbers_keep_their_part() -> None:
     st.lists(st.floats(0.05, 1), min_size=2, max_size=4),
     st.lists(st.floats(0.05, 1), min_size=2, max_size=5),
 )
-def test_every_margin_is_met_and_weights_are_positive(seed: int, one: list[float], other: list[float]) -> None:
+def test_every_margin_is_met_and_weights_are_positive(
+    seed: int, one: list[float], other: list[float]
+) -> None:
     rng = np.random.default_rng(seed)
     cells = [np.concatenate([np.arange(len(w)), rng.integers(0, len(w), 300 - len(w))]) for w in (one, other)]
     # Each cell of the one with each of the other: the margins cannot contradict each other.
     grid = np.stack(np.meshgrid(np.arange(len(one)), np.arange(len(other))), axis=-1).reshape(-1, 2)
     cells = [np.concatenate([c, grid[:, i]]) for i, c in enumerate(cells)]
     margins = [
-        Shares("m", c, tuple(map(str, range(len(w)))), np.array(w) / sum(w)) for c, w in zip(cells, (one, other), strict=True)
+        Shares("m", c, tuple(map(str, range(len(w)))), np.array(w) / sum(w))
+        for c, w in zip(cells, (one, other), strict=True)
     ]
     found = rake(margins, len(cells[0]))
     assert (found.weights > 0).all()

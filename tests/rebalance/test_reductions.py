@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance.treating import predictor_of
+from minority import NUMBERS, numbers, plan_of_numbers
 
 pytest.importorskip("fairlearn")
 

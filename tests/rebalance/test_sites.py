@@ -1,7 +1,6 @@
 """Leave one site out."""
 
 import numpy as np
-from minority import DEATH, HOSPITAL, hospital
 
 from ehrsynth.rebalance.job import cut_repeatedly
 from ehrsynth.rebalance.sites import leave_sites_out
@@ -9,11 +8,14 @@ from ehrsynth.rebalance.study import study
 from ehrsynth.rebalance.treating import predictor_of
 from ehrsynth.rebalance.wishes import prepare
 from ehrsynth.statistics import auroc
+from minority import DEATH, HOSPITAL, hospital
 
 
 def test_each_site_is_predicted_from_the_others() -> None:
     ready = prepare(hospital(450, women=0.3), HOSPITAL, DEATH)
-    studied = study(ready.table, ready.plan, ready.schema, ["group_weights"], cut_repeatedly(ready, 2, 1), seed=1)
+    studied = study(
+        ready.table, ready.plan, ready.schema, ["group_weights"], splits=cut_repeatedly(ready, 2, 1), seed=1
+    )
     found = leave_sites_out(ready, studied, ("sex: F",), seed=1)
     assert set(found.sites) == {"north", "south", "east"}
     assert found.study.methods == ("none", "group_weights")
@@ -30,7 +32,10 @@ def test_without_a_site_or_with_one_alone_there_is_nothing() -> None:
     one = hospital(200, women=0.3)
     one["site"] = one["site"].cat.set_categories(["north", "south", "east"])
     one.loc[:, "site"] = "north"
-    for table, schema in ((one, HOSPITAL), (one.drop(columns="site"), HOSPITAL.subset(tuple(n for n in HOSPITAL.names if n != "site")))):
+    for table, schema in (
+        (one, HOSPITAL),
+        (one.drop(columns="site"), HOSPITAL.subset(tuple(n for n in HOSPITAL.names if n != "site"))),
+    ):
         ready = prepare(table, schema, DEATH)
-        studied = study(ready.table, ready.plan, ready.schema, [], cut_repeatedly(ready, 2, 1), seed=1)
+        studied = study(ready.table, ready.plan, ready.schema, [], splits=cut_repeatedly(ready, 2, 1), seed=1)
         assert leave_sites_out(ready, studied, ("sex: F",), seed=1) is None

@@ -1,10 +1,10 @@
 """The numbers that resampling sees: complete, learnt in the fold, and back to patients."""
 
 import numpy as np
-from minority import ready
 
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.space import learn_space
+from minority import ready
 
 ROWS = rows_of(ready().table, ready().plan, ready().schema)
 NAMES = tuple(n for n in ROWS.matrix.names if n != "died")

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.splits import Split, draws, repeated_splits, sites_left_out
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(200, 24, seed=1)
 ROWS = rows_of(TABLE, plan_of_numbers(TABLE), NUMBERS)

@@ -1,11 +1,10 @@
-"""The study: nothing of a test patient reaches a method; what fails is told; numbers are those of the split."""
+"""The study: nothing of a test patient reaches a method; what fails is told; numbers are the split's."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.errors import NotEnoughData, RequestError
 from ehrsynth.rebalance import methods
@@ -16,6 +15,7 @@ from ehrsynth.rebalance.study import COLUMNS, study
 from ehrsynth.registry import METHODS, known
 from ehrsynth.schema import Schema
 from ehrsynth.statistics import auroc, corrected_paired_interval
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(240, 60, seed=1)
 PLAN = plan_of_numbers(TABLE)
@@ -35,7 +35,7 @@ class Spy(AbstractMethod):
 
     name = "spy"
 
-    def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:
+    def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:  # noqa: ARG002
         SEEN.append(train)
         return Treatment("spy", predictor=Oracle())
 
@@ -45,7 +45,7 @@ class Broken(AbstractMethod):
 
     name = "broken"
 
-    def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:
+    def __call__(self, train: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int) -> Treatment:  # noqa: ARG002
         SEEN.append(train)
         if len(SEEN) > 1:
             raise NotEnoughData("12 patients are too few")
@@ -67,7 +67,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("registered")
 def test_a_method_sees_training_patients_alone() -> None:
-    found = study(TABLE, PLAN, NUMBERS, ["spy"], SPLITS, seed=1)
+    found = study(TABLE, PLAN, NUMBERS, ["spy"], splits=SPLITS, seed=1)
     for given, split in zip(SEEN, SPLITS.each, strict=True):
         pd.testing.assert_frame_equal(given, TABLE.iloc[split.train].reset_index(drop=True))
     assert found.of("spy", "group: b", "auroc").tolist() == [1.0] * 3
@@ -76,7 +76,7 @@ def test_a_method_sees_training_patients_alone() -> None:
 
 @pytest.mark.usefixtures("registered")
 def test_a_method_that_fails_once_is_left_out_with_the_reason() -> None:
-    found = study(TABLE, PLAN, NUMBERS, ["broken", "group_only"], SPLITS, seed=1)
+    found = study(TABLE, PLAN, NUMBERS, ["broken", "group_only"], splits=SPLITS, seed=1)
     assert found.methods == ("none", "group_only")
     assert found.failed == {"broken": "12 patients are too few"}
     assert found.values.shape == (2, 3, 3, len(COLUMNS))
@@ -85,10 +85,12 @@ def test_a_method_that_fails_once_is_left_out_with_the_reason() -> None:
 def test_numbers_are_of_the_splits_test_patients() -> None:
     from ehrsynth.rebalance.treating import predictor_of
 
-    found = study(TABLE, PLAN, NUMBERS, [], SPLITS, seed=1)
+    found = study(TABLE, PLAN, NUMBERS, [], splits=SPLITS, seed=1)
     for number, split in enumerate(SPLITS.each):
         train, test = (TABLE.iloc[p].reset_index(drop=True) for p in (split.train, split.test))
-        risks = predictor_of("none", train, PLAN, NUMBERS, seed=0).risks(test)  # logistic regression draws nothing
+        risks = predictor_of("none", train, PLAN, NUMBERS, seed=0).risks(
+            test
+        )  # logistic regression draws nothing
         for group, mine in {
             "group: a": (test["group"] == "a").to_numpy(),
             "group: b": (test["group"] == "b").to_numpy(),
@@ -100,7 +102,7 @@ def test_numbers_are_of_the_splits_test_patients() -> None:
 
 
 def test_differences_have_the_corrected_interval() -> None:
-    found = study(TABLE, PLAN, NUMBERS, ["group_only"], SPLITS, seed=1)
+    found = study(TABLE, PLAN, NUMBERS, ["group_only"], splits=SPLITS, seed=1)
     numbers_ = found.of("group_only", "group: b", "auroc") - found.of("none", "group: b", "auroc")
     expected = corrected_paired_interval(numbers_, n_train=200, n_test=100)
     ours = found.difference("group_only", "group: b", "auroc")
@@ -110,7 +112,8 @@ def test_differences_have_the_corrected_interval() -> None:
 def test_a_study_is_reproducible_and_progress_is_told() -> None:
     said: list[str] = []
     first, again = (
-        study(TABLE, PLAN, NUMBERS, ["smote"], SPLITS, seed=1, progress=lambda f, m: said.append(m)) for _ in range(2)
+        study(TABLE, PLAN, NUMBERS, ["smote"], splits=SPLITS, seed=1, progress=lambda _, m: said.append(m))
+        for _ in range(2)
     )
     assert np.array_equal(first.values, again.values, equal_nan=True)
     assert "split 2 of 3: smote" in said
@@ -120,11 +123,11 @@ def test_a_split_without_test_patients_of_a_group_has_no_number_there() -> None:
     mine = np.flatnonzero((TABLE["group"] == "b").to_numpy())
     others = np.flatnonzero((TABLE["group"] == "a").to_numpy())
     split = Split(np.r_[others[:150], mine], others[150:])
-    found = study(TABLE, PLAN, NUMBERS, [], Splits((split, split), 0.5), seed=1)
+    found = study(TABLE, PLAN, NUMBERS, [], splits=Splits((split, split), 0.5), seed=1)
     assert np.isnan(found.of("none", "group: b", "auroc")).all()
     assert found.difference("none", "group: b", "auroc") is None
 
 
 def test_an_unknown_method_is_told_before_any_work() -> None:
     with pytest.raises(RequestError, match="Did you mean 'smote'"):
-        study(TABLE, PLAN, NUMBERS, ["smoot"], SPLITS, seed=1)
+        study(TABLE, PLAN, NUMBERS, ["smoot"], splits=SPLITS, seed=1)

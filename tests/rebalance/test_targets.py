@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.errors import RequestError
 from ehrsynth.rebalance.plan import Counts, Population, rows_of
@@ -17,6 +16,7 @@ from ehrsynth.rebalance.targets import (
     stratum_counts,
     wanted,
 )
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(300, 60, seed=1)
 PLAN = plan_of_numbers(TABLE)

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 
 from ehrsynth.errors import RequestError
 from ehrsynth.rebalance.base import AbstractDecider
 from ehrsynth.rebalance.treating import treat
+from minority import NUMBERS, numbers, plan_of_numbers
 
 TRAIN, TEST = numbers(1_500, 700, strength=1.0, seed=1), numbers(4_000, 4_000, strength=1.0, seed=2)
 # Group b runs higher: one threshold for all has another specificity there.
-SHIFTED = [t.assign(x0=np.where(t["group"] == "b", np.clip(t["x0"] + 1.5, -9, 9), t["x0"])) for t in (TRAIN, TEST)]
+SHIFTED = [
+    t.assign(x0=np.where(t["group"] == "b", np.clip(t["x0"] + 1.5, -9, 9), t["x0"])) for t in (TRAIN, TEST)
+]
 PLAN = plan_of_numbers(SHIFTED[0])
 
 
@@ -29,7 +31,10 @@ def test_specificities_become_equal_risks_stay_and_the_warning_is_there() -> Non
     free, group = ~test["event"].to_numpy(bool), test["group"].to_numpy()
     apart = {
         what: [float((~called)[free & (group == g)].mean()) for g in "ab"]
-        for what, called in (("single", predictor.without_groups(test)), ("by group", predictor.decisions(test)))
+        for what, called in (
+            ("single", predictor.without_groups(test)),
+            ("by group", predictor.decisions(test)),
+        )
     }
     assert abs(apart["single"][0] - apart["single"][1]) > 0.1
     assert apart["by group"] == pytest.approx([0.8, 0.8], abs=0.05)

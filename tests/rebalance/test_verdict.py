@@ -2,21 +2,23 @@
 
 import numpy as np
 import pytest
-from minority import NUMBERS, numbers, plan_of_numbers
 from scipy import stats
 
 from ehrsynth.rebalance.splits import Split, Splits
 from ehrsynth.rebalance.study import COLUMNS, Study
 from ehrsynth.rebalance.verdict import advice, decide, p_value
 from ehrsynth.statistics import corrected_paired_interval
+from minority import NUMBERS, numbers, plan_of_numbers
 
 PLAN = plan_of_numbers(numbers(100, 60))
 HELPED = ("group: b",)
 RATIO = 0.5
 
 
-def planted(changes: dict[str, dict[str, float]], *, seed: int = 0, noise: float = 0.004, ratio: float = RATIO) -> Study:
-    """A study in which each method differs from none by so much, group by group: "measure" or "measure @ group"."""
+def planted(
+    changes: dict[str, dict[str, float]], *, seed: int = 0, noise: float = 0.004, ratio: float = RATIO
+) -> Study:
+    """A study in which each method differs from none by so much: "measure" or "measure @ group"."""
     rng, splits = np.random.default_rng(seed), 12
     groups, names = (*PLAN.names, "all patients"), ("none", *changes)
     values = np.full((len(names), splits, len(groups), len(COLUMNS)), np.nan)
@@ -77,14 +79,17 @@ def test_a_gain_that_costs_the_others_is_not_recommended() -> None:
 
 
 def test_a_model_is_no_rebalancing() -> None:
-    found = decide(planted({"interaction": {"auroc": 0.1, "log_loss": -0.05}, "smote": {"auroc": 0.05}}), HELPED)
+    found = decide(
+        planted({"interaction": {"auroc": 0.1, "log_loss": -0.05}, "smote": {"auroc": 0.05}}), HELPED
+    )
     assert (found.answer, found.recommended) == ("change the model", "interaction")
     assert "Do not add or weigh rows" in found.sentence
 
 
 def test_of_two_that_are_alike_the_one_with_the_better_risks_is_taken() -> None:
     found = decide(
-        planted({"smote": {"auroc": 0.051, "log_loss": 0.0}, "cart": {"auroc": 0.05, "log_loss": -0.05}}), HELPED
+        planted({"smote": {"auroc": 0.051, "log_loss": 0.0}, "cart": {"auroc": 0.05, "log_loss": -0.05}}),
+        HELPED,
     )
     assert found.recommended == "cart"
 
@@ -123,7 +128,11 @@ def test_the_level_of_one_test_holds() -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"excess_risk": 0.1}, "off by +0.1"), ({"calibration_slope": -0.5}, "too extreme"), ({}, "collect more patients")],
+    [
+        ({"excess_risk": 0.1}, "off by +0.1"),
+        ({"calibration_slope": -0.5}, "too extreme"),
+        ({}, "collect more patients"),
+    ],
 )
 def test_what_to_do_instead(change: dict[str, float], words: str) -> None:
     study = planted({"smote": {}})

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from minority import DEATH, HOSPITAL, hospital
 
 from ehrsynth.errors import DataError, EhrSynthError, Refused, RequestError
 from ehrsynth.rebalance.plan import Counts, Equal, Population
 from ehrsynth.rebalance.wishes import Wishes, prepare
 from ehrsynth.tables import mark_synthetic
+from minority import DEATH, HOSPITAL, hospital
 
 TABLE = hospital(400)
 
@@ -37,15 +37,21 @@ def test_patients_of_unknown_outcome_are_left_out_and_counted() -> None:
 
 
 def test_an_event_can_be_any_expression_and_its_columns_predict_nothing() -> None:
-    found = prepare(TABLE, HOSPITAL, Wishes(outcome="stage", event='stage in ("II", "III")', protected=("sex",)))
+    found = prepare(
+        TABLE, HOSPITAL, Wishes(outcome="stage", event='stage in ("II", "III")', protected=("sex",))
+    )
     assert "stage" not in found.plan.predictors
     assert found.rows.event.sum() == TABLE["stage"].isin(["II", "III"]).sum()
 
 
 def test_goals() -> None:
-    assert isinstance(prepare(TABLE, HOSPITAL, Wishes("died", protected=("sex",), counts={"sex: F": 90})).plan.goal, Counts)
+    assert isinstance(
+        prepare(TABLE, HOSPITAL, Wishes("died", protected=("sex",), counts={"sex: F": 90})).plan.goal, Counts
+    )
     margins = {"sex": {"F": 1.0, "M": 1.0}, "age": {"mean": 70.0}}
-    assert isinstance(prepare(TABLE, HOSPITAL, Wishes("died", protected=("sex",), population=margins)).plan.goal, Population)
+    assert isinstance(
+        prepare(TABLE, HOSPITAL, Wishes("died", protected=("sex",), population=margins)).plan.goal, Population
+    )
     everyone = prepare(TABLE, HOSPITAL, Wishes("died", everyone=True, classes="equal"))
     assert everyone.plan.names == ("all patients",)
 
@@ -86,7 +92,10 @@ def test_a_group_of_one_outcome_is_refused() -> None:
         (Wishes("died", counts={"sex: F": 0}), "1 or more"),
         (Wishes("died", counts={"sex: F": 9}, population={"sex": {"F": 1.0}}), "two goals"),
         (Wishes("died", population={"sex": {"F": 1.0}}), "in no cell"),
-        (Wishes("died", population={"ward": {"a": 1.0, "missing": 1.0, "b": 1.0, "d": 1.0}}), "does not fit the schema"),
+        (
+            Wishes("died", population={"ward": {"a": 1.0, "missing": 1.0, "b": 1.0, "d": 1.0}}),
+            "does not fit the schema",
+        ),
         (Wishes("died", population={"age": {"mean": 100.5}}), "impossible"),
         (Wishes("died", predictors=("died",)), "cannot predict it"),
         (Wishes("died", predictors=("agee",)), "Did you mean 'age'"),
@@ -135,7 +144,10 @@ def test_no_message_holds_a_value_of_a_patient() -> None:
     """Every number in the messages above is a count, a share or one that the user wrote."""
     marked = TABLE.copy()
     marked.loc[0, "lab"] = 13.37
-    for wishes in (Wishes("died", protected=("sex", "ward")), Wishes("died", population={"age": {"mean": 100.5}})):
+    for wishes in (
+        Wishes("died", protected=("sex", "ward")),
+        Wishes("died", population={"age": {"mean": 100.5}}),
+    ):
         with pytest.raises(EhrSynthError) as caught:
             prepare(marked, HOSPITAL, wishes)
         assert "13.37" not in str(caught.value)

@@ -45,7 +45,9 @@ def one(seed: int, learner: str) -> dict[str, Any]:
         Wishes(outcome="event", protected=("group",), learner=learner),
     )
     # Training sets are drawn anew each time: they share nobody, and nothing widens the interval.
-    found = study(ready.table, ready.plan, ready.schema, quick(), Splits(tuple(splits), 1e-6), seed=seed)
+    found = study(
+        ready.table, ready.plan, ready.schema, quick(), splits=Splits(tuple(splits), 1e-6), seed=seed
+    )
     verdict = decide(found, (GROUP,))
     aurocs = {name: round(found.mean(name, GROUP, "auroc"), 3) for name in found.methods}
     return {"answer": verdict.answer, "recommended": verdict.recommended, "auroc": aurocs}

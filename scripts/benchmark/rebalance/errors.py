@@ -47,7 +47,7 @@ def one(flips: int, number: int) -> dict[str, Any]:
     table_ = patients(MAJORITY, MINORITY, flips=flips, seed=seed)
     ready = prepare(table_, SCHEMA, Wishes(outcome="event", protected=("group",)))
     studied = study(
-        ready.table, ready.plan, ready.schema, quick(), cut_repeatedly(ready, None, seed), seed=seed
+        ready.table, ready.plan, ready.schema, quick(), splits=cut_repeatedly(ready, None, seed), seed=seed
     )
     raised = helped(ready.table, ready.plan, ready.schema)
     verdict = decide(studied, raised)

@@ -32,7 +32,7 @@ def measured(seed: int) -> tuple[Study, float]:
         Wishes(outcome="event", everyone=True, classes="equal"),
     )
     found = study(
-        ready.table, ready.plan, ready.schema, METHODS, cut_repeatedly(ready, None, seed), seed=seed
+        ready.table, ready.plan, ready.schema, METHODS, splits=cut_repeatedly(ready, None, seed), seed=seed
     )
     return found, float(ready.rows.event.mean())
 

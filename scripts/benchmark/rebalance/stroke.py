@@ -100,7 +100,7 @@ def one(group: str, n: int, learner: str, seed: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for names, split in ((METHODS, small), ((), large)):
-        found = study(patients, plan, schema, names, Splits((split,), 0.0), seed=seed)
+        found = study(patients, plan, schema, names, splits=Splits((split,), 0.0), seed=seed)
         failed |= found.failed
         for place, name in enumerate(found.methods):
             label = name if names else "1,000 more real"

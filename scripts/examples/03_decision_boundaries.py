@@ -1,8 +1,8 @@
 """What resampling does to a support vector machine: two measurements, one patient in ten with the event.
 
-Writes reports/examples/03_decision_boundaries.png: what it learns from the patients as they are, after over- and
-undersampling, SMOTE, ADASYN and generated patients; the dashed line is where both outcomes are as likely when
-there are as many of each.
+Writes reports/examples/03_decision_boundaries.png: what it learns from the patients as they are, after over-
+and undersampling, SMOTE, ADASYN and generated patients; the dashed line is where both outcomes are as likely
+when there are as many of each.
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ learner then does is its learning curve. A method that adds rows is asked to put
 patients.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -18,34 +18,19 @@ from ehrsynth.errors import EhrSynthError
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.rebalance.coefficients import Kept, kept_coefficients
+from ehrsynth.rebalance.measures import log_loss
 from ehrsynth.rebalance.methods import UNTREATED
 from ehrsynth.rebalance.plan import Counts, Plan, Rows, rows_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.splits import Split
 from ehrsynth.rebalance.study import Study
 from ehrsynth.rebalance.treating import learnt_from, treat
+from ehrsynth.rebalance.worth import SCORES, Curve, Worth, learning_curve, row_worth
 from ehrsynth.schema import Schema
-from ehrsynth.statistics import Estimate, auroc, normal_quantile
+from ehrsynth.statistics import Estimate, auroc
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-_DRAWS = 20_000
-_UNSURE = 0.05
-_DEGENERATE = 1e-12
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """A group's AUROC by how many of its training patients there are, with "none".
-
-    `sizes` are mean numbers of training patients, rising; `values` splits x sizes. `per_doubling` is what
-    twice as many patients add.
-    """
-
-    group: str
-    sizes: tuple[float, ...]
-    values: Floats
-    per_doubling: Estimate | None
 
 
 class Restored(NamedTuple):
@@ -62,27 +47,6 @@ class Restored(NamedTuple):
     lost: Estimate | None
     regained: Estimate | None
     coefficients: Kept | None
-
-
-class Worth(NamedTuple):
-    """What 100 made rows were worth in real patients; None where it cannot be told, with the reason."""
-
-    group: str
-    method: str
-    made: float
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str
-
-    @property
-    def sentence(self) -> str:
-        """In words."""
-        rows = f"100 rows made by {self.method} for {self.group}"
-        if self.value is None or self.low is None:
-            return f"What {rows} were worth in real patients cannot be told: {self.reason}."
-        upper = "no upper end" if self.high is None else f"{self.high:.0f}"
-        return f"{rows} were worth {self.value:.0f} ({self.low:.0f} to {upper}) more real ones."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +72,7 @@ def headroom(
     """
     shares, restorers = rebalance_protocol().kept_shares, _restorers(study, helped)
     report = progress or silent
-    masked = np.full((len(study.splits), len(helped), len(shares), 1 + len(restorers)), np.nan)
+    masked = np.full((len(study.splits), len(helped), len(shares), 1 + len(restorers), len(SCORES)), np.nan)
     sizes = np.zeros((len(study.splits), len(helped), len(shares) + 1))
     kept: dict[tuple[int, int, int], list[Kept]] = {}
     for number, split in enumerate(study.splits.each):
@@ -119,27 +83,32 @@ def headroom(
             part = fold.masked(share)
             sizes[number, :, place] = [fold.count(part, name) for name in helped]
             for m, text in enumerate((UNTREATED, *restorers)):
-                aurocs, coefficients = fold.tried(text, part)
-                masked[number, :, place, m] = aurocs
+                masked[number, :, place, m], coefficients = fold.tried(text, part)
                 for g, found in enumerate(coefficients):
                     if found is not None:
                         kept.setdefault((g, place, m), []).append(found)
     report(1.0, "headroom measured")
-    curves = tuple(_curve(study, name, sizes[:, g], masked[:, g, :, 0]) for g, name in enumerate(helped))
+    curves = tuple(
+        learning_curve(study, name, sizes[:, g], masked[:, g, :, 0]) for g, name in enumerate(helped)
+    )
     restored = tuple(
-        _restored(study, name, text, shares[place], masked[:, g, place], m, kept.get((g, place, m)))
+        _restored(study, name, text, shares[place], masked[:, g, place, :, 0], m, kept.get((g, place, m)))
         for g, name in enumerate(helped)
         for place in range(len(shares))
         for m, text in enumerate((UNTREATED, *restorers))
     )
-    makers = [name for name in study.methods if np.nansum(study.of(name, helped[0], "made")) > 0]
-    worth = tuple(_worth(study, curve, name) for curve in curves for name in makers)
+    worth = tuple(row_worth(study, curve, name) for curve in curves for name in _makers(study, helped))
     return Headroom(curves, restored, worth)
+
+
+def _makers(study: Study, helped: Sequence[str]) -> list[str]:
+    """The methods that make rows for the groups to be helped."""
+    return [n for n in study.methods if np.nansum([study.of(n, g, "made") for g in helped]) > 0]
 
 
 def _restorers(study: Study, helped: Sequence[str]) -> tuple[str, ...]:
     """The methods that make rows and did best in the groups to be helped."""
-    makers = [n for n in study.methods if np.nansum([study.of(n, g, "made") for g in helped]) > 0]
+    makers = _makers(study, helped)
     mean = {n: float(np.mean([study.mean(n, g, "auroc") for g in helped])) for n in makers}
     return tuple(sorted(makers, key=lambda n: -mean[n])[: rebalance_protocol().restored_by])
 
@@ -194,38 +163,25 @@ class _Fold:
                 drop[rng.permutation(places)[max(2, round(share * len(places))) :]] = True
         return self.train[~drop].reset_index(drop=True)
 
-    def tried(self, text: str, part: pd.DataFrame) -> tuple[list[float], list[Kept | None]]:
-        """Each helped group's AUROC after a method put back what was removed, and its regression."""
+    def tried(self, text: str, part: pd.DataFrame) -> tuple[Floats, list[Kept | None]]:
+        """Each helped group's `SCORES` after a method put back what was removed, and its regression."""
         wanted = Counts(dict(zip(self.helped, self.counts, strict=True)))
         plan = replace(self.plan, goal=wanted, rows=len(part), classes="kept")
+        scores, coefficients = np.full((len(self.helped), len(SCORES)), np.nan), [None] * len(self.helped)
         try:
             treatment = treat(text, part, plan, self.schema, seed=self.seed)
             predictor = learnt_from(treatment, part, plan, self.schema, seed=self.seed)
         except EhrSynthError:  # a method that needs more patients than are left restores nothing
-            return [np.nan] * len(self.helped), [None] * len(self.helped)
+            return scores, [*coefficients]
         risks, treated = predictor.risks(self.test), part if treatment.table is None else treatment.table
-        aurocs, coefficients = [], []
-        for name in self.helped:
+        for g, name in enumerate(self.helped):
             inside = self.unseen.group == self.plan.names.index(name)
             event = self.unseen.event[inside]
-            aurocs.append(np.nan if event.all() or not event.any() else auroc(event, risks[inside]))
-            coefficients.append(kept_coefficients(treated, self.train, plan, self.schema, group=name))
-        return aurocs, coefficients
-
-
-def _curve(study: Study, name: str, sizes: Floats, masked: Floats) -> Curve:
-    values = np.column_stack([masked, study.of(UNTREATED, name, "auroc")])
-    return Curve(name, tuple(sizes.mean(axis=0)), values, study.interval(_slopes(sizes, values)))
-
-
-def _slopes(sizes: Floats, values: Floats) -> Floats:
-    """For each split, what a doubling of the group adds: the slope of AUROC on the logarithm of the size."""
-    found = np.full(len(values), np.nan)
-    for number, (size, value) in enumerate(zip(np.log2(sizes), values, strict=True)):
-        known = ~np.isnan(value)
-        if known.sum() > 1 and np.ptp(size[known]) > 0:
-            found[number] = np.polyfit(size[known], value[known], 1)[0]
-    return found
+            if event.any() and not event.all():
+                scores[g] = auroc(event, risks[inside]), log_loss(event, risks[inside])
+        return scores, [
+            kept_coefficients(treated, self.train, plan, self.schema, group=n) for n in self.helped
+        ]
 
 
 def _restored(  # noqa: PLR0913, PLR0917 - one cell of the table
@@ -243,40 +199,6 @@ def _restored(  # noqa: PLR0913, PLR0917 - one cell of the table
     return Restored(name, text, 1 - share, lost, regained, mean)
 
 
-def _worth(study: Study, curve: Curve, text: str) -> Worth:
-    """Made rows in real patients: how far along the learning curve the method's gain would reach.
-
-    With D the gain and b what a doubling adds, the rows stand for ``n (2 ** (D / b) - 1)`` real patients. D
-    and b are drawn together from the normal distribution that the splits' corrected covariance gives.
-    """
-    made, n = study.mean(text, curve.group, "made"), curve.sizes[-1]
-    gains = study.of(text, curve.group, "auroc") - study.of(UNTREATED, curve.group, "auroc")
-    slopes = _slopes(np.tile(curve.sizes, (len(gains), 1)), curve.values)
-    known = ~np.isnan(gains) & ~np.isnan(slopes)
-    if known.sum() < 3 or not made > 0:  # noqa: PLR2004
-        return Worth(
-            curve.group, text, made, None, None, None, "too few splits could be measured, or no row was made"
-        )
-    pairs = np.stack([gains[known], slopes[known]])
-    widened = (1 / known.sum() + study.splits.test_over_train) * np.cov(pairs)
-    gain, slope = pairs.mean(axis=1)
-    error = float(np.sqrt(widened[1, 1]))
-    if slope - normal_quantile(0.95) * error <= 0:
-        reason = (
-            f"its learning curve is too flat or too uncertain: twice as many real patients add {slope:.3f}"
-            f" ({slope - normal_quantile(0.95) * error:.3f} to"
-            f" {slope + normal_quantile(0.95) * error:.3f}) of AUROC"
-        )
-        return Worth(curve.group, text, made, None, None, None, reason)
-    rng = numpy_generator(0, "worth", curve.group, text)
-    drawn = rng.multivariate_normal([gain, slope], widened + _DEGENERATE * np.eye(2), size=_DRAWS)
-    ratio = np.where(drawn[:, 1] > 0, drawn[:, 0] / np.maximum(drawn[:, 1], _DEGENERATE), np.nan)
-    worths = 100 * n * (2 ** np.clip(ratio, -50, 50) - 1) / made
-    low, high = np.nanquantile(worths, (_UNSURE / 2, 1 - _UNSURE / 2))
-    value = 100 * n * (2 ** (gain / slope) - 1) / made
-    return Worth(curve.group, text, made, float(value), float(low), float(high), "")
-
-
 def as_json(found: Headroom) -> dict[str, Any]:
     """Plain values."""
     return {
@@ -284,8 +206,13 @@ def as_json(found: Headroom) -> dict[str, Any]:
             {
                 "group": c.group,
                 "training_patients": list(c.sizes),
-                "auroc": [float(v) for v in np.nanmean(c.values, axis=0)],
-                "per_doubling": None if c.per_doubling is None else c.per_doubling._asdict(),
+                **{
+                    score: {
+                        "values": [float(v) for v in np.nanmean(c.values[:, :, place], axis=0)],
+                        "per_doubling": None if (d := c.per_doubling[score]) is None else d._asdict(),
+                    }
+                    for place, score in enumerate(SCORES)
+                },
             }
             for c in found.curves
         ],
@@ -301,15 +228,3 @@ def as_json(found: Headroom) -> dict[str, Any]:
         ],
         "worth": [{**w._asdict(), "sentence": w.sentence} for w in found.worth],
     }
-
-
-def best_worth(found: Headroom, recommended: str | None) -> Mapping[str, str]:
-    """For each group the sentence of the recommended method, else of the one whose rows were worth most."""
-    sentences: dict[str, str] = {}
-    for group in dict.fromkeys(w.group for w in found.worth):
-        mine = [w for w in found.worth if w.group == group]
-        chosen = [w for w in mine if w.method == recommended] or sorted(
-            mine, key=lambda w: -(w.value or -np.inf)
-        )
-        sentences[group] = chosen[0].sentence
-    return sentences

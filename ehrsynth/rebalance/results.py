@@ -20,6 +20,7 @@ from ehrsynth.rebalance.raking import achieved
 from ehrsynth.rebalance.study import EXPOSURES, Study
 from ehrsynth.rebalance.targets import raked_weights, stratum_counts, wanted
 from ehrsynth.rebalance.verdict import advice
+from ehrsynth.rebalance.worth import best_worth
 from ehrsynth.tables import write_table
 
 TABLE, WEIGHTS, TREATMENT = "treatment.csv", "weights.csv", "treatment.json"
@@ -36,7 +37,7 @@ def as_values(found: Rebalancing) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "instead": advice(study, verdict.helped) if verdict.recommended is None else [],
         "error_rates": measured_error_rates(),
-        "worth": dict(rooms.best_worth(found.headroom, verdict.recommended)),
+        "worth": best_worth(found.headroom.worth, verdict.recommended),
         "plan": _plan(found),
         "groups": _groups(found),
         "methods": {name: _method(study, name) for name in study.methods},

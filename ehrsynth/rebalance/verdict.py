@@ -15,7 +15,7 @@ from scipy import stats
 
 from ehrsynth.rebalance.methods import UNTREATED, method
 from ehrsynth.rebalance.protocol import RebalanceProtocol, rebalance_protocol
-from ehrsynth.rebalance.study import Study, mean_known
+from ehrsynth.rebalance.study import Study
 from ehrsynth.statistics import Estimate, holm
 
 Answer = Literal["rebalance", "change the model", "recalibrate", "do not rebalance"]
@@ -202,12 +202,11 @@ def _forbids(study: Study, name: str, helped: Sequence[str], settings: Rebalance
     """Why a method that gains is not recommended all the same."""
     found = []
     for group in helped:
-        off, before = (slope_off(study, n, group) for n in (name, UNTREATED))
-        if off - before > settings.slope_worse:
+        slope, before = (middle_slope(study, n, group) for n in (name, UNTREATED))
+        if abs(slope - 1) - abs(before - 1) > settings.slope_worse:
             found.append(
-                f"{name}: its calibration slope in {group} is"
-                f" {study.mean(name, group, 'calibration_slope'):.2f}, further"
-                f" from 1 than that of none ({study.mean(UNTREATED, group, 'calibration_slope'):.2f})"
+                f"{name}: its calibration slope in {group} is {slope:.2f}, further from 1 than that of none"
+                f" ({before:.2f})"
             )
         if wrong := _risk_off(study, name, group, settings):
             found.append(f"{name}: {wrong}; recalibrate it (--method 'recalibration of={name}')")
@@ -222,11 +221,14 @@ def _forbids(study: Study, name: str, helped: Sequence[str], settings: Rebalance
     return found
 
 
-def slope_off(study: Study, name: str, group: str) -> float:
-    """How far a method's calibration slope is from 1, on the middle split: 0 is best."""
+def middle_slope(study: Study, name: str, group: str) -> float:
+    """A method's calibration slope on the middle split: 1 is best, and what is taken where it is not known.
+
+    Of few patients a slope can be anything: the middle one of the splits is not moved by the odd one.
+    """
     slopes = study.of(name, group, "calibration_slope")
     known = slopes[~np.isnan(slopes)]
-    return abs(float(np.median(known)) - 1) if len(known) else 0.0
+    return float(np.median(known)) if len(known) else 1.0
 
 
 def _risk_off(study: Study, name: str, group: str, settings: RebalanceProtocol) -> str:
@@ -302,7 +304,7 @@ def advice(study: Study, helped: Sequence[str]) -> list[str]:
     """What to do instead, where nothing gains: one sentence for each group."""
     found = []
     for group in helped:
-        slope = mean_known(study.of(UNTREATED, group, "calibration_slope"))
+        slope = middle_slope(study, UNTREATED, group)
         excess = study.interval(study.of(UNTREATED, group, "excess_risk"))
         if excess is not None and (excess.low > 0 or excess.high < 0):
             found.append(f"{group}: the risks are off by {excess.value:+.3f} on average: recalibrate.")

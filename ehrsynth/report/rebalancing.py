@@ -27,10 +27,10 @@ _MORE = (
     ("brier", "Brier"),
     ("calibration_slope", "Slope"),
     ("calibration_intercept", "Intercept"),
-    ("excess_risk", "Mean risk less rate"),
-    ("sensitivity_at_specificity", "Sensitivity at fixed specificity"),
-    ("sensitivity", "Sensitivity"),
-    ("specificity", "Specificity"),
+    ("excess_risk", "Risk less rate"),
+    ("sensitivity_at_specificity", "Sens. at fixed spec."),
+    ("sensitivity", "Sens."),
+    ("specificity", "Spec."),
 )
 
 
@@ -111,7 +111,7 @@ def _view(told: Mapping[str, Any], group: str) -> dict[str, Any]:
                 "difference": interval(by_method[name]["auroc"]["difference"]),
                 "gauge": _gauge(name, by_method[name]["auroc"]["difference"], reach),
                 "measures": [number(by_method[name][measure]["value"]) for measure, _ in _MORE],
-                "flags": [flag for flag in flags.get(name, []) if group in flag],
+                "flags": [flag.removeprefix(f"{name}: ") for flag in flags.get(name, []) if group in flag],
             }
             for name in order
         ],
@@ -152,13 +152,13 @@ def _group(one: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _curve(one: Mapping[str, Any]) -> dict[str, Any]:
-    sizes, values = one["training_patients"], one["auroc"]
+    sizes, values = one["training_patients"], one["auroc"]["values"]
     points = [(s, v) for s, v in zip(sizes, values, strict=True) if v is not None]
     return {
         "group": one["group"],
         "picture": line_chart(f"AUROC in {one['group']} by training patients of the group", points),
         "ends": [f"{p:.0f} patients: {v:.3f}" for p, v in points],
-        "per_doubling": interval(one["per_doubling"]),
+        "per_doubling": interval(one["auroc"]["per_doubling"]),
     }
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ehrsynth.rebalance.coefficients import kept_coefficients
-from ehrsynth.rebalance.headroom import Curve, as_json, best_worth, headroom
-from ehrsynth.rebalance.headroom import _worth as worth
+from ehrsynth.rebalance.headroom import as_json, headroom
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.splits import Split, Splits, repeated_splits
 from ehrsynth.rebalance.study import COLUMNS, Study, study
+from ehrsynth.rebalance.worth import Curve, best_worth, row_worth
 from minority import NUMBERS, numbers, plan_of_numbers
 
 TABLE = numbers(300, 120, flips=2, seed=3)
@@ -29,9 +29,9 @@ def test_the_curve_has_the_sizes_and_ends_at_the_studys_number(measured) -> None
     studied, found = measured
     curve = found.curves[0]
     assert curve.sizes == pytest.approx([16, 40, 64, 80], abs=1.5)
-    assert np.array_equal(curve.values[:, -1], studied.of("none", "group: b", "auroc"))
+    assert np.array_equal(curve.values[:, -1, 0], studied.of("none", "group: b", "auroc"))
     # Coefficients are turned round in the group: more of its patients must help.
-    assert curve.per_doubling.value > 0.02
+    assert curve.per_doubling["auroc"].value > 0.02
 
 
 def test_only_methods_that_make_rows_restore(measured) -> None:
@@ -52,7 +52,7 @@ def test_it_is_plain_json(measured) -> None:
     _, found = measured
     told = json.loads(json.dumps(as_json(found)))
     assert len(told["learning_curves"][0]["training_patients"]) == 4
-    assert set(best_worth(found, None)) == set(HELPED)
+    assert set(best_worth(found.worth, None)) == set(HELPED)
 
 
 def planted(gain: float, slope: float, *, noise: float = 0.001, splits: int = 12) -> tuple[Study, Curve]:
@@ -66,21 +66,21 @@ def planted(gain: float, slope: float, *, noise: float = 0.001, splits: int = 12
     nobody = Splits(tuple(Split(np.arange(1), np.arange(1)) for _ in range(splits)), 0.5)
     found = Study(PLAN, NUMBERS, ("group: b", "all patients"), ("none", "smote"), values, {}, nobody, {})
     sizes = np.array([25.0, 50.0, 100.0])
-    curve = (
-        values[0, :, 0, auroc][:, None] + slope * np.log2(sizes / 100) + rng.normal(0, noise / 3, (splits, 3))
-    )
-    return found, Curve("group: b", tuple(sizes), curve, None)
+    curve = values[0, :, 0, auroc][:, None] + slope * np.log2(sizes / 100)
+    curve = curve + rng.normal(0, noise / 3, curve.shape)
+    flat = np.zeros_like(curve)
+    return found, Curve("group: b", tuple(sizes), np.stack([curve, flat], axis=-1), {})
 
 
 def test_rows_that_do_what_a_doubling_does_were_worth_as_many_as_there_are() -> None:
-    found = worth(*planted(gain=0.02, slope=0.02), "smote")
+    found = row_worth(*planted(gain=0.02, slope=0.02), "smote")
     assert found.value == pytest.approx(50, rel=0.15)  # 100 patients by 200 rows
     assert found.low < 50 < found.high
     assert found.sentence.startswith("100 rows made by smote for group: b were worth ")
 
 
 def test_rows_that_do_nothing_were_worth_nothing_and_rows_that_harm_less() -> None:
-    nothing, harm = (worth(*planted(gain=g, slope=0.02), "smote") for g in (0.0, -0.02))
+    nothing, harm = (row_worth(*planted(gain=g, slope=0.02), "smote") for g in (0.0, -0.02))
     assert nothing.low < 0 < nothing.high
     assert harm.value == pytest.approx(-25, rel=0.2)
     assert harm.high < 0
@@ -88,9 +88,23 @@ def test_rows_that_do_nothing_were_worth_nothing_and_rows_that_harm_less() -> No
 
 
 def test_a_flat_curve_cannot_tell_and_says_so() -> None:
-    found = worth(*planted(gain=0.02, slope=0.0), "smote")
+    found = row_worth(*planted(gain=0.02, slope=0.0), "smote")
     assert found.value is None
     assert "learning curve is too flat" in found.sentence
+
+
+def test_where_ranks_cannot_tell_log_loss_is_asked() -> None:
+    studied, curve = planted(gain=0.02, slope=0.0)
+    loss = COLUMNS.index("log_loss")
+    rng = np.random.default_rng(1)
+    studied.values[:, :, 0, loss] = 0.6 + rng.normal(0, 0.001, (2, 12))
+    studied.values[1, :, 0, loss] -= 0.02
+    fall = 0.02 * np.log2(np.array([25.0, 50.0, 100.0]) / 100)
+    curve.values[:, :, 1] = 0.6 - fall + rng.normal(0, 3e-4, (12, 3))
+    found = row_worth(studied, curve, "smote")
+    assert found.score == "log_loss"
+    assert found.value == pytest.approx(50, rel=0.2)
+    assert "by log loss" in found.sentence
 
 
 def test_coefficients_of_the_same_table_are_kept_and_of_noise_are_not() -> None:

@@ -224,7 +224,7 @@ def _kind(treatment: Treatment | None) -> str:
     if treatment is None:
         return "nothing was done to the table: see report.html"
     if treatment.predictor is not None:
-        return "a model: learn it again with ehrsynth.rebalance.rebalance and this seed"
+        return "a model: learn it again with ehrsynth.rebalance.job.rebalance and this seed"
     if treatment.table is None:
         return f"the real patients ({TABLE}) and a weight for each ({WEIGHTS})"
     weighed = f", with a weight for each ({WEIGHTS})" if treatment.weights is not None else ""

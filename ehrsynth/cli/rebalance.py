@@ -89,6 +89,9 @@ Methods = Annotated[
         help="Try this: smote, 'recalibration of=smote' ...; repeatable. [default: all quick ones]",
     ),
 ]
+Everything = Annotated[
+    bool, typer.Option("--all", help="Try every method and every generator, slow ones too: hours.")
+]
 SplitCount = Annotated[
     int | None, typer.Option("--splits", min=2, help="Repeated splits. [default: the protocol's 12]")
 ]
@@ -128,6 +131,7 @@ def rebalance(
     predictors: Predictors = None,
     learner: LearnerName = Learner.logistic_regression,
     method: Methods = None,
+    everything: Everything = False,
     splits: SplitCount = None,
     apply: Apply = None,
     allow_group_thresholds: GroupThresholds = False,
@@ -145,6 +149,7 @@ def rebalance(
     from ehrsynth.errors import Refused
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.rebalance.job import rebalance as run
+    from ehrsynth.rebalance.methods import every
     from ehrsynth.rebalance.wishes import Wishes
     from ehrsynth.report.rebalancing import write_rebalancing
     from ehrsynth.schema.yaml_files import load_schema
@@ -168,9 +173,10 @@ def rebalance(
         leave_out_small=leave_out_small,
     )
     seed, table = fresh_seed() if seed is None else seed, read_table(data, meaning)
+    tried = every(thresholds=allow_group_thresholds) if everything else method
     with drawn() as report:
         found = run(
-            table, meaning, wishes, methods=method, splits=splits, apply=apply, seed=seed, progress=report
+            table, meaning, wishes, methods=tried, splits=splits, apply=apply, seed=seed, progress=report
         )
     told = write_rebalancing(found, out)
     _show(told, out, as_json=json)

@@ -14,6 +14,7 @@ from ehrsynth.statistics import auroc
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+MOST_TARGETS, MOST_MADE = 2_000, 5_000
 _FEWEST = 4
 
 
@@ -33,10 +34,13 @@ def row_exposure(members: Matrix, unseen: Matrix, made: Matrix, *, seed: int) ->
 
     A member is nearer to a made row than to a real patient of the same group; the patients not used are
     control and reference in turn, one half for the other. NaN where no row was made or a side is too small.
+    Of many patients and rows 2,000 and 5,000 are drawn.
     """
     if not len(made) or not len(members) or len(unseen) < _FEWEST:
         return float("nan")
-    order = numpy_generator(seed, "exposure").permutation(len(unseen))
+    rng = numpy_generator(seed, "exposure")
+    members, made = members.shuffled(rng, MOST_TARGETS), made.shuffled(rng, MOST_MADE)
+    order = rng.permutation(len(unseen))[:MOST_TARGETS]
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     found = []
     for control, reference in (halves, halves[::-1]):

@@ -8,7 +8,7 @@ named group's expression cannot be decided is in no group.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,11 +111,7 @@ def make_groups(
     axes = [_levels(learnt(schema, name), values, cuts.get(name)) for name in protected]
     if named:
         axes.append(_named(named, values, schema))
-    if np.prod([len(axis) for axis in axes], initial=1.0) > _MOST_GROUPS**2:
-        raise RequestError(f"the protected columns span more than {_MOST_GROUPS**2:,} groups: take fewer")
-    crossed = [_crossed(levels) for levels in product(*axes)]
-    counts = np.bincount(membership(crossed, values, schema) + 1, minlength=len(crossed) + 1)[1:]
-    found = tuple(group for group, count in zip(crossed, counts, strict=True) if count)
+    found = _present(axes, values, schema)
     if len(found) > _MOST_GROUPS:
         raise RequestError(
             f"the protected columns make {len(found)} groups; at most {_MOST_GROUPS} are looked at:"
@@ -139,6 +135,16 @@ def learnt(schema: Schema, name: str) -> LearntColumn:
     if name in schema.names:
         raise RequestError(f"column {name!r} is an identifier: it tells patients apart and makes no group")
     raise RequestError(unknown("column", name, tuple(c.name for c in schema.learnt)))
+
+
+def _present(axes: Sequence[Sequence[Group]], values: Values, schema: Schema) -> tuple[Group, ...]:
+    """The intersections that have patients, in the order of the axes."""
+    rows = len(next(iter(values.values()), ()))
+    levels = np.zeros((rows, len(axes)), np.int64)
+    for place, axis in enumerate(axes):
+        levels[:, place] = membership(axis, values, schema)
+    seen = np.unique(levels[(levels != NOWHERE).all(axis=1)], axis=0)
+    return tuple(_crossed([axes[a][level] for a, level in enumerate(one)]) for one in seen)
 
 
 def _crossed(levels: Sequence[Group]) -> Group:

@@ -142,7 +142,7 @@ def _dependence(ready: Prepared, studied: Study, cut: Splits, seed: int) -> dict
     ]
     if not all(isinstance(one, Represented) for one in each):
         return None
-    return dependence(each[0], each[1], test, seed=seed)  # type: ignore[arg-type]
+    return dependence(made, each[0], each[1], test, seed=seed)  # type: ignore[arg-type]
 
 
 def _versions() -> dict[str, str]:

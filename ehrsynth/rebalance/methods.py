@@ -24,6 +24,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*known("method"), *known("generator")} - {Generation.name}))
 
 
+def every(*, thresholds: bool = False) -> tuple[str, ...]:
+    """All methods and generators, "none" first; a threshold for each group only where it was asked for."""
+    return (UNTREATED, *(n for n in names() if n != UNTREATED and (thresholds or n != THRESHOLDS)))
+
+
 def quick(*, thresholds: bool = False) -> tuple[str, ...]:
     """The methods that a study tries when none is named: all that take seconds on a few thousand patients.
 

@@ -50,6 +50,7 @@ class Brnet(AbstractMethod):
     """
 
     name: ClassVar[str] = "brnet"
+    quick: ClassVar[bool] = False
     bias: tuple[str, ...] = Field(default=(), description="columns not to be shown; default: the groups")
     network: BrNetSettings = Field(
         default=BrNetSettings(
@@ -63,30 +64,31 @@ class Brnet(AbstractMethod):
         rows = rows_of(train, plan, schema)
         known = inputs(rows.matrix, plan)
         flags = Flags(known)
-        variables = self._variables(rows, schema)
+        variables = list(self.variables(rows, plan, schema).values())
         if rows.event.all() or not rows.event.any():
             raise RequestError("brnet needs patients with and without the event")
         network = train_brnet(flags(known), rows.event, variables, settings=self.network, seed=seed)
         return Treatment(self.text, predictor=Represented(plan, schema, flags, network))
 
-    def _variables(self, rows: Rows, schema: Schema) -> list[Bias]:
+    def variables(self, rows: Rows, plan: Plan, schema: Schema) -> dict[str, Bias]:
+        """What is not to be shown, by name: the groups, or the columns named; gaps are filled in."""
         if not self.bias:
-            return [Bias(rows.group, categorical=True)]
-        found = []
+            return {"group" if len(plan.groups) > 1 else plan.names[0]: Bias(rows.group, categorical=True)}
+        found = {}
         for name in self.bias:
             column = learnt(schema, name)
             values = rows.matrix.values[:, rows.matrix.place(name)]
             gaps = np.isnan(values)
             middle = float(np.nanmedian(values)) if not gaps.all() else 0.0
             filled = np.where(gaps, -1.0 if is_nominal(column) else middle, values)
-            found.append(Bias(filled, categorical=is_nominal(column) or column.size == 2))  # noqa: PLR2004
+            found[name] = Bias(filled, categorical=is_nominal(column) or column.size == 2)  # noqa: PLR2004
         return found
 
 
 def dependence(
-    predictor: Represented, plain: Represented, table: pd.DataFrame, *, seed: int
+    method: Brnet, predictor: Represented, plain: Represented, table: pd.DataFrame, *, seed: int
 ) -> dict[str, Any]:
-    """How much of the groups is in the features of a BR-Net, and of the same network without its second step.
+    """How much of each bias variable is in a BR-Net's features, and in those without its second step.
 
     Parameters
     ----------
@@ -96,22 +98,27 @@ def dependence(
     Returns
     -------
     dict
-        For "brnet" and "plain": squared distance correlation with the group within each outcome (0 to 1,
-        lower is less), and the AUROC of a fresh probe for being in the last group (0.5 to 1, lower is less).
+        For "brnet" and "plain", for each variable: squared distance correlation within each outcome (0 to 1,
+        lower is less), and the AUROC at which a fresh probe reads it (0.5 to 1, lower is less): the highest
+        over the categories of a category, "above its middle" for a number; None where too few are on a side.
     """
-    plan = predictor.plan
-    rows = rows_of(table, plan, predictor.schema)
-    flags = (rows.group[:, None] == np.arange(len(plan.groups))).astype(np.float64)
+    rows = rows_of(table, predictor.plan, predictor.schema)
     names = np.where(rows.event, "with the event", "without the event")
-    found = {}
+    found: dict[str, Any] = {}
     for what, one in (("brnet", predictor), ("plain", plain)):
         features = one.features(table)
-        fresh = {}
-        for number, group in enumerate(plan.groups):
-            read = probe(features, rows.group == number, seed=seed)
-            fresh[group.name] = None if read is None else read._asdict()
         found[what] = {
-            "squared_distance_correlation": within_classes(features, flags, names, seed=seed),
-            "probe_auroc": fresh,
+            name: {
+                "squared_distance_correlation": within_classes(features, bias.columns(), names, seed=seed),
+                "probe_auroc": _read(features, bias, seed),
+            }
+            for name, bias in method.variables(rows, predictor.plan, predictor.schema).items()
         }
     return found
+
+
+def _read(features: Floats, bias: Bias, seed: int) -> dict[str, float] | None:
+    values = np.asarray(bias.values, np.float64)
+    sides = [values == level for level in np.unique(values)] if bias.categorical else [values]
+    each = [one for side in sides if (one := probe(features, side, seed=seed)) is not None]
+    return max(each, key=lambda one: one.value)._asdict() if each else None

@@ -239,26 +239,23 @@ def _sites(sites: Mapping[str, Any] | None) -> list[dict[str, str]]:
 
 
 def _shown(brnet: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """What features show of the groups, with and without the second step."""
+    """What features show of each bias variable, with and without the second step."""
     if brnet is None:
         return []
-    plain_net, hidden = brnet["plain"], brnet["brnet"]
-    found = [
-        {
-            "what": f"squared distance correlation, {label}",
-            "before": number(value),
-            "after": number(hidden["squared_distance_correlation"].get(label)),
-        }
-        for label, value in plain_net["squared_distance_correlation"].items()
-    ]
-    return found + [
-        {
-            "what": f"AUROC of a fresh probe for {group}",
-            "before": _level(one),
-            "after": _level(hidden["probe_auroc"][group]),
-        }
-        for group, one in plain_net["probe_auroc"].items()
-    ]
+    found = []
+    for name, plain_net in brnet["plain"].items():
+        hidden = brnet["brnet"][name]
+        found += [
+            {
+                "what": f"{name}: squared distance correlation, {label}",
+                "before": number(value),
+                "after": number(hidden["squared_distance_correlation"].get(label)),
+            }
+            for label, value in plain_net["squared_distance_correlation"].items()
+        ]
+        read = {"before": _level(plain_net["probe_auroc"]), "after": _level(hidden["probe_auroc"])}
+        found.append({"what": f"{name}: AUROC of a fresh probe", **read})
+    return found
 
 
 def _margin(one: Mapping[str, Any]) -> dict[str, str]:

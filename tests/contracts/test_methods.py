@@ -8,7 +8,7 @@ import pytest
 
 from ehrsynth.errors import MissingPackage, RequestError
 from ehrsynth.rebalance.base import AbstractDecider, Treatment
-from ehrsynth.rebalance.methods import installed, method, names, quick
+from ehrsynth.rebalance.methods import every, installed, method, names, quick
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.targets import stratum_counts, wanted
 from ehrsynth.rebalance.treating import learnt_from, treat
@@ -193,7 +193,9 @@ def test_the_quick_ones_start_with_none_and_have_no_threshold_unless_asked_for()
     assert "group_thresholds" not in quick()
     assert "group_thresholds" in quick(thresholds=True)
     assert "cart" in quick()
-    assert "autoregressive" not in quick()
+    assert not {"autoregressive", "brnet", "ctgan"} & set(quick())
+    assert set(every(thresholds=True)) == set(ALL)
+    assert every()[0] == "none"
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

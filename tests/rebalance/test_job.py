@@ -59,7 +59,7 @@ def test_everything_that_was_asked_for_is_among_the_values(applied) -> None:
         "south",
         "east",
     }
-    assert told["brnet"]["brnet"]["squared_distance_correlation"]
+    assert told["brnet"]["brnet"]["group"]["squared_distance_correlation"]
     assert told["worth"]["sex: F"]
     assert told["error_rates"]
 

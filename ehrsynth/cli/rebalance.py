@@ -146,17 +146,15 @@ def rebalance(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.places import must_be_free
-    from ehrsynth.errors import Refused
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.rebalance.job import rebalance as run
-    from ehrsynth.rebalance.methods import every
     from ehrsynth.rebalance.wishes import Wishes
     from ehrsynth.report.rebalancing import write_rebalancing
     from ehrsynth.schema.yaml_files import load_schema
     from ehrsynth.tables import read_table
 
     must_be_free(out)
-    meaning = load_schema(schema)
+    meaning, seed = load_schema(schema), fresh_seed() if seed is None else seed
     wishes = Wishes(
         outcome=outcome,
         event=event,
@@ -172,16 +170,29 @@ def rebalance(
         group_thresholds=allow_group_thresholds,
         leave_out_small=leave_out_small,
     )
-    seed, table = fresh_seed() if seed is None else seed, read_table(data, meaning)
-    tried = every(thresholds=allow_group_thresholds) if everything else method
+    table = read_table(data, meaning)
+    tried = _tried(method, everything=everything, thresholds=allow_group_thresholds)
     with drawn() as report:
         found = run(
             table, meaning, wishes, methods=tried, splits=splits, apply=apply, seed=seed, progress=report
         )
     told = write_rebalancing(found, out)
-    _show(told, out, as_json=json)
-    if not found.verdict.gain and apply is None:
-        raise Refused(found.verdict.sentence, [*found.verdict.reasons, *told["instead"]])
+    _end(told, out, as_json=json, applied=apply is not None)
+
+
+def _tried(named: Sequence[str] | None, *, everything: bool, thresholds: bool) -> Sequence[str] | None:
+    from ehrsynth.rebalance.methods import every
+
+    return every(thresholds=thresholds) if everything else named
+
+
+def _end(told: dict[str, Any], out: Path, *, as_json: bool, applied: bool) -> None:
+    """Show what was found; a no ends as one unless a method was applied all the same."""
+    from ehrsynth.errors import Refused
+
+    _show(told, out, as_json=as_json)
+    if told["recommended"] is None and not applied:
+        raise Refused(told["sentence"], [*told["reasons"], *told["instead"]])
 
 
 def _population(file: Path | None) -> dict[str, dict[str, float]] | None:

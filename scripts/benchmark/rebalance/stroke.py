@@ -22,7 +22,7 @@ from running import OUT, done, go_on, head, learners, table, write
 from ehrsynth.rebalance.groups import make_groups, membership
 from ehrsynth.rebalance.plan import Counts, Plan
 from ehrsynth.rebalance.splits import Split, Splits, draws
-from ehrsynth.rebalance.study import Study, study
+from ehrsynth.rebalance.study import COLUMNS, Study, study
 from ehrsynth.rebalance.verdict import decide
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table, to_values
@@ -117,10 +117,10 @@ def gathered(runs: list[dict[str, Any]], group: str, n: int, learner: str) -> St
     mine = [r for r in runs if (r["group"], r["n"], r["learner"]) == (group, n, learner)]
     if len(mine) < 2:  # noqa: PLR2004
         return None
-    names = tuple(
-        name for name in ("none", *METHODS, "1,000 more real") if all(name in r["values"] for r in mine)
-    )
-    values = np.array([[r["values"][name] for r in mine] for name in names], dtype=float)
+    names = ("none", *METHODS, "1,000 more real")
+    # A draw may leave a single patient of an outcome, whom no SMOTE can raise: no number there.
+    unknown = [[None] * len(COLUMNS)] * len(mine[0]["values"]["none"])
+    values = np.array([[r["values"].get(name, unknown) for r in mine] for name in names], dtype=float)
     plan = plan_of(group, n, learner)
     splits = draws([draw(plan, n, r["seed"])[0] for r in mine], pool=len(trial()[0]))
     return Study(plan, trial()[1], (*plan.names, "all patients"), names, values, {}, splits, {})
@@ -151,8 +151,7 @@ def lines(runs: list[dict[str, Any]], learner: str) -> Iterator[str]:
     ]
     rows = []
     for group, n, found in cells:
-        every = tuple(name for name in METHODS if name in found.methods)
-        three, all_ = (decide(only(found, names), (group,)) for names in (THREE, every))
+        three, all_ = (decide(only(found, names), (group,)) for names in (THREE, METHODS))
         rows.append((group, n, len(found.splits), three.answer, all_.answer, all_.recommended or ""))
     yield from table(("group", "n", "draws", "the three", f"all {len(METHODS)}", "recommended"), rows)
     yield "AUROC in the group, mean over draws; the difference against none with its interval:"

@@ -7,7 +7,7 @@ tilt, can stand beside shares of categories.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,15 @@ def rake(
             ["leave a margin out, or merge its small cells"],
         )
     return Raked(w, done, miss, float(w.sum() ** 2 / (w**2).sum()))
+
+
+def reachable(margin: Margin) -> Margin:
+    """The margin without cells that nobody is in, the other shares raised alike: for a part of a table."""
+    if isinstance(margin, Moment):
+        return margin
+    counts = np.bincount(margin.cell[margin.cell >= 0], minlength=len(margin.shares))
+    shares = np.where(counts > 0, margin.shares, 0.0)
+    return replace(margin, shares=shares / shares.sum()) if shares.sum() > 0 else margin
 
 
 def achieved(margin: Margin, weights: Floats) -> Floats:

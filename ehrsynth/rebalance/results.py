@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ehrsynth.errors import RequestError
 from ehrsynth.files import canonical_json
 from ehrsynth.rebalance import headroom as rooms
-from ehrsynth.rebalance.base import Treatment
+from ehrsynth.rebalance.base import Treatment, with_origin
 from ehrsynth.rebalance.error_rates import measured_error_rates
 from ehrsynth.rebalance.job import Rebalancing
 from ehrsynth.rebalance.measures import MEASURES
 from ehrsynth.rebalance.methods import UNTREATED
-from ehrsynth.rebalance.plan import Counts, Population
+from ehrsynth.rebalance.plan import Counts, Population, rows_of
 from ehrsynth.rebalance.population import margins_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.raking import achieved
@@ -22,6 +24,7 @@ from ehrsynth.rebalance.targets import raked_weights, stratum_counts, wanted
 from ehrsynth.rebalance.verdict import advice
 from ehrsynth.rebalance.worth import best_worth
 from ehrsynth.tables import write_table
+from ehrsynth.tables.origin import REAL
 
 TABLE, WEIGHTS, TREATMENT = "treatment.csv", "weights.csv", "treatment.json"
 
@@ -83,7 +86,7 @@ def _groups(found: Rebalancing) -> list[dict[str, Any]]:
     """Real patients of each group, what the goal asks for, and rows made, which are evidence of nobody."""
     ready = found.ready
     counts = stratum_counts(ready.rows, len(ready.plan.groups))
-    target = wanted(ready.table, ready.plan, ready.schema, "up")
+    target = _target(found)
     made = None if found.treatment is None else found.treatment.made
     return [
         {
@@ -92,8 +95,8 @@ def _groups(found: Rebalancing) -> list[dict[str, Any]]:
             "patients": int(counts[place].sum()),
             "events": int(counts[place, 1]),
             "share": float(counts[place].sum() / len(ready.rows)),
-            "wanted": int(target[place].sum()),
-            "wanted_events": int(target[place, 1]),
+            "wanted": None if target is None else int(target[place].sum()),
+            "wanted_events": None if target is None else int(target[place, 1]),
             "raised": group.name in found.verdict.helped,
             "synthetic": 0 if made is None else _made_of(found, place),
         }
@@ -101,9 +104,15 @@ def _groups(found: Rebalancing) -> list[dict[str, Any]]:
     ]
 
 
-def _made_of(found: Rebalancing, place: int) -> int:
-    from ehrsynth.rebalance.plan import rows_of
+def _target(found: Rebalancing) -> NDArray[np.int64] | None:
+    """What the goal asks for; None where that is more than can be made, and only weights reach it."""
+    try:
+        return wanted(found.ready.table, found.ready.plan, found.ready.schema, "up")
+    except RequestError:
+        return None
 
+
+def _made_of(found: Rebalancing, place: int) -> int:
     made = None if found.treatment is None else found.treatment.made
     return (
         0 if made is None else int((rows_of(made, found.ready.plan, found.ready.schema).group == place).sum())
@@ -189,9 +198,6 @@ def write_treatment(found: Rebalancing, folder: Path) -> tuple[str, ...]:
     names = [TREATMENT]
     if treatment is None or (treatment.table is None and treatment.weights is None):
         return tuple(names)
-    from ehrsynth.rebalance.base import with_origin
-    from ehrsynth.tables.origin import REAL
-
     table = with_origin(ready.table, REAL) if treatment.table is None else treatment.table
     write_table(table, ready.schema, folder / TABLE, origin_column=True)
     names.append(TABLE)

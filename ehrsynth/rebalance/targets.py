@@ -10,7 +10,7 @@ from ehrsynth.errors import RequestError, unknown
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.rebalance.plan import Counts, Equal, Plan, Population, Rows, rows_of
 from ehrsynth.rebalance.population import margins_of
-from ehrsynth.rebalance.raking import Raked, rake
+from ehrsynth.rebalance.raking import Raked, rake, reachable
 from ehrsynth.schema import Schema
 
 Floats = NDArray[np.float64]
@@ -117,11 +117,16 @@ def staying(rows: Rows, target: Whole, seed: int) -> Whole:
 
 
 def raked_weights(rows: Rows, plan: Plan, schema: Schema) -> Raked:
-    """Weights that give the table the plan's population."""
+    """Weights that give the table the plan's population.
+
+    In a part of the table (a training set) a cell may have nobody: it is left out there.
+    """
     if not isinstance(plan.goal, Population):
         message = "only a target population is raked"
         raise TypeError(message)
-    return rake(margins_of(plan.goal.margins, rows.values, schema), len(rows))
+    margins = margins_of(plan.goal.margins, rows.values, schema)
+    whole = len(rows) == plan.rows
+    return rake(margins if whole else [reachable(margin) for margin in margins], len(rows))
 
 
 def goal_weights(rows: Rows, plan: Plan, schema: Schema) -> Floats:

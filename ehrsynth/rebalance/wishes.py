@@ -114,7 +114,7 @@ def prepare(table: pd.DataFrame, schema: Schema, wishes: Wishes) -> Prepared:
     outcomes = tuple(sorted(bind(event, schema, expects="truth").columns | {outcome.name}))
     protected = _protected(wishes, schema, outcomes)
     values = to_values(table, schema)
-    known = truth(bind(event, schema, expects="truth"), values) != 0
+    known = np.broadcast_to(truth(bind(event, schema, expects="truth"), values) != 0, len(table))
     if not known.any():
         raise DataError(f"the outcome {outcome.name!r} is known for no patient: name another one")
     goal = _goal(wishes)

@@ -81,6 +81,15 @@ def test_weights_reach_the_goal() -> None:
     assert np.average(ROWS.values["x0"], weights=weights) == pytest.approx(0.3, abs=1e-4)
 
 
+def test_a_cell_that_a_part_of_the_table_lacks_is_left_out_there() -> None:
+    plan = replace(PLAN, goal=Population({"group": {"a": 1.0, "b": 1.0}}))
+    alone, part = (rows_of(TABLE.iloc[:n], plan, NUMBERS) for n in (300, 320))
+    assert raked_weights(alone, plan, NUMBERS).weights == pytest.approx(np.ones(300))
+    assert raked_weights(part, plan, NUMBERS).weights[300:].sum() == pytest.approx(160, rel=1e-4)
+    with pytest.raises(RequestError, match="impossible"):
+        raked_weights(alone, replace(plan, rows=300), NUMBERS)
+
+
 def test_class_weights_balance_each_group_and_leave_its_size() -> None:
     weights = class_weights(ROWS, 2)
     assert sums(weights) == pytest.approx([300, 60])

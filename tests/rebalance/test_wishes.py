@@ -87,6 +87,7 @@ def test_a_group_of_one_outcome_is_refused() -> None:
         (Wishes("stage"), "say with --event"),
         (Wishes("lab"), "say with --event"),
         (Wishes("died", event="died and"), "ends too early"),
+        (Wishes("died", event="true", predictors=("age",)), "too small"),
         (Wishes("died", everyone=True, protected=("sex",)), "one of the two"),
         (Wishes("died", counts={"women": 3}), "unknown group 'women'"),
         (Wishes("died", counts={"sex: F": 0}), "1 or more"),
@@ -104,7 +105,7 @@ def test_a_group_of_one_outcome_is_refused() -> None:
 def test_what_cannot_be_is_told(wishes: Wishes, words: str) -> None:
     with pytest.raises(EhrSynthError, match=words) as caught:
         prepare(TABLE, HOSPITAL, wishes)
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_code == (3 if words == "too small" else 2)
 
 
 def test_a_cell_of_the_target_without_patients_is_impossible() -> None:

@@ -69,7 +69,7 @@ class Interaction(AbstractMethod):
 
     name: ClassVar[str] = "interaction"
     strengths: tuple[float, ...] = Field(
-        default=(0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+        default=(0.0, 0.25, 0.5, 1.0, 2.0),
         min_length=1,
         description="how freely groups may deviate",
     )

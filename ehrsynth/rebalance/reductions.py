@@ -102,7 +102,7 @@ class ExponentiatedGradient(AbstractReduction):
 
     name: ClassVar[str] = "exponentiated_gradient"
     slack: float = Field(default=0.01, gt=0, lt=1, description="by how much the constraint may be missed")
-    iterations: int = Field(default=20, ge=1, le=1_000, description="most rounds")
+    iterations: int = Field(default=10, ge=1, le=1_000, description="most rounds")
 
     def _reduction(self, reductions: Any, estimator: Any, moment: Any) -> Any:
         return reductions.ExponentiatedGradient(estimator, moment, eps=self.slack, max_iter=self.iterations)

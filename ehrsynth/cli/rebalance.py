@@ -24,7 +24,10 @@ class Learner(Enum):
     boosted_trees = "boosted_trees"
 
 
-Outcome = Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="What is predicted.")]
+Outcome = Annotated[
+    str,
+    typer.Option("--outcome", metavar="COLUMN", help="What is predicted. [default: the only role outcome]"),
+]
 Event = Annotated[
     str,
     typer.Option(
@@ -118,8 +121,8 @@ def rebalance(
     data: DataFile,
     schema: SchemaFile,
     out: OutFolder,
-    outcome: Outcome,
     *,
+    outcome: Outcome = "",
     event: Event = "",
     protected: Protected = None,
     bands: Bands = None,

@@ -38,7 +38,7 @@ def as_values(found: Rebalancing) -> dict[str, Any]:
         "recommended": verdict.recommended,
         "applied": None if found.treatment is None else found.treatment.method,
         "reasons": list(verdict.reasons),
-        "instead": advice(study, verdict.helped) if verdict.recommended is None else [],
+        "instead": _instead(found),
         "error_rates": measured_error_rates(),
         "worth": best_worth(found.headroom.worth, verdict.recommended),
         "plan": _plan(found),
@@ -62,13 +62,27 @@ def as_values(found: Rebalancing) -> dict[str, Any]:
     }
 
 
+def _instead(found: Rebalancing) -> list[str]:
+    """What to do where nothing gains, and what real patients would add."""
+    if found.verdict.recommended is not None:
+        return []
+    said = advice(found.study, found.verdict.helped)
+    for curve in found.headroom.curves:
+        if (more := curve.per_doubling["auroc"]) is not None:
+            said.append(
+                f"{curve.group}: twice as many real patients would change the AUROC by {more.value:+.3f}"
+                f" ({more.low:+.3f} to {more.high:+.3f})."
+            )
+    return said
+
+
 def _plan(found: Rebalancing) -> dict[str, Any]:
     plan, goal = found.ready.plan, found.ready.plan.goal
     said = {"Equal": "equal groups", "Counts": "counts", "Population": "a target population"}[
         type(goal).__name__
     ]
     return {
-        "outcome": found.wishes.outcome,
+        "outcome": " and ".join(plan.outcomes),
         "event": plan.event,
         "goal": said,
         "counts": dict(goal.wanted) if isinstance(goal, Counts) else None,

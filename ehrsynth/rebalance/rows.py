@@ -71,9 +71,8 @@ def valid_rows(
             missing[event] -= taken
     if any(missing):
         raise SamplingExhausted(
-            f"{what} did not find {sum(missing)} more valid rows for the group"
-            f" {plan.groups[group].name!r}: its rows"
-            " break the schema's rules, or leave the group"
+            f"{what} did not find {sum(missing)} more valid rows for the group {plan.groups[group].name!r}:"
+            " its rows break the schema's rules, or leave the group"
         )
     return [Made(_joined(parts)) for parts in found.values() if parts]
 

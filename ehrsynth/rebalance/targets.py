@@ -52,8 +52,7 @@ def wanted(table: pd.DataFrame, plan: Plan, schema: Schema, direction: Direction
     if found.sum() > most:
         raise RequestError(
             f"the goal asks for {found.sum():,.0f} patients, more than {MOST_TIMES} times the table's"
-            f" {len(rows):,}:"
-            " take a nearer goal, counts of your own, or a method that weighs or takes away"
+            f" {len(rows):,}: take a nearer goal, counts of your own, or a method that weighs or takes away"
         )
     return np.rint(found).astype(np.int64)
 

@@ -109,18 +109,18 @@ def decide(study: Study, helped: Sequence[str]) -> Verdict:
         The groups that were to be helped: the others must only not be hurt.
     """
     looks = _looks(study, helped)
-    flags = {name: tuple(_flags(study, name, helped)) for name in study.methods}
     settings = rebalance_protocol()
+    flags = {n: tuple(_forbids(study, n, helped, settings)) for n in study.methods if n != UNTREATED}
     gaining = _gaining(looks, "auroc", settings.worthwhile)
-    allowed = [name for name in gaining if not _forbids(study, name, helped, settings)]
+    allowed = [name for name in gaining if not flags[name]]
     if allowed:
         chosen = _best(study, allowed, helped)
         answer: Answer = "change the model" if is_model(chosen) else "rebalance"
         reasons = [_why(look) for look in looks if look.method == chosen and look.gains]
-        reasons += _against(study, gaining, allowed, helped, settings)
+        reasons += _against(flags, gaining, allowed)
         return Verdict(answer, chosen, tuple(reasons), looks, flags, tuple(helped))
-    reasons = [*_nothing(looks, helped), *_against(study, gaining, [], helped, settings)]
-    calmed = [n for n in _gaining(looks, "log_loss", 0.0) if not _forbids(study, n, helped, settings)]
+    reasons = [*_nothing(looks, helped), *_against(flags, gaining, [])]
+    calmed = [name for name in _gaining(looks, "log_loss", 0.0) if not flags[name]]
     if calmed:
         chosen = _best(study, calmed, helped)
         told = [_why(look) for look in looks if look.method == chosen and look.gains]
@@ -245,20 +245,12 @@ def _risk_off(study: Study, name: str, group: str, settings: RebalanceProtocol) 
     return ""
 
 
-def _flags(study: Study, name: str, helped: Sequence[str]) -> list[str]:
-    if name == UNTREATED:
-        return []
-    settings = rebalance_protocol()
-    return _forbids(study, name, helped, settings)
-
-
 def _why(look: Looked) -> str:
     d = look.difference
     if look.measure == "log_loss":
         return (
             f"{look.method} lowers the log loss in {look.group} by {-d.value:.3f} ({-d.high:.3f} to"
-            f" {-d.low:.3f});"
-            f" adjusted p = {look.adjusted:.2g}."
+            f" {-d.low:.3f}); adjusted p = {look.adjusted:.2g}."
         )
     return (
         f"{look.method} raises the AUROC in {look.group} by {d.value:.3f} ({d.low:.3f} to {d.high:.3f});"
@@ -279,25 +271,15 @@ def _nothing(looks: Sequence[Looked], helped: Sequence[str]) -> list[str]:
         d = best.difference
         found.append(
             f"In {group} the best of {len(mine)} methods, {best.method}, changes the AUROC by"
-            f" {d.value:+.3f} ({d.low:+.3f}"
-            f" to {d.high:+.3f}; adjusted p = {best.adjusted:.2g}): no gain that holds and matters."
+            f" {d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}; adjusted p = {best.adjusted:.2g}): no gain"
+            " that holds and matters."
         )
     return found
 
 
-def _against(
-    study: Study,
-    gaining: Sequence[str],
-    allowed: Sequence[str],
-    helped: Sequence[str],
-    settings: RebalanceProtocol,
-) -> list[str]:
-    return [
-        f"Not recommended though it gains: {why}."
-        for name in gaining
-        if name not in allowed
-        for why in _forbids(study, name, helped, settings)
-    ]
+def _against(flags: Mapping[str, Sequence[str]], gaining: Sequence[str], allowed: Sequence[str]) -> list[str]:
+    barred = [name for name in gaining if name not in allowed]
+    return [f"Not recommended though it gains: {why}." for name in barred for why in flags[name]]
 
 
 def advice(study: Study, helped: Sequence[str]) -> list[str]:
@@ -311,11 +293,11 @@ def advice(study: Study, helped: Sequence[str]) -> list[str]:
         elif slope < 0.8 or slope > 1.25:  # noqa: PLR2004 - a fifth too extreme or too timid
             found.append(
                 f"{group}: the risks are too {'extreme' if slope < 1 else 'timid'} (slope {slope:.2f}):"
-                f" recalibrate."
+                " recalibrate."
             )
         else:
             found.append(
-                f"{group}: collect more patients of this group, or try an interaction model once there"
-                f" are more."
+                f"{group}: collect more patients of this group, or try an interaction model once there are"
+                " more."
             )
     return found

@@ -34,7 +34,7 @@ class Wishes:
     Parameters
     ----------
     outcome
-        The column of the outcome.
+        The column of the outcome; empty for the only one with this role.
     event
         The expression that is true where the event happened; may be empty for a column of two values, of
         which the second (or true) is the event.
@@ -58,7 +58,7 @@ class Wishes:
         Whether groups of too few patients are left as they are, instead of refusing.
     """
 
-    outcome: str
+    outcome: str = ""
     event: str = ""
     protected: tuple[str, ...] = ()
     bands: Mapping[str, Sequence[str | float]] | None = None
@@ -109,7 +109,7 @@ def prepare(table: pd.DataFrame, schema: Schema, wishes: Wishes) -> Prepared:
         If a group has fewer than 20 patients, or fewer than 5 with or without the event; all are listed.
     """
     refuse_synthetic(table)
-    outcome = learnt(schema, wishes.outcome)
+    outcome = learnt(schema, wishes.outcome or _only_outcome(schema))
     event = wishes.event or _event(outcome)
     outcomes = tuple(sorted(bind(event, schema, expects="truth").columns | {outcome.name}))
     protected = _protected(wishes, schema, outcomes)
@@ -151,15 +151,22 @@ def prepare(table: pd.DataFrame, schema: Schema, wishes: Wishes) -> Prepared:
     return Prepared(kept[list(small.names)], small, plan, rows, site, names, (*notes, *more))
 
 
+def _only_outcome(schema: Schema) -> str:
+    named = schema.with_role("outcome")
+    if len(named) != 1:
+        said = f"{', '.join(named)} have" if named else "no column has"
+        raise RequestError(f"{said} the role outcome: name the one that is meant with --outcome")
+    return named[0]
+
+
 def _event(outcome: LearntColumn) -> str:
     name = quoted(outcome.name)
     if isinstance(outcome, BooleanColumn):
         return name
     if outcome.size != _TWO:
         raise RequestError(
-            f"the outcome {outcome.name!r} has {outcome.size:,} values: say with --event which of them"
-            f" are the event, for"
-            f" instance --event '{_example(outcome)}'"
+            f"the outcome {outcome.name!r} has {outcome.size:,} values: say with --event which of them are"
+            f" the event, for instance --event '{_example(outcome)}'"
         )
     if isinstance(outcome, CategoryColumn | CodeColumn):
         return f"{name} == {text_literal(outcome.values[1])}"

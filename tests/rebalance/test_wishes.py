@@ -28,6 +28,13 @@ def test_the_role_protected_is_taken_where_nothing_is_named() -> None:
     assert prepare(TABLE, HOSPITAL, Wishes(outcome="died")).plan == prepare(TABLE, HOSPITAL, DEATH).plan
 
 
+def test_the_only_outcome_need_not_be_named() -> None:
+    assert prepare(TABLE, HOSPITAL, Wishes(protected=("sex",))).plan.outcomes == ("died",)
+    without = HOSPITAL.changed(columns=tuple(c.model_copy(update={"roles": ()}) for c in HOSPITAL.columns))
+    with pytest.raises(RequestError, match="no column has the role outcome"):
+        prepare(TABLE, without, Wishes(protected=("sex",)))
+
+
 def test_patients_of_unknown_outcome_are_left_out_and_counted() -> None:
     gappy = TABLE.copy()
     gappy.loc[:29, "died"] = pd.NA

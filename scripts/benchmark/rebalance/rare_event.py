@@ -46,7 +46,7 @@ def lines(found: Study, rate: float) -> Iterator[str]:
     rows = []
     for name in found.methods:
         d = found.difference(name, EVERYONE, "auroc")
-        flagged = any("too high" in flag for flag in verdict.flags[name])
+        flagged = any("too high" in flag for flag in verdict.flags.get(name, ()))
         rows.append(
             (
                 name,

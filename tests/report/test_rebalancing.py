@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import subprocess
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -88,3 +91,37 @@ def test_a_folder_that_is_taken_is_left_alone(tmp_path) -> None:
     with pytest.raises(OutputError):
         write_rebalancing(found, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROBE = """
+<iframe id="f" style="border:0;width:{width}px;height:2000px" srcdoc="{page}"></iframe><pre id="found"></pre>
+<script>
+document.getElementById("f").onload = function () {{
+  const page = this.contentDocument, root = page.documentElement;
+  const wide = [...page.querySelectorAll("main *, .top *")].filter(
+    e => !e.closest("svg, .table, .skip") && e.getBoundingClientRect().right > root.clientWidth + 1);
+  document.getElementById("found").textContent = JSON.stringify(
+    {{scroll: root.scrollWidth, client: root.clientWidth, wide: wide.map(e => e.tagName)}});
+}};
+</script>
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_cut_off_on_a_phone_or_a_screen(told, tmp_path, width) -> None:
+    page = PROBE.format(width=width, page=escape(render_rebalancing(told)))
+    (tmp_path / "page.html").write_text(page)
+    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=3000"]
+    done = subprocess.run(
+        [*command, (tmp_path / "page.html").as_uri()],
+        capture_output=True,
+        check=True,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    found = json.loads(re.search(r'<pre id="found">(.*?)</pre>', done.stdout.decode()).group(1))
+    assert found["wide"] == []
+    assert found["scroll"] == found["client"]

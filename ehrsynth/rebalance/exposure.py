@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.evaluation.matrix import Matrix
-from ehrsynth.evaluation.privacy.nearest import TIE, blocks, distances, listed_columns, place
+from ehrsynth.evaluation.privacy.nearest import TIE, Placed, blocks, distances, listed_columns, place
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.rebalance.measures import patient_losses
 from ehrsynth.statistics import auroc
@@ -42,25 +42,26 @@ def row_exposure(members: Matrix, unseen: Matrix, made: Matrix, *, seed: int) ->
     members, made = members.shuffled(rng, MOST_TARGETS), made.shuffled(rng, MOST_MADE)
     order = rng.permutation(len(unseen))[:MOST_TARGETS]
     halves = order[: len(order) // 2], order[len(order) // 2 :]
+    there = place(made, made)
     found = []
     for control, reference in (halves, halves[::-1]):
-        there = unseen.rows(reference)
-        scores = [_closer(targets, made, there) for targets in (members, unseen.rows(control))]
+        real = place(unseen.rows(reference), made)
+        scores = [_closer(targets, there, real, made) for targets in (members, unseen.rows(control))]
         found.append(_told(scores[0], scores[1]))
     return float(np.mean(found))
 
 
-def _closer(targets: Matrix, made: Matrix, reference: Matrix) -> Floats:
+def _closer(targets: Matrix, there: Placed, real: Placed, made: Matrix) -> Floats:
     """How much nearer the nearest made row is than the nearest reference patient, -1 to 1."""
-    near, real = _nearest(targets, made, made), _nearest(targets, reference, made)
-    return np.asarray((real - near) / np.maximum(real + near, TIE))
+    placed = place(targets, made)
+    near, far = (_nearest(placed, among, made) for among in (there, real))
+    return np.asarray((far - near) / np.maximum(far + near, TIE))
 
 
-def _nearest(targets: Matrix, among: Matrix, space: Matrix) -> Floats:
-    placed, there = place(targets, space), place(among, space)
+def _nearest(placed: Placed, among: Placed, space: Matrix) -> Floats:
     listed, columns = listed_columns(space), range(len(space.columns))
     found = [
-        distances(placed.rows(b), there, columns, listed).min(axis=1) for b in blocks(len(placed), len(there))
+        distances(placed.rows(b), among, columns, listed).min(axis=1) for b in blocks(len(placed), len(among))
     ]
     return np.concatenate(found)
 

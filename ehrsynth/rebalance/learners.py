@@ -104,7 +104,7 @@ def learn_table(
     table: pd.DataFrame, plan: Plan, schema: Schema, *, seed: int, weights: Floats | None = None
 ) -> Learnt:
     """What the plan's learner learns from a table, synthetic rows included."""
-    rows = rows_of(table.drop(columns=COLUMN, errors="ignore"), plan, schema)
+    rows = rows_of(table.drop(columns=COLUMN) if COLUMN in table else table, plan, schema)
     small = small_seed(seed, "learner", plan.learner)
     return Learnt(
         plan, schema, learn(plan.learner, inputs(rows.matrix, plan), rows.event, weights, seed=small)

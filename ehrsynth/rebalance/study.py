@@ -15,7 +15,7 @@ from ehrsynth.rebalance.exposure import loss_exposure, row_exposure
 from ehrsynth.rebalance.groups import EVERYONE
 from ehrsynth.rebalance.measures import MEASURES, measures
 from ehrsynth.rebalance.methods import UNTREATED, method
-from ehrsynth.rebalance.plan import Plan, Rows, rows_of
+from ehrsynth.rebalance.plan import Plan, Rows, remembered, rows_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.rebalance.splits import Split, Splits
 from ehrsynth.rebalance.treating import learnt_from, treat
@@ -170,10 +170,11 @@ class _Fold:
 
     def judged(self, text: str, groups: Sequence[str]) -> tuple[Floats, tuple[str, ...]]:
         """Groups x `COLUMNS`, and the method's warnings."""
-        treatment = treat(text, self.train, self.plan, self.schema, seed=self.seed)
-        predictor = learnt_from(treatment, self.train, self.plan, self.schema, seed=self.seed)
-        risk = {"train": predictor.risks(self.train), "test": predictor.risks(self.test)}
-        called = self._called(predictor, risk["test"])
+        with remembered((self.train, self.plan, self.rows), (self.test, self.plan, self.unseen)):
+            treatment = treat(text, self.train, self.plan, self.schema, seed=self.seed)
+            predictor = learnt_from(treatment, self.train, self.plan, self.schema, seed=self.seed)
+            risk = {"train": predictor.risks(self.train), "test": predictor.risks(self.test)}
+            called = self._called(predictor, risk["test"])
         made = None if treatment.made is None else rows_of(treatment.made, self.plan, self.schema)
         found = np.full((len(groups), len(COLUMNS)), np.nan)
         for place, name in enumerate(groups):

@@ -26,7 +26,7 @@ class Learner(Enum):
 
 Outcome = Annotated[
     str,
-    typer.Option("--outcome", metavar="COLUMN", help="What is predicted. [default: the only role outcome]"),
+    typer.Option("--outcome", metavar="COLUMN", help="What is predicted. (default: the only role outcome)"),
 ]
 Event = Annotated[
     str,
@@ -41,13 +41,13 @@ Protected = Annotated[
     typer.Option(
         "--protected",
         metavar="COLUMN",
-        help="Its values make groups, several columns intersections; repeatable. [default: role protected]",
+        help="Its values make groups, several columns intersections; repeatable. (default: role protected)",
     ),
 ]
 Bands = Annotated[
     list[str] | None,
     typer.Option(
-        "--bands", metavar="COLUMN=CUT,CUT", help="Where a protected number is cut. [default: thirds]"
+        "--bands", metavar="COLUMN=CUT,CUT", help="Where a protected number is cut. (default: thirds)"
     ),
 ]
 NamedGroups = Annotated[
@@ -63,13 +63,18 @@ Everyone = Annotated[
 GroupCounts = Annotated[
     list[str] | None,
     typer.Option(
-        "--count", metavar="GROUP=N", help="Goal: so many patients of a group; repeatable. [goal: equal]"
+        "--count",
+        metavar="GROUP=N",
+        help="Goal: so many patients of a group; repeatable. (default: equal groups)",
     ),
 ]
 PopulationFile = Annotated[
     Path | None,
     typer.Option(
-        "--population", help="Goal: a target population, margins in YAML or CSV.", exists=True, dir_okay=False
+        "--population",
+        help="Goal: a target population: YAML, SEX: {F: 52, M: 48}, or CSV, margin,cell,share.",
+        exists=True,
+        dir_okay=False,
     ),
 ]
 Classes = Annotated[
@@ -79,7 +84,7 @@ Classes = Annotated[
 Predictors = Annotated[
     list[str] | None,
     typer.Option(
-        "--predictors", metavar="COLUMN", help="Predict from this; repeatable. [default: the covariates]"
+        "--predictors", metavar="COLUMN", help="Predict from this; repeatable. (default: the covariates)"
     ),
 ]
 LearnerName = Annotated[Learner, typer.Option("--learner", help="Which model learns.")]
@@ -89,14 +94,14 @@ Methods = Annotated[
         "--method",
         "-m",
         metavar="METHOD",
-        help="Try this: smote, 'recalibration of=smote' ...; repeatable. [default: all quick ones]",
+        help="Try this: smote, 'recalibration of=smote' ...; repeatable. (default: all quick ones)",
     ),
 ]
 Everything = Annotated[
     bool, typer.Option("--all", help="Try every method and every generator, slow ones too: hours.")
 ]
 SplitCount = Annotated[
-    int | None, typer.Option("--splits", min=2, help="Repeated splits. [default: the protocol's 12]")
+    int | None, typer.Option("--splits", min=2, help="Repeated splits. (default: the protocol's 12)")
 ]
 Apply = Annotated[
     str | None,

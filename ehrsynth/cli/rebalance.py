@@ -33,7 +33,7 @@ Event = Annotated[
     typer.Option(
         "--event",
         metavar="EXPR",
-        help='When it happened, for instance \'OCCODE in ("1", "2")\'. [default: true]',
+        help='When it happened, for instance \'OCCODE in ("1", "2")\'. (default: true, or the second value)',
     ),
 ]
 Protected = Annotated[

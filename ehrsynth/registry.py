@@ -64,11 +64,41 @@ COLUMN_KINDS = {
     "integer": "ehrsynth.encoding.integer:IntegerEncoding",
     "number": "ehrsynth.encoding.number:NumberEncoding",
 }
+METHODS = {
+    "adasyn": "ehrsynth.rebalance.smote:Adasyn",
+    "borderline_smote": "ehrsynth.rebalance.smote:BorderlineSmote",
+    "brnet": "ehrsynth.rebalance.representation:Brnet",
+    "class_weights": "ehrsynth.rebalance.weighting:ClassWeights",
+    "exponentiated_gradient": "ehrsynth.rebalance.reductions:ExponentiatedGradient",
+    "generation": "ehrsynth.rebalance.generation:Generation",
+    "grid_search": "ehrsynth.rebalance.reductions:GridSearch",
+    "group_and_class_weights": "ehrsynth.rebalance.weighting:GroupAndClassWeights",
+    "group_only": "ehrsynth.rebalance.group_models:GroupOnly",
+    "group_thresholds": "ehrsynth.rebalance.thresholds:GroupThresholds",
+    "group_weights": "ehrsynth.rebalance.weighting:GroupWeights",
+    "interaction": "ehrsynth.rebalance.group_models:Interaction",
+    "kmeans_smote": "ehrsynth.rebalance.smote:KMeansSmote",
+    "none": "ehrsynth.rebalance.weighting:Untreated",
+    "random_oversampling": "ehrsynth.rebalance.random_sampling:RandomOversampling",
+    "random_undersampling": "ehrsynth.rebalance.random_sampling:RandomUndersampling",
+    "recalibration": "ehrsynth.rebalance.calibration:Recalibration",
+    "repeated_enn": "ehrsynth.rebalance.cleaning:RepeatedEnn",
+    "rose": "ehrsynth.rebalance.random_sampling:Rose",
+    "smote": "ehrsynth.rebalance.smote:Smote",
+    "smote_enn": "ehrsynth.rebalance.smote:SmoteEnn",
+    "smote_tomek": "ehrsynth.rebalance.smote:SmoteTomek",
+    "smoten": "ehrsynth.rebalance.smote:SmoteN",
+    "smotenc": "ehrsynth.rebalance.smote:SmoteNC",
+    "smoothed_bootstrap": "ehrsynth.rebalance.random_sampling:SmoothedBootstrap",
+    "svm_smote": "ehrsynth.rebalance.smote:SvmSmote",
+    "tomek_links": "ehrsynth.rebalance.cleaning:TomekLinks",
+}
 _TABLES = {
     "generator": GENERATORS,
     "metric": METRICS,
     "attack": ATTACKS,
     "column kind": COLUMN_KINDS,
+    "method": METHODS,
 }
 _OPEN_TO_THIRD_PARTIES = {"generator", "metric", "attack"}
 
@@ -92,7 +122,7 @@ def resolve(what: str, name: str) -> Any:
     Parameters
     ----------
     what
-        "generator", "metric", "attack" or "column kind".
+        "generator", "metric", "attack", "column kind" or "method".
     name
         A name in that table.
 

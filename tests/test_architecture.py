@@ -24,7 +24,7 @@ LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 MOST_PUBLIC_METHODS = 7
 MOST_POSITIONAL = {"ehrsynth/evaluation/privacy": 5}  # an attack takes five tables by design
-TABLES = ("generator", "metric", "attack", "column kind")
+TABLES = ("generator", "metric", "attack", "column kind", "method")
 REGISTERED = [pytest.param(table, name, id=f"{table} {name}") for table in TABLES for name in known(table)]
 RESTRICTIVE = {"anonymeter", "copulas", "ctgan", "rdt", "sdmetrics", "sdv"}
 ADAPTERS = {

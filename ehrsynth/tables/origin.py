@@ -61,9 +61,12 @@ def sidecar(path: Path | str) -> Path:
     return path.with_name(f"{path.name}.origin.json")
 
 
-def sidecar_value() -> dict[str, str | int]:
-    """What a sidecar holds."""
-    return {"format": 1, "origin": SYNTHETIC, "meaning": "made by ehrsynth: no row is a real patient"}
+def sidecar_value(*, mixed: bool = False) -> dict[str, str | int]:
+    """What a sidecar holds; `mixed` for a table of real and synthetic rows, which counts as synthetic."""
+    meaning = "made by ehrsynth: no row is a real patient"
+    if mixed:
+        meaning = "real patients and rows made by ehrsynth, told apart in the column _origin: not for sharing"
+    return {"format": 1, "origin": SYNTHETIC, "meaning": meaning}
 
 
 def read_sidecar(path: Path | str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ehrsynth.errors import RequestError
 from ehrsynth.files import whole_file, write_json
@@ -42,7 +43,9 @@ def write_table(
         Ends in .csv, .csv.gz or .parquet. A synthetic table is marked in a Parquet file's metadata, or in
         the sidecar ``<path>.origin.json`` of a CSV.
     origin_column
-        Also mark each row in a last column ``_origin``, "synthetic" or "real".
+        Also mark each row in a last column ``_origin``: as the table's own column of that name says, where it
+        has one; else "synthetic" or "real" for all rows. A table that holds both is marked as synthetic as a
+        whole, so that nothing learns from it unasked.
 
     Raises
     ------
@@ -77,24 +80,42 @@ def write_tables(
     following = iter(tables)
     first = next(following)
     synthetic = origin.is_synthetic(first)
-    mark = (origin.SYNTHETIC if synthetic else origin.REAL) if origin_column else None
     if ending == ".parquet":
-        _write_parquet((_arrow(table, schema, mark) for table in chain([first], following)), path)
+        arrows = (
+            _arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following)
+        )
+        _write_parquet(arrows, path)
         return
-    lines = _lines(first, schema, mark)
-    more = (line for table in following for line in islice(_lines(table, schema, mark), 1, None))
-    with _sidecar(path, synthetic=synthetic):
+    mixed = (
+        origin_column and origin.COLUMN in first.columns and (first[origin.COLUMN] != origin.SYNTHETIC).any()
+    )
+    lines = _lines(first, schema, _marks(first, asked=origin_column))
+    more = (
+        line
+        for table in following
+        for line in islice(_lines(table, schema, _marks(table, asked=origin_column)), 1, None)
+    )
+    with _sidecar(path, synthetic=synthetic, mixed=bool(mixed)):
         _write_lines(chain(lines, more), path, packed=ending == ".csv.gz")
 
 
-def _lines(table: pd.DataFrame, schema: Schema, mark: str | None) -> Iterator[str]:
-    width = len(schema.names) + (mark is not None)
+def _marks(table: pd.DataFrame, *, asked: bool) -> NDArray[Any] | None:
+    """The word for each row's origin; None where no column was asked for."""
+    if not asked:
+        return None
+    if origin.COLUMN in table.columns:
+        return table[origin.COLUMN].astype(object).to_numpy()
+    return np.full(len(table), origin.SYNTHETIC if origin.is_synthetic(table) else origin.REAL, dtype=object)
+
+
+def _lines(table: pd.DataFrame, schema: Schema, marks: NDArray[Any] | None) -> Iterator[str]:
+    width = len(schema.names) + (marks is not None)
     quote = partial(_quoted, alone=width == 1)
     columns = list(table_words(table, schema, quote=quote).values())
     header = list(map(quote, schema.names))
-    if mark is not None:
+    if marks is not None:
         header.append(origin.COLUMN)
-        columns.append(np.full(len(table), mark, dtype=object))
+        columns.append(marks)
     return chain([",".join(header)], map(",".join, zip(*columns, strict=True)))
 
 
@@ -119,7 +140,7 @@ def _write_lines(lines: Iterator[str], path: Path, *, packed: bool) -> None:
 
 
 @contextmanager
-def _sidecar(path: Path, *, synthetic: bool) -> Iterator[None]:
+def _sidecar(path: Path, *, synthetic: bool, mixed: bool) -> Iterator[None]:
     """The mark is there before the file is, and goes when the file did not come."""
     beside = origin.sidecar(path)
     if not synthetic:
@@ -127,7 +148,7 @@ def _sidecar(path: Path, *, synthetic: bool) -> Iterator[None]:
         beside.unlink(missing_ok=True)
         return
     is_new = not beside.exists()
-    write_json(beside, origin.sidecar_value())
+    write_json(beside, origin.sidecar_value(mixed=mixed))
     try:
         yield
     except BaseException:
@@ -136,11 +157,11 @@ def _sidecar(path: Path, *, synthetic: bool) -> Iterator[None]:
         raise
 
 
-def _arrow(table: pd.DataFrame, schema: Schema, mark: str | None) -> pa.Table:
+def _arrow(table: pd.DataFrame, schema: Schema, marks: NDArray[Any] | None) -> pa.Table:
     table_words(table, schema)  # raises when a value would not be read back
     arrays = {column.name: _array(table[column.name], column) for column in schema.columns}
-    if mark is not None:
-        arrays[origin.COLUMN] = pa.array([mark] * len(table), pa.string())
+    if marks is not None:
+        arrays[origin.COLUMN] = pa.array(marks, pa.string())
     written = pa.table(arrays)
     synthetic = {origin.ATTRIBUTE: origin.SYNTHETIC} if origin.is_synthetic(table) else None
     return written.replace_schema_metadata(synthetic)

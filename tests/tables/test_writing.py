@@ -9,8 +9,9 @@ import pytest
 
 from ehrsynth.errors import DataError, OutputError, RequestError
 from ehrsynth.schema import Schema
-from ehrsynth.tables import mark_synthetic, table_from_frame, write_table
+from ehrsynth.tables import is_synthetic, mark_synthetic, read_table, table_from_frame, write_table
 from ehrsynth.tables import writing as module
+from ehrsynth.tables.origin import COLUMN
 
 SCHEMA = Schema(
     name="ward",
@@ -122,3 +123,21 @@ def test_a_value_off_the_grid_or_a_foreign_type_is_not_written(table, tmp_path):
         write_table(table.assign(temp=["36", "37"]), SCHEMA, tmp_path / "x.csv")
     with pytest.raises(DataError, match="'id' is absent"):
         write_table(table.drop(columns="id"), SCHEMA, tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_real_and_synthetic_rows_in_one_table_are_marked_row_by_row(table, tmp_path, ending):
+    words = ["real"] * (len(table) - 1) + ["synthetic"]
+    mixed = mark_synthetic(table.assign(**{COLUMN: words}))
+    write_table(mixed, SCHEMA, tmp_path / f"mixed{ending}", origin_column=True)
+    raw = (
+        pd.read_csv(tmp_path / "mixed.csv")
+        if ending == ".csv"
+        else pd.read_parquet(tmp_path / "mixed.parquet")
+    )
+    assert raw[COLUMN].tolist() == words
+    back = read_table(tmp_path / f"mixed{ending}", SCHEMA)
+    assert is_synthetic(back)
+    assert len(back) == len(table)
+    if ending == ".csv":
+        assert "real patients and rows made" in (tmp_path / "mixed.csv.origin.json").read_text()

@@ -5,7 +5,7 @@ from types import FrameType
 
 import typer
 
-from ehrsynth.cli import complete, demo, evaluate, fit, listing, release, sample, schema, verify
+from ehrsynth.cli import complete, demo, evaluate, fit, listing, release, sample, schema, twins, verify
 from ehrsynth.cli.guard import guarded
 
 EPILOG = (
@@ -29,6 +29,7 @@ app.command("sample")(guarded(sample.sample))
 app.command("complete")(guarded(complete.complete))
 app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("release")(guarded(release.release))
+app.command("twins")(guarded(twins.twins))
 app.command("verify")(guarded(verify.verify))
 app.command("list")(guarded(listing.listing))
 

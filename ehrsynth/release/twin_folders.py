@@ -143,8 +143,12 @@ def _write_cohort(folder: Path, cohort: Cohort) -> None:
     if not cohort.outcomes:
         return
     _write_table(folder, "patients", cohort.patients)
+    taken: set[str] = set()
     for twins in cohort.outcomes:
         name = re.sub(r"\W+", "_", twins.outcome.name).strip("_") or "outcome"
+        while name in taken:
+            name += "_"
+        taken.add(name)
         _write_table(folder, f"twins_{name}", twins.twins)
         if twins.effects is not None:
             _write_table(folder, f"effects_{name}", twins.effects)
@@ -157,6 +161,9 @@ def _write_table(folder: Path, name: str, table: Table) -> None:
 
 
 def _page(made: TwinProduct, *, shareable: bool) -> str:
+    answer = dict(made.answer)
+    if shareable and made.decision is not None:
+        answer["release"] = made.decision.shareable.as_json()
     return render_twins(
-        plain(made.answer), made.provenance, shareable=shareable, small_cell=made.policy.small_cell.value
+        plain(answer), made.provenance, shareable=shareable, small_cell=made.policy.small_cell.value
     )

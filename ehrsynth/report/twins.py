@@ -1,17 +1,13 @@
 """The twins' report: one HTML page from the answer's plain values, as `page` makes one of a release."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from ehrsynth.report.charts import interval_pair
 from ehrsynth.report.facts import facts
 from ehrsynth.report.page import TEMPLATES
 from ehrsynth.report.provenance import Provenance
-from ehrsynth.report.twin_charts import calibration_chart, overlap_chart
-
-Values = Mapping[str, Any]
+from ehrsynth.report.twin_views import Values, check, drawn, outcome, points, support, trial, unit
 
 GLOSSARY = (
     ("Twin", "What patients like this one did under an arm, drawn many times. No patient has a real twin."),
@@ -78,11 +74,13 @@ def render_twins(answer: Values, provenance: Provenance, *, shareable: bool, sma
 
 
 def _head(answer: Values, provenance: Provenance, *, shareable: bool) -> Values:
-    refused = answer["verdict"] == "refused"
+    refused = answer["verdict"] != "answered"
     withheld = [o["outcome"] for o in answer["outcomes"] if "withheld" in o]
     whose = "synthetic patients" if answer["cohort"]["synthetic"] else "real patients: these patients' data"
     if answer["outcomes"] and len(withheld) == len(answer["outcomes"]):
         headline = "These data cannot answer the question."
+    elif answer["verdict"] == "average only":
+        headline = "Answered on average: no effect of a single patient is told."
     elif refused:
         headline = "Answered in part: read what was refused."
     else:
@@ -120,40 +118,14 @@ def _tiles(answer: Values) -> Iterator[Values]:
         for effect in [e for e in one["average_effects"] if e["group"] == "all patients"][:2]:
             yield {
                 "title": f"{one['outcome']}: {effect['contrast']}",
-                "number": _number(effect["value"], one),
+                "number": points(effect["value"], one),
                 "over": False,
-                "gauge": _drawn(effect["contrast"], None, effect),
+                "gauge": drawn(effect["contrast"], None, effect),
                 "text": (
-                    f"Average effect, {answer['level']:.0%} interval {_number(effect['low'], one)} to"
-                    f" {_number(effect['high'], one)}; {effect['label']}."
+                    f"Average effect in {unit(one)}, {answer['level']:.0%} interval"
+                    f" {points(effect['low'], one)} to {points(effect['high'], one)}; {effect['label']}."
                 ),
             }
-
-
-def _percent(one: Values) -> bool:
-    return one["kind"] in {"binary", "horizon"}
-
-
-def _number(value: float | None, one: Values) -> str:
-    """A number on the outcome's scale: shares in percentage points."""
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if _percent(one) else f"{value:.3g}"
-
-
-def _interval(value: Values, one: Values) -> str:
-    return f"{_number(value['value'], one)} ({_number(value['low'], one)} to {_number(value['high'], one)})"
-
-
-def _drawn(label: str, grey: Values | None, value: Values, span: tuple[float, float] | None = None) -> Markup:
-    shown = [v for v in (grey, value) if v is not None]
-    ends = [float(v[n]) for v in shown for n in ("low", "high") if v[n] is not None]
-    if len(ends) < 2 * len(shown):
-        return Markup("")
-    span = span or (min([0.0, *ends]), max([0.0, *ends]))
-    triples = [None if v is None else (v["low"], v["value"], v["high"]) for v in (grey, value)]
-    assert triples[1] is not None  # noqa: S101 - the value is always there
-    return interval_pair(label, triples[0], triples[1], span)
 
 
 def _body(answer: Values, shareable: bool, small_cell: int) -> Values:  # noqa: FBT001 - inside only
@@ -163,10 +135,10 @@ def _body(answer: Values, shareable: bool, small_cell: int) -> Values:  # noqa: 
         "level": f"{answer['level']:.0%}",
         "question": list(_question(question)),
         "assumptions": answer["identification"],
-        "outcomes": [_outcome(one, answer, few) for one in answer["outcomes"]],
-        "checks": [] if answer["release"] is None else [_check(c) for c in answer["release"]["checks"]],
-        "trial": [_trial(check, answer, few) for check in answer["trial_check"]],
-        "support": None if shareable else _support(answer),
+        "outcomes": [outcome(one, answer, few) for one in answer["outcomes"]],
+        "checks": [] if answer["release"] is None else [check(c) for c in answer["release"]["checks"]],
+        "trial": [trial(check, answer, few) for check in answer["trial_check"]],
+        "support": None if shareable else support(answer),
         "refusals": answer["refusals"],
         "cohort": answer["cohort"],
     }
@@ -180,186 +152,6 @@ def _question(question: Values) -> Iterator[tuple[str, str]]:
     yield "Adjusted for", ", ".join(question["covariates"])
     if question["negative_controls"]:
         yield "Negative controls", ", ".join(question["negative_controls"])
-
-
-def _outcome(one: Values, answer: Values, few: int) -> Values:
-    found = {
-        "name": one["outcome"],
-        "described": one["described"],
-        "withheld": one.get("withheld", []),
-        "training_n": one["training_n"],
-        "refuters": [] if few else [_refuter(r) for r in one["refuters"]],
-        "calibration": [] if few else [_calibration(c) for c in one["calibration"]],
-        "coverage": [_coverage(c) for c in one["predictive_coverage"]["groups"] if c["patients"] > few],
-        "promise": one["predictive_coverage"]["promise"],
-        "models": [(n, f"{w:.2f}") for n, w in one["models"]["effect"].items() if w > 0.005],  # noqa: PLR2004
-        "evidence": _evidence(one["evidence"]),
-        "effects": [],
-        "arms": [],
-        "coupling": [],
-        "e_values": [],
-    }
-    if found["withheld"]:
-        return found
-    effects = [e for e in one["average_effects"] if e["patients"] > few]
-    ends = [e[n] for e in effects for n in ("low", "high")]
-    span = (min([0.0, *ends]), max([0.0, *ends]))
-    return found | {
-        "arms": [(arm, _interval(v, one), v["label"]) for arm, v in one["arms"].items()],
-        "effects": [_effect(e, one, span) for e in effects],
-        "e_values": list(_e_values(one, answer)),
-        "coupling": [_coupling(c, one) for c in one["coupling"]],
-    }
-
-
-def _effect(effect: Values, one: Values, span: tuple[float, float]) -> Values:
-    return {
-        "contrast": effect["contrast"],
-        "group": effect["group"],
-        "patients": f"{effect['patients']:,}",
-        "value": _interval(effect, one),
-        "unadjusted": _interval(effect["unadjusted"], one),
-        "label": effect["label"],
-        "drawn": _drawn(f"{effect['contrast']}, {effect['group']}", effect["unadjusted"], effect, span),
-    }
-
-
-def _e_values(one: Values, answer: Values) -> Iterator[Values]:
-    for contrast, value in zip(answer["question"]["contrasts"], one["e_values"], strict=True):
-        if value is not None:
-            how = "risk ratio" if value["exact"] else "risk ratio that stands in for a difference of means"
-            text = f"{how} {value['ratio']:.2f} ({value['low']:.2f} to {value['high']:.2f})"
-            yield {
-                "contrast": contrast,
-                "point": f"{value['point']:.2f}",
-                "limit": f"{value['limit']:.2f}",
-                "how": text,
-            }
-
-
-def _coupling(value: Values, one: Values) -> Values:
-    def said(bounds: Values, *, share: bool) -> str:
-        def form(value: float) -> str:
-            return f"{100 * value:.0f} %" if share else _number(value, one)
-
-        inner = f"{form(bounds['low'])} to {form(bounds['high'])}"
-        return f"{inner} (with sampling {form(bounds['outer_low'])} to {form(bounds['outer_high'])})"
-
-    rows = [
-        ("Share whose outcome is higher", said(value["share_higher"], share=True)),
-        ("Share whose outcome is lower", said(value["share_lower"], share=True)),
-        (
-            "Standard deviation of individual effects",
-            said(value["spread_of_individual_effects"], share=False),
-        ),
-    ]
-    rows += [
-        (f"Share with an effect above {b['threshold']:.3g}", said(b, share=True))
-        for b in value["share_beyond"]
-    ]
-    return {"contrast": value["contrast"], "rows": rows, "label": value["label"]}
-
-
-def _evidence(value: Values) -> Sequence[tuple[str, str]]:
-    def said(estimate: Values) -> str:
-        return f"{estimate['value']:.3g} ({estimate['low']:.3g} to {estimate['high']:.3g})"
-
-    return [
-        ("Gain over a constant effect", said(value["against_constant"])),
-        ("Gain over no effect", said(value["against_zero"])),
-        ("Gain of a constant effect over none", said(value["constant_against_zero"])),
-        (
-            "Slope of what was seen on what was told (1 is right)",
-            f"{said(value['slope'])}, p = {value['p_value']:.2g}",
-        ),
-    ]
-
-
-def _refuter(one: Values) -> Values:
-    rate = one["false_positives"]
-    return {
-        "name": one["name"],
-        "contrast": one["contrast"],
-        "expected": f"{one['expected']:.3g}",
-        "found": f"{one['mean']:.3g} ± {one['spread']:.2g}" if one["mean"] is not None else "-",
-        "p": f"{one['adjusted']:.2g}",
-        "failed": one["failed"],
-        "note": "" if rate is None else f"its 95 % interval missed nothing in {100 * rate:.1f} %",
-    }
-
-
-def _calibration(one: Values) -> Values:
-    slope = "-" if one["slope"] is None else f"{one['slope']:.2f}"
-    return {
-        "arm": one["arm"],
-        "text": f"slope {slope}, intercept {one['intercept']:.2f}",
-        "chart": calibration_chart(one["arm"], one["fifths"]),
-    }
-
-
-def _coverage(one: Values) -> Values:
-    value = one["value"]
-    said = f"{100 * value['value']:.1f} % ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
-    return {"arm": one["arm"], "group": one["group"], "value": said, "patients": f"{one['patients']:,}"}
-
-
-def _check(check: Values) -> Values:
-    limit = "-" if check["limit"] is None else f"{check['comparison']} {check['limit']:g}"
-    return {
-        **check,
-        "measured": "-" if check["value"] is None else f"{check['value']:.3g}",
-        "limit": limit,
-        "computed": check["value"] is not None and check["limit"] is not None,
-    }
-
-
-def _trial(check: Values, answer: Values, few: int) -> Values:
-    one = next(o for o in answer["outcomes"] if o["outcome"] == check["outcome"])
-    cells = [c for c in check["cells"] if c["patients"] > few]
-    return {
-        "outcome": check["outcome"],
-        "passed": check["verdict"] == "passed",
-        "split": check["split"],
-        "error_rates": check["error_rates"],
-        "left_out": [] if few else check["left_out"],
-        "cells": [
-            {
-                "group": c["group"],
-                "what": f"{'effect' if c['what'] == 'contrast' else 'level'}: {c['arm']}",
-                "simulated": _number(c["simulated"], one),
-                "randomised": _interval(c["randomised"], one),
-                "difference": _interval(c["difference"], one),
-                "p": f"{c['adjusted']:.2g}",
-                "detectable": _number(c["detectable"], one),
-                "passed": c["passed"],
-                "drawn": _drawn(f"{c['group']}: simulated less randomised", None, c["difference"]),
-            }
-            for c in cells
-        ],
-    }
-
-
-def _support(answer: Values) -> Values:
-    overlap, question = answer["overlap"], answer["question"]
-    charts = [
-        {"contrast": contrast, "auroc": f"{auroc:.2f}", "chart": overlap_chart(contrast, *histogram)}
-        for contrast, auroc, histogram in zip(
-            question["contrasts"], overlap["separation"], overlap["histogram"], strict=True
-        )
-    ]
-    arms = [
-        {"arm": arm, "patients": f"{n:,}", "effective": f"{e:,.0f}", "share": f"{100 * e / max(1, n):.1f} %"}
-        for arm, n, e in zip(question["arms"], overlap["patients"], overlap["effective"], strict=True)
-    ]
-    balance = sorted(overlap["balance"], key=lambda b: -b["before"])
-    return {
-        "charts": charts,
-        "arms": arms,
-        "outside": f"{overlap['outside']:,} ({100 * overlap['outside_share']:.1f} %)",
-        "lowest": f"{overlap['lowest']:.3f}",
-        "balance": [(b["column"], f"{b['before']:.2f}", f"{b['after']:.2f}") for b in balance],
-        "left_out": [(why, f"{n:,}") for why, n in answer["patients"]["left_out"].items() if n],
-    }
 
 
 def _facts(provenance: Provenance) -> list[tuple[str, tuple[str, ...]]]:

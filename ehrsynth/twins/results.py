@@ -8,6 +8,7 @@ import numpy as np
 
 from ehrsynth.statistics import Estimate
 from ehrsynth.twins.average import Effect
+from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, measured_error_rates
@@ -42,12 +43,11 @@ ASSUMPTIONS = {
 def as_json(study: Study, checks: Sequence[TrialCheck] = ()) -> dict[str, Any]:
     """Everything that was found, with nothing that was refused.
 
-    The first key is "verdict": "answered", or "refused" where anything that was asked for is withheld or the
-    trial check fails.
+    The first key is "verdict": "answered"; "average only" where nothing but effects of single patients is
+    withheld; "refused" where anything else is, or the trial check fails.
     """
-    refused = study.refused or any(not check.passed for check in checks)
     return {
-        "verdict": "refused" if refused else "answered",
+        "verdict": verdict(study, checks),
         "refusals": [refusal_json(one) for one in study.every_refusal],
         "question": question_json(study.question),
         "intended_use": INTENDED,
@@ -65,6 +65,14 @@ def as_json(study: Study, checks: Sequence[TrialCheck] = ()) -> dict[str, Any]:
         "outcomes": [_outcome(study, one) for one in study.outcomes],
         "trial_check": [check_json(one, study.question) for one in checks],
     }
+
+
+def verdict(study: Study, checks: Sequence[TrialCheck]) -> str:
+    """The answer in a word or two; see `as_json`."""
+    open_ones = {one.name for one in study.every_refusal if not one.overridden}
+    if open_ones - {"individual-effects"} or any(not check.passed for check in checks):
+        return "refused"
+    return "average only" if open_ones else "answered"
 
 
 def refusal_json(one: Refusal) -> dict[str, Any]:
@@ -108,6 +116,7 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
     head = {
         "outcome": one.name,
         "kind": one.model.outcome.kind,
+        "unit": one.model.outcome.unit if one.model.outcome.kind == "numeric" else "",
         "described": one.model.outcome.described,
         "patients_with_known_outcome": _by_arm(question, one.known),
         "events": None if one.events is None else _by_arm(question, one.events),
@@ -142,10 +151,24 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
             }
             for e in one.effects
         ],
+        "shares_of_values": _shares_of_values(study, one),
         "e_values": [None if e is None else values_of(e) for e in one.e_values],
         "individual_effects": SMOOTH if one.individual else "not told",
         "coupling": [_coupled(c, question.contrasts[k]) for k, c in enumerate(one.coupled)],
         "left_out_candidates": dict(fitted.left_out),
+    }
+
+
+def _shares_of_values(study: Study, one: OutcomeStudy) -> dict[str, Any] | None:
+    """The share of each value of an ordinal outcome in each arm, over supported patients."""
+    fitted, outcome = one.model.fitted, one.model.outcome
+    if outcome.kind != "ordinal" or fitted.said.shapes is None:
+        return None
+    shares = shares_of(one.model.levelled(fitted.said.means), fitted.said.shapes, outcome)
+    mean = shares[~study.support.outside].mean(axis=0)
+    return {
+        level: _by_arm(study.question, [float(v) for v in mean[:, k]])
+        for k, level in enumerate(outcome.levels)
     }
 
 

@@ -73,6 +73,11 @@ def test_not_asking_for_individual_effects_is_no_refusal() -> None:
     assert not found.refused
     assert as_json(found)["verdict"] == "answered"
     assert twin_cohort(found, draws=5, seed=1).outcomes[0].effects is None
+    asked = Options(candidates=LEAN, repeats=100)
+    assert (
+        as_json(twin_study(trial(400, 34).table, question, options=asked, seed=1))["verdict"]
+        == "average only"
+    )
 
 
 def test_a_stopped_outcome_has_no_number_and_an_override_is_written_down() -> None:

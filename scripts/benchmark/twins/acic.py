@@ -17,7 +17,7 @@ from ehrsynth.twins.patients import covariates_of, patients_of
 from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Request, ask
 from twins.sources import acic
-from twins.writing import Bar, bars, columns, head, kept, shares, table, write
+from twins.writing import Bar, bars, columns, head, kept, paragraph, shares, table, write
 
 LEARNT, LEVEL = 4_000, 0.9
 SETTINGS = "all candidates with autoregressive, five folds"
@@ -65,13 +65,14 @@ def run(given: argparse.Namespace) -> None:
     results = kept("acic", SETTINGS, numbers, lambda number: measure(given.data, number))
     column = columns(results)
     lines = head("ACIC 2016: effects of single patients who were not seen", "acic --data DIR")
-    lines += [
-        "Settings 1 to 5, 4,000 patients learnt from, 802 not seen; effects combined by R-loss within the 4,000.",
-        "In settings 2 and 3 the true effect is the same for all. Paired with the candidate “X boosted” alone,",
-        "from the same folds. Averages here are over all patients: the command line refuses a setting where more",
-        "than a fifth lie outside common support (column “outside”).",
-        "",
-    ]
+    lines += paragraph(
+        """
+        Settings 1 to 5, 4,000 patients learnt from, 802 not seen; effects combined by R-loss within the
+        4,000. In settings 2 and 3 the true effect is the same for all. Paired with the candidate “X boosted”
+        alone, from the same folds. Averages here are over all patients: the command line refuses a setting
+        where more than a fifth lie outside common support (column “outside”).
+        """
+    )
     lines += bars(
         [
             Bar("mean sqrt PEHE, not seen", column["pehe"].mean(), at_most=2.0),
@@ -84,16 +85,19 @@ def run(given: argparse.Namespace) -> None:
         ]
     )
     gap, held = column["pehe"] - column["pehe_x"], sum(r["average_covered"] for r in results)
-    lines += [
-        (
-            f"X-learner on the same five: {column['pehe_x'].mean():.3f} (the combination is better in"
-            f" {int((gap < 0).sum())}); a constant effect: {column['pehe_constant'].mean():.3f}. The 90 % interval"
-            f" of the average effect held it in {held} of {len(results)} settings: with confounding as steep as in"
-            " this competition it is too narrow. Intervals of the conditional effect held it for"
-            f" {column['effect_coverage'].mean():.1%} of patients."
-        ),
-        "",
-    ]
+    lines += paragraph(
+        f"""
+        X-learner on the same five: {column["pehe_x"].mean():.3f} (the combination is better in {
+            int((gap < 0).sum())
+        }); a constant effect: {column["pehe_constant"].mean():.3f}. The 90 % interval of the average
+        effect held it in {held} of {
+            len(results)
+        } settings: with confounding as steep as in this competition it
+        is too narrow. Intervals of the conditional effect held it for {
+            column["effect_coverage"].mean():.1%} of
+        patients.
+        """
+    )
     shown = {
         "spread of effects": "spread_of_effects",
         "sqrt PEHE": "pehe",

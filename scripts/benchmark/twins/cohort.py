@@ -12,7 +12,7 @@ from ehrsynth.release.verify import verify
 from ehrsynth.tables.bundled import bundled
 from ehrsynth.twins.question import Request
 from ehrsynth.twins.study import Options
-from twins.writing import OUT, Bar, bars, head, kept, table, write
+from twins.writing import OUT, Bar, bars, head, kept, paragraph, table, write
 
 PATIENTS = 10_000
 SETTINGS = f"autoregressive, {PATIENTS} synthetic patients, aspirin, dead or dependent, seed 1"
@@ -60,12 +60,13 @@ def run(given: argparse.Namespace) -> None:
     result = kept("cohort", SETTINGS, [given.runs or PATIENTS], measure)[0]
     check = result["trial"][0]
     lines = head("A cohort of 10,000 twins of synthetic patients", "cohort")
-    lines += [
-        "Half of the stroke trial is learnt from, by the generator and by the outcome models; the other half sees nothing",
-        "and is what the cohort and the attacks are held against. The page of the run:",
-        "[cohort_report.html](cohort_report.html).",
-        "",
-    ]
+    lines += paragraph(
+        """
+        Half of the stroke trial is learnt from, by the generator and by the outcome models; the other half
+        sees nothing and is what the cohort and the attacks are held against. The page of the run:
+        [cohort_report.html](cohort_report.html).
+        """
+    )
     failed = [c for c in check["cells"] if not c["passed"]]
     lines += bars(
         [
@@ -80,25 +81,28 @@ def run(given: argparse.Namespace) -> None:
         ]
     )
     effect = result["effects"][0]
-    lines += [
-        f"Gate: {result['sentence']} The average effect is {100 * effect['value']:+.2f} points"
-        f" ({100 * effect['low']:+.2f} to {100 * effect['high']:+.2f}, from {result['training_n']:,} patients learnt from).",
-        "",
-        "## The cohort against randomised patients whom nothing saw",
-        "",
-    ]
-    rows = [
-        (
-            c["group"],
-            f"{c['what']} {c['arm']}",
-            f"{100 * c['simulated']:.1f}",
-            f"{100 * c['randomised']['value']:.1f}",
-            f"{100 * c['difference']['value']:+.1f} ({100 * c['difference']['low']:+.1f} to {100 * c['difference']['high']:+.1f})",
-            f"{c['adjusted']:.2f}",
-            "pass" if c["passed"] else "**fail**",
+    lines += paragraph(
+        f"""
+        Gate: {result["sentence"]} The average effect is {100 * effect["value"]:+.2f} points
+        ({100 * effect["low"]:+.2f} to {100 * effect["high"]:+.2f}, from {result["training_n"]:,} patients
+        learnt from).
+        """
+    )
+    lines += ["## The cohort against randomised patients whom nothing saw", ""]
+    rows = []
+    for c in check["cells"]:
+        gap = [f"{100 * c['difference'][end]:+.1f}" for end in ("value", "low", "high")]
+        rows.append(
+            (
+                c["group"],
+                f"{c['what']} {c['arm']}",
+                f"{100 * c['simulated']:.1f}",
+                f"{100 * c['randomised']['value']:.1f}",
+                f"{gap[0]} ({gap[1]} to {gap[2]})",
+                f"{c['adjusted']:.2f}",
+                "pass" if c["passed"] else "**fail**",
+            )
         )
-        for c in check["cells"]
-    ]
     lines += table(
         ("group", "number", "cohort, %", "randomised, %", "difference (95 %)", "p, Holm", ""), rows
     )

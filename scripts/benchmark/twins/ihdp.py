@@ -17,7 +17,7 @@ from ehrsynth.twins.model import twin_model
 from ehrsynth.twins.patients import Patients, covariates_of, patients_of
 from ehrsynth.twins.question import Request, ask
 from twins.sources import ihdp
-from twins.writing import Bar, bars, columns, head, kept, shares, table, write
+from twins.writing import Bar, bars, columns, head, kept, paragraph, shares, table, write
 
 LEARNT, LEVEL = 672, 0.9
 SETTINGS = "all candidates with autoregressive, five folds"
@@ -78,12 +78,14 @@ def run(given: argparse.Namespace) -> None:
     results = kept("ihdp", SETTINGS, numbers, lambda number: measure(given.data, number))
     column = columns(results)
     lines = head("IHDP: effects of single patients who were not seen", "ihdp --data DIR")
-    lines += [
-        "Realisations 1 to 10, 672 patients learnt from, 75 not seen; effects combined by R-loss within the 672.",
-        "The reference is a Gaussian process in each arm (RBF, linear, noise), fitted on the same 672.",
-        "PEHE is heavy-tailed over realisations: compare medians and paired differences, not means across papers.",
-        "",
-    ]
+    lines += paragraph(
+        """
+        Realisations 1 to 10, 672 patients learnt from, 75 not seen; effects combined by R-loss within the
+        672. The reference is a Gaussian process in each arm (RBF, linear, noise), fitted on the same 672.
+        PEHE is heavy-tailed over realisations: compare medians and paired differences, not means across
+        papers.
+        """
+    )
     lines += bars(
         [
             Bar("mean sqrt PEHE, not seen", column["pehe"].mean(), at_most=1.5),
@@ -104,10 +106,11 @@ def run(given: argparse.Namespace) -> None:
         [(who, column[p].mean(), float(np.median(column[p])), column[e].mean()) for who, p, e in paired],
     )
     gap = column["pehe"] - column["pehe_process"]
-    lines += [
-        f"Difference {gap.mean():+.3f}; the combination is better in {int((gap < 0).sum())} of {len(gap)}.",
-        "",
-    ]
+    lines += paragraph(
+        f"""
+        Difference {gap.mean():+.3f}; the combination is better in {int((gap < 0).sum())} of {len(gap)}.
+        """
+    )
     shown = {
         "sqrt PEHE": "pehe",
         "reference": "pehe_process",

@@ -13,7 +13,7 @@ from ehrsynth.twins.fitting import fit_crosswise
 from ehrsynth.twins.patients import patients_of
 from ehrsynth.twins.question import Request, ask
 from twins.sources import ihdp, numeric_study
-from twins.writing import Bar, bars, head, kept, write
+from twins.writing import Bar, bars, head, kept, paragraph, write
 
 RUNS, TWO_ERRORS = 100, 2.0
 SETTINGS = "linear, boosted, gaussian process; observational; half treated by a coin"
@@ -47,12 +47,13 @@ def run(given: argparse.Namespace) -> None:
     small = int((np.abs(value / error) < TWO_ERRORS).sum())
     ratio = float(error.mean() / value.std(ddof=1))
     lines = head("A treatment that is pure noise", "noise --data DIR")
-    lines += [
-        f"{len(results)} runs on the covariates of IHDP (747 children): treatment by a coin, outcome that of the",
-        "untreated of realisations 1 to 10 in turn plus noise of spread 1, so that the true effect is nil. Chances",
-        "of the arms are estimated, as in an observational study.",
-        "",
-    ]
+    lines += paragraph(
+        f"""
+        {len(results)} runs on the covariates of IHDP (747 children): treatment by a coin, outcome that of the
+        untreated of realisations 1 to 10 in turn plus noise of spread 1, so that the true effect is nil.
+        Chances of the arms are estimated, as in an observational study.
+        """
+    )
     lines += bars(
         [
             Bar("share of runs with |effect| below two standard errors", small / len(results), at_least=0.9),
@@ -60,11 +61,11 @@ def run(given: argparse.Namespace) -> None:
         ]
     )
     told = sum(r["individual"] for r in results)
-    lines += [
-        (
-            f"Individual effects would have been told by mistake in {told} of {len(results)} runs (level 0.05)."
-            f" Mean effect {value.mean():+.4f}, spread {value.std(ddof=1):.4f}, mean standard error"
-            f" {error.mean():.4f}; {np.mean([r['seconds'] for r in results]):.1f} seconds a run."
-        ),
-    ]
+    lines += paragraph(
+        f"""
+        Individual effects would have been told by mistake in {told} of {len(results)} runs (level 0.05). Mean
+        effect {value.mean():+.4f}, spread {value.std(ddof=1):.4f}, mean standard error {error.mean():.4f};
+        {np.mean([r["seconds"] for r in results]):.1f} seconds a run.
+        """
+    )
     write("noise", lines)

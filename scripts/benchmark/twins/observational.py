@@ -1,8 +1,9 @@
 """The stroke trial made observational: who was treated and who was not dropped by age and consciousness.
 
-In each draw half of the hospitals are kept whole as the truth, and their randomised difference is what the other
-half is asked for. In the other half treated patients are dropped the likelier the older and the drowsier they
-are, untreated ones the other way round. The estimand is the effect standardised to the full trial's covariates.
+In each draw half of the hospitals are kept whole as the truth, and their randomised difference is what the
+other half is asked for. In the other half treated patients are dropped the likelier the older and the
+drowsier they are, untreated ones the other way round. The estimand is the effect standardised to the full
+trial's covariates.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.trial import halves
 from twins.sources import stroke
-from twins.writing import Bar, bars, head, kept, table, write
+from twins.writing import Bar, bars, head, kept, paragraph, table, write
 
 DRAWS, STEEPNESS = 50, 0.8
 SETTINGS = f"linear and boosted, five folds, steepness {STEEPNESS}"
@@ -77,12 +78,14 @@ def run(given: argparse.Namespace) -> None:
     truth, naive, value = (np.array([r[name] for r in results]) for name in ("truth", "naive", "value"))
     before, after = float((naive - truth).mean()), float((value - truth).mean())
     lines = head("The stroke trial made observational", "observational")
-    lines += [
-        f"{len(results)} draws. Half of the hospitals stay whole: their randomised difference is the truth. In the other half",
-        "patients are dropped by age and consciousness, treated the one way and untreated the other. Aspirin, dead or",
-        "dependent at six months; effects standardised to the covariates of the full trial, in points.",
-        "",
-    ]
+    lines += paragraph(
+        f"""
+        {len(results)} draws. Half of the hospitals stay whole: their randomised difference is the truth. In
+        the other half patients are dropped by age and consciousness, treated the one way and untreated the
+        other. Aspirin, dead or dependent at six months; effects standardised to the covariates of the full
+        trial, in points.
+        """
+    )
     lines += bars(
         [
             Bar("share of the naive bias that is removed", 1 - abs(after) / abs(before), at_least=0.8),
@@ -105,13 +108,17 @@ def run(given: argparse.Namespace) -> None:
         ("standardised", 100 * value.mean(), 100 * value.std(), 100 * errors[0]),
     ]
     lines += table(("", "mean, points", "spread over draws", "mean standard error"), rows)
-    lines += [
-        f"Naive bias {100 * before:+.1f} points, left {100 * after:+.2f}. The value that is asked for has an error of its own"
-        f" of {100 * errors[1]:.1f} points, which no interval of the first half knows of: a right 90 % interval holds it in"
-        f" about {_expected(*errors):.0%} of draws. {np.mean([r['patients'] for r in results]):,.0f} patients are left in the first"
-        f" half, {100 * np.mean([r['outside'] for r in results]):.1f} % outside common support;"
-        f" {np.mean([r['seconds'] for r in results]):.0f} seconds a draw.",
-    ]
+    lines += paragraph(
+        f"""
+        Naive bias {100 * before:+.1f} points, left {
+            100 * after:+.2f}. The value that is asked for has an error
+        of its own of {100 * errors[1]:.1f} points, which no interval of the first half knows of: a right 90 %
+        interval holds it in about {_expected(*errors):.0%} of draws. {
+            np.mean([r["patients"] for r in results]):,.0f} patients are left in the first half, {
+            100 * np.mean([r["outside"] for r in results]):.1f} % outside common support; {
+            np.mean([r["seconds"] for r in results]):.0f} seconds a draw.
+        """
+    )
     write("observational", lines)
 
 

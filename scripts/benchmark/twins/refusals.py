@@ -3,6 +3,7 @@
 import argparse
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ from ehrsynth.twins.refusals import imbalance, poor_overlap, small_arms
 from ehrsynth.twins.refutation import refute
 from ehrsynth.twins.study import Options
 from ehrsynth.twins.trial_run import predicted, trial_check
-from twins.writing import head, kept, table, write
+from twins.writing import head, kept, paragraph, table, write
 
 RATES = Path(__file__).parents[3] / "ehrsynth" / "twins" / "error_rates.yaml"
 RUNS, REPEATS = 200, 300
@@ -42,8 +43,8 @@ RIGHT, MISTAKE = "right", "a mistake"
 class World(NamedTuple):
     """How a simulated study is made. All slopes are per standard deviation of the first covariate.
 
-    `late` adds to the last covariate what treatment does to it; `hidden` is a cause of both treatment and outcome
-    that leaves its trace in the negative control.
+    `late` adds to the last covariate what treatment does to it; `hidden` is a cause of both treatment and
+    outcome that leaves its trace in the negative control.
     """
 
     patients: int = 600
@@ -202,37 +203,112 @@ def check_failed(
 
 
 class Case(NamedTuple):
-    """One kind of study: which refusal, what is simulated, whether a refusal is a mistake, and what is asked."""
+    """One kind of study: which refusal, what is simulated, what a refusal then is, and what is asked."""
 
     refusal: str
     what: str
     refusing: str
-    ask: Callable[[int], bool | float]
+    ask: Callable[..., bool | float]
+    world: World
 
 
 TRIAL = World(patients=1_200, randomised=True, effect=0.0)
 CASES = {
-    "overlap, good": Case("overlap", "chances of 0.2 to 0.8 for nearly all", MISTAKE, lambda s: overlap_refused(World(confounding=0.5), s)),
-    "overlap, none": Case("overlap", "four in ten patients with a chance below 0.01 of some arm", RIGHT, lambda s: overlap_refused(World(confounding=6.0), s)),
-    "individual, constant": Case("individual-effects", "the same effect for all", RIGHT, lambda s: individual_refused(World(), s)),
-    "individual, differing": Case("individual-effects", "effects that differ by 0.7 of the outcome's noise", MISTAKE, lambda s: individual_refused(World(slope=0.7), s)),
-    "placebo, fine": Case("placebo", "every confounder measured", MISTAKE, lambda s: placebo_refused(World(), s)),
-    "placebo, hidden": Case("placebo", "a hidden confounder that marks the negative control", RIGHT, lambda s: placebo_refused(World(hidden=1.0), s)),
-    "imbalance, fine": Case("imbalance", "arms randomised", MISTAKE, lambda s: imbalance_refused(World(randomised=True), s)),
-    "imbalance, late": Case("imbalance", "a covariate that treatment moved by 0.5 of its spread", RIGHT, lambda s: imbalance_refused(World(randomised=True, late=0.5), s)),
-    "small, fine": Case("small-arms", "arms of about 75 patients", MISTAKE, lambda s: small_refused(World(patients=150), s)),
-    "small, small": Case("small-arms", "arms of about 35 patients", RIGHT, lambda s: small_refused(World(patients=70), s)),
-    "support, fine": Case("outside-support", "patients of the same population (share of patients)", MISTAKE, lambda s: support_refused(World(), s, away=0.0)),
-    "support, away": Case("outside-support", "patients moved by 6 spreads in two covariates (share of patients)", RIGHT, lambda s: support_refused(World(), s, away=6.0)),
-    "check, nil": Case("trial-check", "twins of a trial without an effect", MISTAKE, lambda s: check_failed(TRIAL, s)),
-    "check, effect": Case("trial-check", "twins of a trial whose effect differs between patients", MISTAKE, lambda s: check_failed(TRIAL._replace(effect=0.5, slope=0.5), s)),
-    "check, unconditioned": Case("trial-check", "outcomes that know nothing of the patient", RIGHT, lambda s: check_failed(TRIAL, s, unconditioned)),
-    "check, no effect": Case("trial-check", "twins without the trial's effect of 0.5 of the noise", RIGHT, lambda s: check_failed(TRIAL._replace(effect=0.5), s, without_effect)),
-}  # fmt: skip
+    "overlap, good": Case(
+        "overlap", "chances of 0.2 to 0.8 for nearly all", MISTAKE, overlap_refused, World(confounding=0.5)
+    ),
+    "overlap, none": Case(
+        "overlap",
+        "four in ten patients with a chance below 0.01 of some arm",
+        RIGHT,
+        overlap_refused,
+        World(confounding=6.0),
+    ),
+    "individual, constant": Case(
+        "individual-effects", "the same effect for all", RIGHT, individual_refused, World()
+    ),
+    "individual, differing": Case(
+        "individual-effects",
+        "effects that differ by 0.7 of the outcome's noise",
+        MISTAKE,
+        individual_refused,
+        World(slope=0.7),
+    ),
+    "placebo, fine": Case("placebo", "every confounder measured", MISTAKE, placebo_refused, World()),
+    "placebo, hidden": Case(
+        "placebo",
+        "a hidden confounder that marks the negative control",
+        RIGHT,
+        placebo_refused,
+        World(hidden=1.0),
+    ),
+    "imbalance, fine": Case(
+        "imbalance", "arms randomised", MISTAKE, imbalance_refused, World(randomised=True)
+    ),
+    "imbalance, late": Case(
+        "imbalance",
+        "a covariate that treatment moved by 0.5 of its spread",
+        RIGHT,
+        imbalance_refused,
+        World(randomised=True, late=0.5),
+    ),
+    "small, fine": Case(
+        "small-arms", "arms of about 75 patients", MISTAKE, small_refused, World(patients=150)
+    ),
+    "small, small": Case("small-arms", "arms of about 35 patients", RIGHT, small_refused, World(patients=70)),
+    "support, fine": Case(
+        "outside-support",
+        "patients of the same population (share of patients)",
+        MISTAKE,
+        partial(support_refused, away=0.0),
+        World(),
+    ),
+    "support, away": Case(
+        "outside-support",
+        "patients moved by 6 spreads in two covariates (share of patients)",
+        RIGHT,
+        partial(support_refused, away=6.0),
+        World(),
+    ),
+    "check, nil": Case("trial-check", "twins of a trial without an effect", MISTAKE, check_failed, TRIAL),
+    "check, effect": Case(
+        "trial-check",
+        "twins of a trial whose effect differs between patients",
+        MISTAKE,
+        check_failed,
+        TRIAL._replace(effect=0.5, slope=0.5),
+    ),
+    "check, unconditioned": Case(
+        "trial-check",
+        "outcomes that know nothing of the patient",
+        RIGHT,
+        partial(check_failed, simulate_by=unconditioned),
+        TRIAL,
+    ),
+    "check, no effect": Case(
+        "trial-check",
+        "twins without the trial's effect of 0.5 of the noise",
+        RIGHT,
+        partial(check_failed, simulate_by=without_effect),
+        TRIAL._replace(effect=0.5),
+    ),
+}
 BESIDE = {
-    "small, interval": Case("", "90 % intervals that miss the truth, arms of about 35 patients", MISTAKE, lambda s: small_missed(World(patients=70), s)),
-    "fair, interval": Case("", "90 % intervals that miss the truth, arms of about 75 patients", MISTAKE, lambda s: small_missed(World(patients=150), s)),
-}  # fmt: skip
+    "small, interval": Case(
+        "",
+        "90 % intervals that miss the truth, arms of about 35 patients",
+        MISTAKE,
+        small_missed,
+        World(patients=70),
+    ),
+    "fair, interval": Case(
+        "",
+        "90 % intervals that miss the truth, arms of about 75 patients",
+        MISTAKE,
+        small_missed,
+        World(patients=150),
+    ),
+}
 
 
 def run(given: argparse.Namespace) -> None:
@@ -240,16 +316,23 @@ def run(given: argparse.Namespace) -> None:
     runs = given.runs or RUNS
     every = CASES | BESIDE
     keys = [(name, number) for number in range(runs) for name in every]
-    results = kept("refusals", SETTINGS, keys, lambda key: {"refused": float(every[key[0]].ask(key[1]))})
+    results = kept(
+        "refusals",
+        SETTINGS,
+        keys,
+        lambda key: {"refused": float(every[key[0]].ask(every[key[0]].world, key[1]))},
+    )
     found: dict[str, list[float]] = {}
     for (name, _), result in zip(keys, results, strict=True):
         found.setdefault(name, []).append(result["refused"])
     lines = head("How often refusals and the trial check err", "refusals --publish")
-    lines += [
-        f"{runs} simulated studies of each kind (600 patients, 8 covariates; trials of 1,200), truth known, candidates",
-        f"linear and boosted, {REPEATS} permutations of each refuter. A refusal is a mistake where the last column says so.",
-        "",
-    ]
+    lines += paragraph(
+        f"""
+        {runs} simulated studies of each kind (600 patients, 8 covariates; trials of 1,200), truth known,
+        candidates linear and boosted, {REPEATS} permutations of each refuter. A refusal is a mistake where
+        the last column says so.
+        """
+    )
     rows = []
     for name, case in CASES.items():
         mine = np.array(found[name])

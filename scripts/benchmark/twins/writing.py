@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import os
 import platform
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 OUT = Path(__file__).parents[3] / "reports" / "twins"
+WIDTH = 108
 EVERY = 20.0  # seconds between two writes
 PACKAGES = ("ehrsynth", "numpy", "scipy", "pandas", "scikit-learn", "lightgbm", "torch")
 
@@ -68,6 +70,11 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def paragraph(text: str) -> list[str]:
+    """Running text, wrapped, with a blank line after it."""
+    return [*textwrap.wrap(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False), ""]
 
 
 class Bar(NamedTuple):

@@ -19,6 +19,7 @@ import pandas as pd
 from ehrsynth.errors import NotEnoughData, OutputError, Refused, ReleaseBlocked
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import sha256
+from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
@@ -181,7 +182,7 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         1 + attempts(out.parent, data_hash),
     )
     real = _real(table, question, request, wanted, hidden, policy=policy, accept=train_on_synthetic)
-    options = wanted.options.with_generators({name: recipe(name) for name in wanted.candidates})
+    options = wanted.options.with_generators({name: outcome_recipe(name) for name in wanted.candidates})
     if wanted.synthetic is None:
         found = _internal(real, wanted, options, report)
     else:
@@ -192,6 +193,11 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     write_twins(out, TwinProduct(answer, found.cohort, found.decision, provenance, real.hidden, policy))
     report(1.0, str(answer["verdict"]))
     return TwinsResult(answer, found.decision, out)
+
+
+def outcome_recipe(name: str) -> AbstractGenerator:
+    """The recipe of a generator as an outcome model: it is learnt once a fold, so the quick form of it."""
+    return recipe(name, {"learner": "boosted"} if name == "autoregressive" else {})
 
 
 def _real(  # noqa: PLR0913 - what a person decided
@@ -274,7 +280,9 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
     report(0.45, f"drawing {wanted.synthetic:,} synthetic patients")
     covariates = question.covariate_schema
     chosen = recipe(wanted.generator, dict(wanted.settings))
-    model = chosen.fit(_columns(real.learnt, covariates), covariates, seed=derived_seed(seed, "generator"))
+    # Those of the population that was asked for, and of an arm.
+    learnt = _columns(real.learnt, covariates).iloc[study.patients.rows].reset_index(drop=True)
+    model = chosen.fit(learnt, covariates, seed=derived_seed(seed, "generator"))
     made = model.sample(wanted.synthetic or 1, seed=derived_seed(seed, "sample")).table
     cohort = twin_cohort(
         study, made, draws=wanted.draws, seed=derived_seed(seed, "cohort"), progress=part(report, 0.5, 0.55)

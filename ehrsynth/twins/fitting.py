@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from ehrsynth.errors import EhrSynthError
+from ehrsynth.errors import EhrSynthError, Refused
 from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed
@@ -42,6 +42,7 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 FOLDS = 5
+FEWEST_KNOWN = 10
 _ORDINAL = "ordinal"
 _SURE = 1e-4  # a share is kept this far from 0 and 1: no patient is certain
 
@@ -124,8 +125,14 @@ def fit_crosswise(  # noqa: PLR0913 - patients, a question and how it is answere
     candidates
         Gaussian processes are left out where an arm has more than 2,000 patients; a generator that cannot
         learn the table is left out, and the answer says why.
+
+    Raises
+    ------
+    Refused
+        If the outcome is known of fewer than 10 patients of an arm.
     """
     target = patients.targets[outcome]
+    _check_known(patients, question, target)
     whole = Part(patients.covariates, patients.arm, target.values, target.weights)
     setting, left_out = _setting(patients, question, target, candidates)
     fold = stratified_folds(_strata(whole, target.outcome), folds, derived_seed(seed, "folds"))
@@ -143,6 +150,16 @@ def fit_crosswise(  # noqa: PLR0913 - patients, a question and how it is answere
     shares = combine(unseen, whole, np.ones(len(fold), np.bool_))
     said = said_by(unseen, shares, target.outcome)
     return Crosswise(target, models, tuple(models[0].effects), shares, unseen, said, left_out)
+
+
+def _check_known(patients: Patients, question: Question, target: Target) -> None:
+    for number, arm in enumerate(question.arms):
+        known = int(((patients.arm == number) & (target.weights > 0)).sum())
+        if known < FEWEST_KNOWN:
+            raise Refused(
+                f"refused: outcome {target.outcome.name!r} is known of {known} patients of arm {arm.name!r}, and"
+                f" fewer than {FEWEST_KNOWN} cannot be fitted at all: leave the outcome out"
+            )
 
 
 def _setting(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ehrsynth.errors import Refused
 from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.schema import NumberColumn
 from ehrsynth.twins.effects import CONSTANT, Candidates
@@ -184,3 +185,11 @@ def test_three_arms_have_two_effects() -> None:
     fitted = fit_crosswise(patients_of(made.table, question), question, "score", candidates=QUICK, seed=1)
     assert fitted.said.effects.shape == (450, 2)
     np.testing.assert_allclose(fitted.said.effects.mean(axis=0), [2, 4], atol=0.7)
+
+
+def test_an_outcome_that_an_arm_does_not_have_is_refused(made: Truth) -> None:
+    table = made.table.copy()
+    table["poor"] = table["poor"].mask((table["drug"] == "low").to_numpy())
+    question = ask(Request(arms=TWO, outcomes=("poor",)), TRIAL)
+    with pytest.raises(Refused, match="0 patients of arm 'low'"):
+        fit_crosswise(patients_of(table, question), question, "poor", candidates=QUICK, seed=1)

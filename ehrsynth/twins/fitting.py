@@ -157,8 +157,8 @@ def _check_known(patients: Patients, question: Question, target: Target) -> None
         known = int(((patients.arm == number) & (target.weights > 0)).sum())
         if known < FEWEST_KNOWN:
             raise Refused(
-                f"refused: outcome {target.outcome.name!r} is known of {known} patients of arm {arm.name!r}, and"
-                f" fewer than {FEWEST_KNOWN} cannot be fitted at all: leave the outcome out"
+                f"refused: outcome {target.outcome.name!r} is known of {known} patients of arm {arm.name!r},"
+                f" and fewer than {FEWEST_KNOWN} cannot be fitted at all: leave the outcome out"
             )
 
 

@@ -5,7 +5,19 @@ from types import FrameType
 
 import typer
 
-from ehrsynth.cli import complete, demo, evaluate, fit, listing, rebalance, release, sample, schema, verify
+from ehrsynth.cli import (
+    complete,
+    demo,
+    evaluate,
+    fit,
+    listing,
+    rebalance,
+    release,
+    sample,
+    schema,
+    twins,
+    verify,
+)
 from ehrsynth.cli.guard import guarded
 
 EPILOG = (
@@ -30,6 +42,7 @@ app.command("complete")(guarded(complete.complete))
 app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("release")(guarded(release.release))
 app.command("rebalance")(guarded(rebalance.rebalance))
+app.command("twins")(guarded(twins.twins))
 app.command("verify")(guarded(verify.verify))
 app.command("list")(guarded(listing.listing))
 

@@ -21,7 +21,7 @@ from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.words import GLOSSARY
 from ehrsynth.schema import Schema
 
-_TEMPLATES = jinja2.Environment(
+TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("ehrsynth.report"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -52,8 +52,8 @@ def render(
         The largest count of patients that is not shown.
     """
     page = _page(decision, provenance, evaluation, schema, shareable=shareable, small_cell=small_cell)
-    css, _, _ = _TEMPLATES.loader.get_source(_TEMPLATES, "page.css")  # type: ignore[union-attr]
-    return _TEMPLATES.get_template("page.html.j2").render(page={**page, "css": Markup(css)})  # noqa: S704 - our own file
+    css, _, _ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
+    return TEMPLATES.get_template("page.html.j2").render(page={**page, "css": Markup(css)})  # noqa: S704 - our own file
 
 
 @dataclass(frozen=True, slots=True)

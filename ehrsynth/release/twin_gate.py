@@ -1,0 +1,85 @@
+"""The gate of a cohort of twins: refusals, the trial, the attacks, and what the means remember."""
+
+from collections.abc import Iterator
+
+from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.release.gate import Facts, decide
+from ehrsynth.release.policy import Policy
+from ehrsynth.report.decision import Check, compare
+from ehrsynth.twins.cohort import Cohort
+from ehrsynth.twins.pairs import outcome_memory
+from ehrsynth.twins.patients import Patients
+from ehrsynth.twins.study import Study
+from ehrsynth.twins.trial import TrialCheck
+
+
+def twin_checks(  # noqa: PLR0913 - everything that the gate looks at
+    study: Study,
+    cohort: Cohort,
+    checks: tuple[TrialCheck, ...],
+    evaluation: Evaluation | None,
+    *,
+    policy: Policy,
+    facts: Facts,
+    theirs: Patients,
+) -> Iterator[Check]:
+    """One check after the other.
+
+    Parameters
+    ----------
+    checks
+        The cohort against randomised patients whom nothing saw; empty where it was not made.
+    evaluation
+        The attacks on the pairs of twins; None where there was nothing to attack.
+    facts
+        Of the real table.
+    theirs
+        Patients whom nothing saw.
+    """
+    stopped = [r.reason for one in study.outcomes for r in study.stopped(one)]
+    yield compare(
+        "Outcomes that were refused",
+        float(len({one.name for one in study.outcomes if study.stopped(one)})),
+        0.0,
+        "at most",
+        explanation=stopped[0] if stopped else "No outcome was refused.",
+        source="ours",
+        citation="What may not be told inside may not be told outside.",
+    )
+    if study.question.randomised:
+        failed = [cell for check in checks for cell in check.failed]
+        yield compare(
+            "Cells that the trial contradicts",
+            float(len(failed)) if checks else None,
+            0.0,
+            "at most",
+            explanation=_trial_in_words(checks, len(failed)),
+            source="ours",
+            citation="One family-wise level of 5 % over contrasts and levels, in patients whom nothing saw.",
+        )
+    if evaluation is None:
+        return
+    yield from decide(evaluation, policy, rows=facts, privacy=None).checks
+    for twins in cohort.outcomes:
+        memory = outcome_memory(cohort, twins, study.patients, theirs)
+        yield compare(
+            f"Memory of outcomes: {twins.outcome.name}",
+            max(0.0, 2 * memory.high - 1),
+            policy.membership.value,
+            "at most",
+            explanation=(
+                "How much better the nearest twin's mean agrees with outcomes of patients learnt from than"
+                f" with those of others: AUROC {memory.value:.3f}, at most {memory.high:.3f}."
+            ),
+            source=policy.membership.source,
+            citation=policy.membership.citation,
+        )
+
+
+def _trial_in_words(checks: tuple[TrialCheck, ...], failed: int) -> str:
+    if not checks:
+        return "It was not computed, and a check that was not computed is a no."
+    cells = sum(len(check.cells) for check in checks)
+    return (
+        f"{failed} of {cells} numbers of the cohort are contradicted by randomised patients whom nothing saw."
+    )

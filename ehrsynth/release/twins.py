@@ -1,0 +1,374 @@
+"""The twins' job: a table and a question in; answers, a cohort and, for synthetic patients, a decision out.
+
+Twins of real patients are these patients' data: everything stays in `internal/`. Twins of synthetic patients
+may leave in `share/` when the attacks find nothing on patients learnt from that they do not find on patients
+whom neither the generator nor the outcome models saw, and when a randomised trial does not contradict them.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ehrsynth.errors import NotEnoughData, OutputError, Refused, ReleaseBlocked
+from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.files import sha256
+from ehrsynth.generators.base import AbstractGenerator
+from ehrsynth.generators.recipes import recipe
+from ehrsynth.progress import Progress, part, silent
+from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.gate import facts_of
+from ehrsynth.release.manifest import Secrets, attempts
+from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.twin_folders import TwinProduct, write_twins
+from ehrsynth.release.twin_gate import twin_checks
+from ehrsynth.report.decision import Decision
+from ehrsynth.report.provenance import Provenance, Rows
+from ehrsynth.schema import Schema
+from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, split, table_from_frame
+from ehrsynth.tables.generalise import generalise
+from ehrsynth.twins.cohort import DRAWS, Cohort, twin_cohort
+from ehrsynth.twins.pairs import pairs
+from ehrsynth.twins.patients import Patients, patients_of
+from ehrsynth.twins.question import Question, Request, ask
+from ehrsynth.twins.refusals import outside_support, settled
+from ehrsynth.twins.results import as_json, refusal_json
+from ehrsynth.twins.study import Options, Study, twin_study
+from ehrsynth.twins.trial import TrialCheck
+from ehrsynth.twins.trial_run import cohort_check, trial_check
+
+_KEY_BYTES = 32
+_METRICS = ("copied_rows", "constraint_violations")
+_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted besides the question.
+
+    Parameters
+    ----------
+    trial
+        Hold the twins against the other half of the trial.
+    target
+        A file of patients to whom averages are standardised and of whom the cohort is; default: the study's
+        own.
+    synthetic
+        So many synthetic patients as the cohort, from `generator` with `settings`: candidates for release.
+    candidates
+        Generators that are tried as outcome models.
+    """
+
+    options: Options = field(default_factory=Options)
+    trial: bool = False
+    target: Path | None = None
+    synthetic: int | None = None
+    generator: str = "autoregressive"
+    settings: Mapping[str, object] = field(default_factory=dict)
+    candidates: tuple[str, ...] = ("autoregressive",)
+    draws: int = DRAWS
+
+
+@dataclass(frozen=True, slots=True)
+class TwinsResult:
+    """What came of it: the answer as plain values, the gate's decision on a synthetic cohort, the folder."""
+
+    answer: Mapping[str, Any]
+    decision: Decision | None
+    folder: Path
+
+    def raise_if_refused(self) -> None:
+        """Raise if anything that was asked for was withheld.
+
+        Raises
+        ------
+        Refused
+            Lists every reason, with the flag that overrides it.
+        ReleaseBlocked
+            If nothing was refused but the cohort may not leave.
+        """
+        reasons = [
+            f"{r['reason']} (override: {r['override']})"
+            for r in self.answer["refusals"]
+            if not r["overridden"]
+        ]
+        reasons += [
+            f"the trial contradicts {failed} of {len(check['cells'])} numbers ({check['outcome']})"
+            for check in self.answer["trial_check"]
+            if (failed := sum(not cell["passed"] for cell in check["cells"]))
+        ]
+        where = f"see {self.folder / 'internal'}"
+        if reasons:
+            raise Refused(f"refused: {reasons[0]}", (*reasons[1:], where))
+        if self.decision is not None and not self.decision.released:
+            raise ReleaseBlocked(f"blocked: {self.decision.reasons[0]}", (*self.decision.reasons[1:], where))
+
+
+@dataclass(frozen=True, slots=True)
+class _Real:
+    """The real table, coarser where the cohort may leave, and the patients whom nothing may see."""
+
+    table: pd.DataFrame
+    learnt: pd.DataFrame
+    unseen: pd.DataFrame | None
+    question: Question
+    actions: tuple[str, ...]
+    hidden: Secrets
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    study: Study
+    cohort: Cohort
+    checks: tuple[TrialCheck, ...]
+    evaluation: Evaluation | None
+    decision: Decision | None
+
+
+def make_twins(  # noqa: PLR0913 - one argument for each thing that a person decides
+    data: Path | str | pd.DataFrame,
+    schema: Schema,
+    request: Request,
+    out: Path | str,
+    *,
+    wanted: Wanted | None = None,
+    seed: int | None = None,
+    key: bytes | None = None,
+    policy: Policy | None = None,
+    train_on_synthetic: bool = False,
+    command: str = "",
+    progress: Progress | None = None,
+) -> TwinsResult:
+    """Answer a question about a table and write what may be written.
+
+    Parameters
+    ----------
+    out
+        The folder to make: `internal/` always; `share/` only for a cohort of synthetic patients that the gate
+        lets go.
+    seed, key
+        None: fresh. The key splits off the patients whom nothing sees; both stand in the internal manifest.
+
+    Raises
+    ------
+    RequestError, DataError
+        If the question or the table is wrong.
+    OutputError
+        If `out` is taken or cannot be written; nothing is left behind.
+    """
+    out, report, wanted = Path(out), progress or silent, wanted or Wanted()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError(f"{out} exists already: name another place, or remove it first")
+    policy = load_policy() if policy is None else policy
+    seed = fresh_seed() if seed is None else seed
+    question = ask(request, schema)
+    report(0.0, "reading the table")
+    table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
+    data_hash = (
+        hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+        if isinstance(data, pd.DataFrame)
+        else sha256(data)
+    )
+    hidden = Secrets(
+        secrets.token_bytes(_KEY_BYTES) if key is None else key,
+        seed,
+        data_hash,
+        1 + attempts(out.parent, data_hash),
+    )
+    real = _real(table, question, request, wanted, hidden, policy=policy, accept=train_on_synthetic)
+    options = wanted.options.with_generators({name: outcome_recipe(name) for name in wanted.candidates})
+    if wanted.synthetic is None:
+        found = _internal(real, wanted, options, report)
+    else:
+        found = _candidate(real, wanted, options, policy, report)
+    report(0.97, "writing")
+    answer = _answer(found, real, wanted)
+    provenance = _provenance(real, found, wanted, policy, command)
+    write_twins(out, TwinProduct(answer, found.cohort, found.decision, provenance, real.hidden, policy))
+    report(1.0, str(answer["verdict"]))
+    return TwinsResult(answer, found.decision, out)
+
+
+def outcome_recipe(name: str) -> AbstractGenerator:
+    """The recipe of a generator as an outcome model: it is learnt once a fold, so the quick form of it."""
+    return recipe(name, {"learner": "boosted"} if name == "autoregressive" else {})
+
+
+def _real(  # noqa: PLR0913 - what a person decided
+    table: pd.DataFrame,
+    question: Question,
+    request: Request,
+    wanted: Wanted,
+    hidden: Secrets,
+    *,
+    policy: Policy,
+    accept: bool,
+) -> _Real:
+    actions: tuple[str, ...] = ()
+    if accept and is_synthetic(table):
+        table = accept_synthetic(table)
+        actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
+    if wanted.synthetic is None:
+        return _Real(table, table, None, question, actions, hidden)
+    schema = question.schema.subset(question.columns)
+    kept = table[list(schema.names)]
+    kept.attrs = dict(table.attrs)
+    coarse, schema, done = generalise(kept, schema)
+    facts = facts_of(coarse, 0, schema, policy)
+    if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
+        raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
+    learnt, unseen = split(coarse, schema, key=hidden.key)
+    return _Real(coarse, learnt, unseen, ask(request, schema), (*actions, *done), hidden)
+
+
+# ---- real patients: nothing leaves ----
+
+
+def _internal(real: _Real, wanted: Wanted, options: Options, report: Progress) -> _Found:
+    question, seed = real.question, real.hidden.seed
+    target = None
+    if wanted.target is not None:
+        target = read_table(wanted.target, question.covariate_schema)
+    until = 0.6 if wanted.trial else 0.9
+    study = twin_study(
+        real.learnt,
+        question,
+        options=options,
+        target=target,
+        seed=derived_seed(seed, "twins"),
+        progress=part(report, 0.02, until),
+    )
+    cohort = twin_cohort(
+        study,
+        target,
+        draws=wanted.draws,
+        seed=derived_seed(seed, "cohort"),
+        progress=part(report, until, until + 0.05),
+    )
+    checks: tuple[TrialCheck, ...] = ()
+    if wanted.trial:
+        checks = trial_check(
+            real.learnt,
+            question,
+            options=options,
+            seed=derived_seed(seed, "trial"),
+            progress=part(report, until + 0.05, 0.96),
+        )
+    return _Found(study, cohort, checks, None, None)
+
+
+# ---- synthetic patients: candidates for release ----
+
+
+def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, report: Progress) -> _Found:
+    question, seed = real.question, real.hidden.seed
+    assert real.unseen is not None  # noqa: S101 - a candidate has patients whom nothing saw
+    study = twin_study(
+        real.learnt,
+        question,
+        options=options,
+        seed=derived_seed(seed, "twins"),
+        progress=part(report, 0.02, 0.45),
+    )
+    theirs = _seen_by_none(real.unseen, question)
+    report(0.45, f"drawing {wanted.synthetic:,} synthetic patients")
+    covariates = question.covariate_schema
+    chosen = recipe(wanted.generator, dict(wanted.settings))
+    # Those of the population that was asked for, and of an arm.
+    learnt = _columns(real.learnt, covariates).iloc[study.patients.rows].reset_index(drop=True)
+    model = chosen.fit(learnt, covariates, seed=derived_seed(seed, "generator"))
+    made = model.sample(wanted.synthetic or 1, seed=derived_seed(seed, "sample")).table
+    cohort = twin_cohort(
+        study, made, draws=wanted.draws, seed=derived_seed(seed, "cohort"), progress=part(report, 0.5, 0.55)
+    )
+    checks: tuple[TrialCheck, ...] = ()
+    if question.randomised and cohort.outcomes:
+        fitted = [(t.outcome.model.fitted, t.prediction.means) for t in cohort.outcomes]
+        checks = cohort_check(fitted, cohort.rows, ours=study.patients, theirs=theirs, question=question)
+    evaluation = None
+    if cohort.outcomes and not cohort.withheld.all():
+        tables = pairs(cohort, study.patients, theirs, question)
+        evaluation = evaluate(
+            tables.members,
+            tables.others,
+            tables.twins,
+            tables.schema,
+            seed=derived_seed(seed, "attacks"),
+            metrics=_METRICS,
+            level=policy.family_wise_level.value,
+            attempts=real.hidden.attempt,
+            progress=part(report, 0.55, 0.95),
+        )
+    facts = facts_of(real.table, len(real.unseen), question.schema, policy)
+    decision = Decision.from_checks(
+        twin_checks(study, cohort, checks, evaluation, policy=policy, facts=facts, theirs=theirs)
+    )
+    return _Found(study, cohort, checks, evaluation, decision)
+
+
+def _columns(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    kept = table[list(schema.names)]
+    kept.attrs = dict(table.attrs)
+    return kept
+
+
+def _seen_by_none(table: pd.DataFrame, question: Question) -> Patients:
+    try:
+        return patients_of(table, question)
+    except (NotEnoughData, Refused) as error:
+        summary = f"too few patients are left to hold the twins against: {error.summary}"
+        raise type(error)(summary) from error
+
+
+# ---- what is written ----
+
+
+def _answer(found: _Found, real: _Real, wanted: Wanted) -> dict[str, Any]:
+    answer = as_json(found.study, found.checks)
+    withheld = int(found.cohort.withheld.sum())
+    rows = settled(outside_support(withheld, len(found.cohort)), found.study.options.accepted)
+    cohort = {
+        "patients": len(found.cohort),
+        "synthetic": found.cohort.synthetic,
+        "made_by": wanted.generator if wanted.synthetic is not None else None,
+        "draws": wanted.draws,
+        "outside_support": int(found.cohort.support.outside.sum()),
+        "withheld_rows": [refusal_json(one)["reason"] for one in rows],
+    }
+    release = None if found.decision is None else found.decision.as_json()
+    return {**answer, "cohort": cohort, "actions": list(real.actions), "release": release}
+
+
+def _provenance(real: _Real, found: _Found, wanted: Wanted, policy: Policy, command: str) -> Provenance:
+    schema = real.question.schema
+    unseen = len(real.unseen) if real.unseen is not None else 0
+    evaluation = found.evaluation
+    return Provenance(
+        data=schema.name,
+        title=schema.title,
+        citation=schema.citation,
+        attribution="",
+        generator=wanted.generator if wanted.synthetic is not None else "",
+        recipe=dict(wanted.settings),
+        schema_hash=schema.hash(),
+        protocol_hash="" if evaluation is None else evaluation.protocol_hash,
+        policy=policy.title or policy.name,
+        policy_hash=policy.hash(),
+        versions={name: version(name) for name in _PACKAGES},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        rows=Rows(
+            len(real.table), len(real.learnt), unseen, len(found.cohort) if found.cohort.synthetic else 0
+        ),
+        measured_on={} if evaluation is None else dict(evaluation.rows),
+        guessed=schema.guessed(),
+        actions=real.actions,
+        seed=real.hidden.seed,
+        command=command,
+        attempt=real.hidden.attempt,
+    )

@@ -1,0 +1,1 @@
+"""The benchmarks of the twins: each writes a report below reports/twins."""

@@ -1,0 +1,92 @@
+"""`ehrsynth twins` as a user types it: answers, refusals, mistakes, and their exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ehrsynth.cli import app
+from ehrsynth.schema.yaml_files import save_schema
+from ehrsynth.tables import write_table
+from trials import TRIAL, trial
+
+ARMS = ("--arm", "none=none", "--arm", "low=low")
+QUICK = ("--permutations", 100, "--model", "none", "--draws", 5, "--seed", 1)
+
+
+@pytest.fixture
+def trial_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_table(trial(300, 71, slope=2.0).table, TRIAL, tmp_path / "trial.csv")
+    save_schema(TRIAL, tmp_path / "trial.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def twins(*words: object) -> Result:
+    given = ["twins", "trial.csv", "--schema", "trial.yaml", "--out", "out", *words]
+    return CliRunner().invoke(app, [str(word) for word in given])
+
+
+def test_an_answer_in_words_and_as_json(trial_folder: Path) -> None:
+    run = twins(*ARMS, "--outcome", "score", "--design", "randomised", *QUICK)
+    assert run.exit_code == 0, run.output
+    assert "answered" in run.output
+    assert "report.html" in run.output
+    report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
+    assert report["verdict"] == "answered"
+    assert report["provenance"]["seed"] == 1
+
+
+def test_a_refusal_ends_with_three_and_names_the_flag(trial_folder: Path) -> None:
+    run = twins(
+        *ARMS, "--outcome", "poor", "--design", "randomised", "--population", "age >= 75", *QUICK, "--json"
+    )
+    assert run.exit_code == 3
+    assert "--accept-small-arms" in run.output
+    answer = json.loads(run.stdout[run.stdout.index("{") : run.stdout.rindex("}") + 1])
+    assert answer["verdict"] == "refused"
+
+
+def test_an_override_is_a_flag_and_is_written_down(trial_folder: Path) -> None:
+    flags = ("--accept-small-arms", "--accept-individual-effects", "--accept-placebo")
+    where = ("--population", "age >= 75")
+    run = twins(*ARMS, "--outcome", "score", "--design", "randomised", *where, *flags, *QUICK)
+    assert run.exit_code == 0, run.output
+    report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
+    assert any(r["overridden"] for r in report["refusals"])
+    assert "Overridden by the user" in (trial_folder / "out" / "internal" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--covariate", "age", "--covariate", "stage"), "measured after treatment"),
+        (("--treatment", "drugg"), "drugg"),
+        (("--outcome", "poor = nonsense > 3"), "nonsense"),
+        (("--arm", "none"), "NAME=VALUE"),
+        (("--probability", "none=half"), "a share is a number"),
+        (("--trial", "--design", "observational"), "--trial needs randomised arms"),
+        (("--synthetic", "5", "--target", "trial.csv"), "leave one out"),
+        (("--epsilon", "1"), "no private form"),
+        (("--horizon", "90"), "compete"),
+        (("--model", "nil"), "nil"),
+    ],
+)
+def test_what_is_wrong_ends_with_two_and_nothing_is_written(
+    trial_folder: Path, words: tuple[str, ...], said: str
+) -> None:
+    run = twins(*words)
+    assert run.exit_code == 2
+    assert said in run.output.replace("\n", " ")
+    assert not (trial_folder / "out").exists()
+
+
+def test_a_table_that_does_not_fit_is_said_by_column_and_never_by_value(trial_folder: Path) -> None:
+    text = (trial_folder / "trial.csv").read_text().splitlines()
+    text[1] = text[1].replace(text[1].split(",")[0], "117", 1)
+    (trial_folder / "trial.csv").write_text("\n".join(text) + "\n")
+    run = twins(*ARMS)
+    assert run.exit_code == 2
+    assert "'age'" in run.output
+    assert "117" not in run.output

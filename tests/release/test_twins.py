@@ -1,0 +1,134 @@
+"""The twins' job from a table to folders: real patients stay inside, synthetic ones leave after a yes."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ehrsynth.errors import OutputError, Refused, ReleaseBlocked
+from ehrsynth.release.policy import load_policy
+from ehrsynth.release.twins import Wanted, make_twins
+from ehrsynth.release.verify import verify
+from ehrsynth.tables import is_synthetic, read_table
+from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.question import Request
+from ehrsynth.twins.study import Options
+from trials import TRIAL, TWO, trial
+
+LEAN = Candidates(bases=("linear",), crossed=(), robust=("linear",))
+QUICK = Options(candidates=LEAN, repeats=100, individual=False)
+REQUEST = Request(arms=TWO, outcomes=("score",), design="randomised")
+
+
+def job(out: Path, n: int = 400, **how):
+    wanted = {"options": QUICK, "candidates": (), "draws": 5} | how.pop("wanted", {})
+    return make_twins(
+        trial(n, 51, slope=1.0).table, TRIAL, REQUEST, out, wanted=Wanted(**wanted), seed=1, **how
+    )
+
+
+def test_twins_of_real_patients_stay_inside(tmp_path: Path) -> None:
+    made = job(tmp_path / "out", wanted={"trial": True})
+    made.raise_if_refused()
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"internal"}
+    inside = tmp_path / "out" / "internal"
+    assert verify(tmp_path / "out").intact
+    assert all(file.stat().st_mode & 0o077 == 0 for file in inside.iterdir())
+    manifest = json.loads((inside / "manifest.json").read_text())
+    assert "not for sharing" in manifest["what"]
+    assert manifest["training_n"] == {"score": 400}
+    assert "No standard error" in manifest["standard_errors"]
+    report = json.loads((inside / "report.json").read_text())
+    assert report["verdict"] == "answered"
+    assert report["release"] is None
+    assert report["trial_check"][0]["cells"]
+    frame = pd.read_parquet(inside / "twins_score.parquet")
+    assert len(frame) == 800
+    assert "real patients" in (inside / "report.html").read_text()
+
+
+def test_a_target_table_is_the_cohort(tmp_path: Path) -> None:
+    from ehrsynth.tables import write_table
+
+    write_table(trial(70, 52).table, TRIAL, tmp_path / "others.csv")
+    made = job(tmp_path / "out", wanted={"target": tmp_path / "others.csv"})
+    assert made.answer["cohort"]["patients"] == 70
+    assert not made.answer["cohort"]["synthetic"]
+    assert len(pd.read_csv(tmp_path / "out" / "internal" / "patients.csv")) == 70
+
+
+def test_a_refusal_writes_its_reasons_and_no_twins(tmp_path: Path) -> None:
+    made = job(tmp_path / "out", n=80)
+    with pytest.raises(Refused, match="--accept-small-arms"):
+        made.raise_if_refused()
+    names = {p.name for p in (tmp_path / "out" / "internal").iterdir()}
+    assert "report.html" in names
+    assert not any(name.startswith("twins_") for name in names)
+
+
+def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None:
+    made = job(tmp_path / "out", n=500, wanted={"synthetic": 200, "generator": "independent"})
+    assert made.decision is not None
+    names = [check.name for check in made.decision.checks]
+    for name in (
+        "Outcomes that were refused",
+        "Cells that the trial contradicts",
+        "Memory of outcomes: score",
+    ):
+        assert name in names
+    assert len(names) > 12
+    assert not made.decision.released
+    with pytest.raises((ReleaseBlocked, Refused)):
+        made.raise_if_refused()
+    assert not (tmp_path / "out" / "share").exists()
+    assert verify(tmp_path / "out").intact
+
+
+def test_a_cohort_that_the_gate_lets_go_is_shared_without_seed_or_small_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ehrsynth.release import twins as job_module
+    from ehrsynth.report.decision import compare
+
+    def yes(*args, **kwargs):
+        yield compare("all is well", 0.0, 1.0, "at most", explanation="", source="ours", citation="")
+
+    monkeypatch.setattr(job_module, "twin_checks", yes)
+    made = job(tmp_path / "out", n=400, wanted={"synthetic": 150, "generator": "independent"})
+    assert made.decision is not None
+    assert made.decision.released
+    share = tmp_path / "out" / "share"
+    manifest = (share / "manifest.json").read_text()
+    assert "seed" not in json.loads(manifest)
+    assert "split_key" not in manifest
+    assert "data_sha256" not in manifest
+    assert verify(tmp_path / "out").intact
+    page = (share / "report.html").read_text()
+    assert "May be shared" in page
+    assert ">Seed<" not in page
+    schema_file = share / "twins_score.yaml"
+    from ehrsynth.schema.yaml_files import load_schema
+
+    frame = read_table(share / "twins_score.csv", load_schema(schema_file))
+    assert is_synthetic(frame)
+    assert len(frame) == 300
+    assert not (tmp_path / "out" / "internal" / "twins_score.csv").exists()
+
+
+def test_a_place_that_is_taken_is_said_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x").write_text("x")
+    with pytest.raises(OutputError, match="exists already"):
+        job(tmp_path / "out")
+
+
+def test_equal_seeds_and_keys_give_equal_cohorts(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        job(tmp_path / name, n=300, wanted={"synthetic": 50, "generator": "independent"}, key=b"k")
+    files = [(tmp_path / name / "internal" / "twins_score.csv").read_bytes() for name in ("a", "b")]
+    assert files[0] == files[1]
+
+
+def test_the_default_policy_has_a_limit_for_memory() -> None:
+    assert load_policy().membership.value > 0

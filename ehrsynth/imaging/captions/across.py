@@ -82,13 +82,13 @@ class Looking:
     _weak: Floats = field(default_factory=lambda: np.zeros((1, 1)))
     _lines: list[tuple[int, Box, tuple[int, int]]] = field(default_factory=list)
 
-    def show(self, pixels: NDArray[np.uint8]) -> None:
-        """Look at one image: height x width, or height x width x 3, 0 to 255."""
+    def show(self, pixels: NDArray[np.uint8]) -> bool:
+        """Look at one image (height x width, or height x width x 3, 0 to 255): whether it has letters."""
         size = (pixels.shape[0], pixels.shape[1])
         if self.shape is None:
             self.shape = (min(size[0], GRID), min(size[1], GRID))
             self._sum, self._squares, self._weak = (np.zeros(self.shape) for _ in range(3))
-        weak = np.zeros(self.shape)
+        weak, before = np.zeros(self.shape), len(self._lines)
         for line in text_lines(pixels, letters=_FEW):
             at = _zone(line.box, size, "").box(self.shape)
             weak[at.top : at.bottom, at.left : at.right] = 1
@@ -97,6 +97,7 @@ class Looking:
         grey = _on_grid(pixels, self.shape)
         self._sum, self._squares, self._weak = self._sum + grey, self._squares + grey**2, self._weak + weak
         self._count += 1
+        return len(self._lines) > before
 
     def marks(self) -> Marks:
         """What the images shown so far have burned in."""
@@ -149,7 +150,10 @@ def _in_images(lines: list[tuple[int, Box, tuple[int, int]]], count: int) -> lis
         own = {
             image
             for (image, _, _), b in zip(lines, boxes, strict=True)
-            if b.top >= place.top and b.bottom <= place.bottom and b.left >= place.left and b.right <= place.right
+            if b.top >= place.top
+            and b.bottom <= place.bottom
+            and b.left >= place.left
+            and b.right <= place.right
         }
         sign = f"letters in {len(own)} of {count} images"
         zones.append(_zone(place, (_FINE, _FINE), sign, sorted(own)))
@@ -193,7 +197,9 @@ def _on_still(still: NDArray[np.bool_], mean: Floats) -> NDArray[np.bool_]:
 
 
 def _stands_out(mean: Floats, own: NDArray[np.bool_]) -> bool:
-    return float(np.ptp(mean)) >= _OUT and (own.all() or abs(float(mean[own].mean() - mean[~own].mean())) >= _OUT / 4)
+    return bool(np.ptp(mean) >= _OUT) and bool(
+        own.all() or abs(float(mean[own].mean() - mean[~own].mean())) >= _OUT / 4
+    )
 
 
 def _parts(mask: NDArray[np.bool_]) -> list[Box]:

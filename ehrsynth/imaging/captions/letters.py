@@ -1,8 +1,8 @@
 """Lines of letters in one image: thin strokes of one brightness, alike in height, side by side on one line.
 
-No letter is read. A component of thin strokes that stands out from its surroundings may be a letter; some of
-them in a row, with tops and bottoms on two straight lines, are taken for text. Tissue has thin bright and dark
-structures too, but rarely several of one height on one line.
+No letter is read. A component of thin strokes that stands out from its surroundings may be a letter; some
+of them in a row, with tops and bottoms on two straight lines, are taken for text. Tissue has thin bright and
+dark structures too, but rarely several of one height on one line.
 """
 
 from typing import NamedTuple
@@ -86,7 +86,7 @@ def _within(a: Box, b: Box) -> bool:
 
 
 def _planes(pixels: NDArray[np.uint8]) -> list[Floats]:
-    """Brightness; of colour images the weakest and the strongest colour too, as for yellow letters on white."""
+    """Brightness; of colour images also the weakest and the strongest colour, for yellow letters on white."""
     if pixels.ndim == 2:  # noqa: PLR2004
         return [pixels.astype(np.float32)]
     colours = pixels.astype(np.float32)
@@ -189,7 +189,7 @@ def _stands_free(line: Box, strokes: Mask) -> bool:
 def _is_low_letter(height: int, first: int) -> bool:
     """A letter such as x beside one such as X, or the other way round."""
     low, tall = sorted((height, first))
-    return 0.6 * tall <= low <= 0.8 * tall  # noqa: PLR2004 - the height of x in the height of X
+    return 0.6 * tall <= low <= 0.8 * tall
 
 
 def joined(boxes: list[Box]) -> list[Box]:
@@ -203,7 +203,10 @@ def joined(boxes: list[Box]) -> list[Box]:
             merged = [m for m in merged if not _touch(m, one)]
             for m in touching:
                 one = Box(
-                    min(one.top, m.top), min(one.left, m.left), max(one.bottom, m.bottom), max(one.right, m.right)
+                    min(one.top, m.top),
+                    min(one.left, m.left),
+                    max(one.bottom, m.bottom),
+                    max(one.right, m.right),
                 )
             apart = bool(touching)
         merged.append(one)

@@ -1,13 +1,12 @@
 """EfficientNet-Lite0: the network whose ImageNet weights come with a package, as a source of frozen features.
 
 The blocks of MobileNetV2 in the proportions of EfficientNet (Tan and Le 2019, arXiv 1905.11946), without
-squeeze-and-excitation and with ReLU6, as its authors cut it down for small devices. It is not EfficientNet-V2.
+squeeze-and-excitation and with ReLU6, as it was cut down for small devices. It is not EfficientNet-V2.
 Names of layers are those of the weights, which were converted from TensorFlow: hence the padding of "same".
 """
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -106,11 +105,13 @@ class Lite0(nn.Module):
         x = functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        return functional.relu6(self._bn1(self._conv_head(x)))
+        last: Tensor = functional.relu6(self._bn1(self._conv_head(x)))
+        return last
 
     def features(self, images: Tensor) -> Tensor:
         """The mean of the last maps, n x 1280, 0 to 6."""
-        return self.maps(images).mean(dim=(-2, -1))
+        found: Tensor = self.maps(images).mean(dim=(-2, -1))
+        return found
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores of the 1,000 ImageNet classes, n x 1000."""

@@ -79,7 +79,8 @@ class _Block(nn.Module):
         y = functional.relu6(self._bn0(self._expand_conv(x))) if self._expands else x
         y = functional.relu6(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
-        return x + y if self._adds else y
+        out: Tensor = x + y if self._adds else y
+        return out
 
 
 class Lite0(nn.Module):

@@ -1,9 +1,10 @@
 """Is a synthetic image a copy of a training image? A gate with a control, that first shows that it can see.
 
-Each image is compared with every training image in pixels (fine structure, turned and mirrored every way that
-a copy may have been) and in frozen features. Held-out images of other patients, compared in the same way, say
-how alike two patients' images are; what is more alike than that is a copy. Copies of several kinds are planted
-to show which the gate finds here: where it does not find them, its answer is "not measurable", and no pass.
+Each image is compared with every training image in pixels (fine structure, turned and mirrored every way
+that a copy may have been) and in frozen features. Held-out images of other patients, compared in the same
+way, say how alike two patients' images are; what is more alike is a copy. Copies of several kinds are
+planted to show which the gate finds here: where it does not find them, its answer is "not measurable", and
+no pass.
 """
 
 from collections.abc import Callable, Mapping

@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 FALSE_ALARMS = 0.01  # of held-out images
 FOUND = 0.95  # of planted copies, without which the gate cannot see
 PLANTED = 100
+CLOSEST = 12  # pairs that are kept to be looked at
 FEWEST = 20  # held-out images without which there is no control
 _GRID = 24
 _WORK = 48  # side at which images are turned before they are brought to the grid
@@ -136,14 +137,16 @@ class Memorisation:
     """The answer of the gate.
 
     `copied` is the share of synthetic images that are copies with its exact 95 % interval; `false_alarms` the
-    same for held-out images that did not set the limits; `planted` kind of copy to the share found. `passed`
-    is None where the gate cannot see (`reason`).
+    same for held-out images that did not set the limits; `planted` kind of copy to the share found, `by_kind`
+    the share of copies among other synthetic images. `passed` is None where the gate cannot see (`reason`).
+    `closest` are the most alike: place among the synthetic, among the training images, correlation.
     """
 
     images: int
     copied: Estimate
     false_alarms: Estimate
     planted: Mapping[str, float]
+    by_kind: Mapping[str, Estimate]
     limits: Limits
     passed: bool | None
     reason: str
@@ -165,8 +168,15 @@ def planted_copies(pixels: Pixels) -> dict[str, Pixels]:
     }
 
 
-def memorisation(
-    train: Pixels, holdout: Pixels, synthetic: Pixels, *, side: int, seed: int, copier: Copier | None = None
+def memorisation(  # noqa: PLR0913 - three sides, and what is looked at besides
+    train: Pixels,
+    holdout: Pixels,
+    synthetic: Pixels,
+    *,
+    side: int,
+    seed: int,
+    copier: Copier | None = None,
+    also: Mapping[str, Pixels] | None = None,
 ) -> Memorisation:
     """Look for copies of training images among synthetic ones.
 
@@ -178,6 +188,8 @@ def memorisation(
         Pixels a side at which features are taken.
     copier
         A model's own reconstruction, planted too and reported.
+    also
+        Further synthetic images by kind: the share of copies among each is told.
 
     Raises
     ------
@@ -191,30 +203,32 @@ def memorisation(
     rng = numpy_generator(seed, "memorisation")
     originals = Originals.of(train, side=side)
     order = rng.permutation(len(holdout))
-    first, second = order[: len(order) // 2], order[len(order) // 2 :]
     control = compare(originals, holdout)
-    limits = Limits.of(_at(control, first))
-    alarms = limits.passed(_at(control, second))
+    # Half of the control sets limits that the other half checks; the limits that decide are set by all of it.
+    checking = Limits.of(_at(control, order[: len(order) // 2]))
+    alarms, limits = checking.passed(_at(control, order[len(order) // 2 :])), Limits.of(control)
     chosen = train[rng.permutation(len(train))[:PLANTED]]
     copies = planted_copies(chosen) | ({"reconstructed": copier(chosen)} if copier else {})
-    # What sets the limits in the end is all of the control: half of it was kept to check them.
-    limits = Limits.of(control)
-    planted = {kind: float(limits.passed(compare(originals, made)).mean()) for kind, made in copies.items()}
+    planted = {kind: _shared(limits.passed(compare(originals, made))) for kind, made in copies.items()}
     alike = compare(originals, synthetic)
-    copied = limits.passed(alike)
-    blind = [kind for kind in MUST_BE_FOUND if planted[kind] < FOUND]
-    share = Estimate(float(copied.mean()), *clopper_pearson(int(copied.sum()), len(copied)))
-    closest = np.argsort(-alike.pixels, kind="stable")[:12]
+    copied = _shared(limits.passed(alike))
+    blind = [kind for kind in MUST_BE_FOUND if planted[kind].value < FOUND]
+    closest = np.argsort(-alike.pixels, kind="stable")[:CLOSEST]
     return Memorisation(
-        len(synthetic),
-        share,
-        Estimate(float(alarms.mean()), *clopper_pearson(int(alarms.sum()), len(alarms))),
-        planted,
-        limits,
-        None if blind else share.low <= FALSE_ALARMS,
-        f"the gate finds too few planted copies here ({', '.join(blind)})" if blind else "",
-        tuple((int(i), int(alike.nearest[i]), float(alike.pixels[i])) for i in closest),
+        images=len(synthetic),
+        copied=copied,
+        false_alarms=_shared(alarms),
+        planted={kind: found.value for kind, found in planted.items()},
+        by_kind={kind: _shared(limits.passed(compare(originals, own))) for kind, own in (also or {}).items()},
+        limits=limits,
+        passed=None if blind else copied.low <= FALSE_ALARMS,
+        reason=f"the gate finds too few planted copies here ({', '.join(blind)})" if blind else "",
+        closest=tuple((int(i), int(alike.nearest[i]), float(alike.pixels[i])) for i in closest),
     )
+
+
+def _shared(true: NDArray[np.bool_]) -> Estimate:
+    return Estimate(float(true.mean()), *clopper_pearson(int(true.sum()), len(true)))
 
 
 def _at(alike: Alike, rows: NDArray[np.int64]) -> Alike:

@@ -114,7 +114,7 @@ def train(
         optimiser.step()
         if step % 20 == 0 or step + 1 == training.steps:
             progress((step + 1) / training.steps, f"step {step + 1} of {training.steps}")
-            if not math.isfinite(float(loss)):
+            if not math.isfinite(float(loss.detach())):
                 raise RequestError(f"training diverged by step {step + 1}: set a lower rate")
 
 

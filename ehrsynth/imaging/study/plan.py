@@ -72,6 +72,7 @@ class StudyPlan(Strict):
     steps: int = Field(default=300, ge=1, le=1_000_000, description="steps of a classifier taught whole")
     batch: int = Field(default=32, ge=2, le=1024)
     rate: float = Field(default=1e-3, gt=0, le=1)
+    weights: str | None = Field(default=None, description="a file of weights that classifiers start from")
 
     @model_validator(mode="after")
     def _weights_go_up(self) -> Self:

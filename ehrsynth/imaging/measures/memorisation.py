@@ -31,6 +31,7 @@ CLOSEST = 12  # pairs that are kept to be looked at
 FEWEST = 20  # held-out images without which there is no control
 _GRID = 24
 _WORK = 48  # side at which images are turned before they are brought to the grid
+_RADIUS = 0.46  # of the disc, in sides
 _SHADING = 3.0
 _DEGREES = tuple(2.5 * step for step in range(-5, 6))
 _BATCH = 256
@@ -42,8 +43,9 @@ def structure(images: Tensor) -> Tensor:
 
     Shading is taken off and what is left is bent, as in `ehrsynth.imaging.duplicates`: light hardly matters.
     """
-    grey = resized(images.mean(dim=1, keepdim=True), _GRID)
-    fine = (grey - _smooth(grey)).flatten(1) * _disc()
+    grey, inside = resized(images.mean(dim=1, keepdim=True), _GRID), _disc().reshape(1, 1, _GRID, _GRID)
+    # The corners, which a turn fills with black or anything else, take no part in the shading either.
+    fine = (grey - _smooth(grey * inside) / _smooth(inside).clamp_min(_FLAT)).flatten(1) * _disc()
     typical = fine.abs().sum(dim=1, keepdim=True) / _disc().sum()
     bent = torch.tanh(fine / (0.7 * typical + _FLAT)) * _disc()
     return functional.normalize(bent, dim=1)
@@ -51,7 +53,7 @@ def structure(images: Tensor) -> Tensor:
 
 def _disc() -> Tensor:
     places = torch.arange(_GRID) - (_GRID - 1) / 2
-    inside = (places[:, None] ** 2 + places[None, :] ** 2) <= (_GRID / 2) ** 2
+    inside = (places[:, None] ** 2 + places[None, :] ** 2) <= (_RADIUS * _GRID) ** 2
     return inside.flatten().float()
 
 
@@ -60,7 +62,7 @@ def _smooth(grey: Tensor) -> Tensor:
     places = torch.arange(-reach, reach + 1, dtype=torch.float32)
     bell = torch.exp(-0.5 * (places / _SHADING) ** 2)
     bell = bell / bell.sum()
-    padded = functional.pad(grey, (reach,) * 4, mode="replicate")
+    padded = functional.pad(grey, (reach,) * 4)
     return functional.conv2d(functional.conv2d(padded, bell.reshape(1, 1, 1, -1)), bell.reshape(1, 1, -1, 1))
 
 

@@ -7,7 +7,8 @@ class, and all of it within the training fold.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -97,6 +98,14 @@ class ImageVAE(Strict):
         return _fit(self, fold, seed, progress or silent)
 
 
+class Guarantee(NamedTuple):
+    """Differential privacy for each image's patient: add or remove one."""
+
+    epsilon: float
+    delta: float
+    accountant: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedVAE:
     """A fitted model, which knows where each of its training images lies.
@@ -122,6 +131,7 @@ class FittedVAE:
     posteriors: tuple[Posteriors, ...]
     ids: tuple[tuple[str, ...], ...]
     details: tuple[Tensor, ...] | None
+    guarantee: Guarantee | None = None
 
     @property
     def learnt_from(self) -> frozenset[str]:
@@ -215,7 +225,8 @@ def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> Fi
     worked, labels = _worked(images.pixels), torch.from_numpy(images.labels)
     conditional = recipe.kind == "conditional_vae"
     classes = len(images.classes)
-    shared = _new(recipe, images.channels, worked.shape[-1], classes if conditional else 0, seed)
+    made = partial(new_network, recipe, channels=images.channels, side=worked.shape[-1], seed=seed)
+    shared = made(classes=classes if conditional else 0)
     steps = recipe.shared_steps + recipe.own_steps if conditional else recipe.shared_steps
     share = steps / max(1, steps + (0 if conditional else classes * recipe.own_steps))
     generator = torch_generator(seed, recipe.kind, "all classes")
@@ -232,7 +243,7 @@ def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> Fi
         if conditional:
             networks.append(shared.eval())
             continue
-        own = _new(recipe, images.channels, worked.shape[-1], 0, seed)
+        own = made(classes=0)
         own.load_state_dict(shared.state_dict())
         start = share + (1 - share) * label / classes
         train(
@@ -247,7 +258,10 @@ def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> Fi
     return _with_places(recipe, fold, worked, networks, seed)
 
 
-def _new(recipe: ImageVAE, channels: int, side: int, classes: int, seed: int) -> VariationalAutoencoder:
+def new_network(
+    recipe: ImageVAE, *, channels: int, side: int, classes: int, seed: int
+) -> VariationalAutoencoder:
+    """A network with random weights; `classes` is 0 where it is not told the class."""
     with global_seed(derived_seed(seed, recipe.kind, "network")):
         return VariationalAutoencoder(channels=channels, side=side, latent=recipe.latent, classes=classes)
 

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from ehrsynth.imaging.heads import fit_head
-from ehrsynth.imaging.image_set import Pixels
 from ehrsynth.imaging.measures.keeping import class_kept, covered
 from ehrsynth.imaging.measures.likeness import likeness
 from ehrsynth.imaging.measures.membership import membership
@@ -16,6 +15,7 @@ from ehrsynth.imaging.study.arms import CONTROL, PRIMARY
 from ehrsynth.imaging.study.frozen import Split, learning_curve, scores
 from ehrsynth.imaging.study.material import Material, Synthetic, teach
 from ehrsynth.imaging.study.plan import LATENTS, RATIOS, Mix
+from ehrsynth.imaging.study.showing import closest_pairs, pictures, turing
 from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
@@ -23,7 +23,6 @@ from ehrsynth.randomness import numpy_generator
 WEIGHTS = {"0.25": (0.25, 0.25), "0.5": (0.5, 0.5), "0.75": (0.75, 0.75), "0.25 to 0.75": (0.25, 0.75)}
 _GATED = 300  # most images of a kind that the memorisation gate looks at
 _MEMBERSHIP_LIMIT = 0.545  # AUROC, as the policy's limit for membership of patients in tables
-_SHOWN = 8
 
 
 def sweeps(split: Split, *, progress: Progress) -> dict[str, Any]:
@@ -130,7 +129,8 @@ def privacy(split: Split) -> dict[str, Any]:
     how = split.plan.sampling(split.settings.mix)
     made = split.material.synthetic(split.model, how, split.per_class)
     rng = numpy_generator(split.seed, "gate")
-    shown = made.images.at(np.sort(rng.permutation(len(made.images))[:_GATED]))
+    chosen = np.sort(rng.permutation(len(made.images))[:_GATED])
+    shown = made.images.at(chosen)
     also = {}
     for detail in (0.0, 1.0):
         for name, (low, high) in WEIGHTS.items():
@@ -156,6 +156,8 @@ def privacy(split: Split) -> dict[str, Any]:
                 also=also,
             )
         )
+    if gate.get("closest"):
+        gate["closest"] = [[int(chosen[i]), j, alike] for i, j, alike in gate["closest"]]
     known, unknown, third = (features(s.pixels, side=split.side) for s in (train, holdout, made.images))
     attacked = membership(known, unknown, third, limit=_MEMBERSHIP_LIMIT)
     return {"memorisation": gate, "membership": asdict(attacked)}
@@ -164,20 +166,6 @@ def privacy(split: Split) -> dict[str, Any]:
 def _few(split: Split, how: Sampling) -> SyntheticImages:
     each = max(1, 60 // split.classes)
     return split.model.sample(dict.fromkeys(range(split.classes), each), how, seed=split.seed)
-
-
-def pictures(split: Split) -> dict[str, Pixels]:
-    """Images of each class for the report: real, reconstructed, interpolated, and far apart from detail."""
-    images, rows = split.fold.train.images, list[Pixels]()
-    found: dict[str, Pixels] = {}
-    mix = split.settings.mix
-    for label, name in enumerate(images.classes):
-        own = images.of_class(label).pixels[:_SHOWN]
-        rows = [own, split.model.reconstruct(own, label)]
-        for how in (Sampling(detail=0.0), split.plan.sampling(mix), Sampling(way="prior")):
-            rows.append(split.model.sample({label: len(own)}, how, seed=split.seed).pixels)
-        found[name] = np.stack(rows)
-    return found
 
 
 def latent_map(split: Split) -> dict[str, Any]:
@@ -204,4 +192,7 @@ def everything(split: Split, *, first: bool, sweep: bool, progress: Progress) ->
     if first:
         progress(0.7, "quality and privacy")
         found |= {"quality": quality(split), "privacy": privacy(split), "latent": latent_map(split)}
+        found |= {"pictures": pictures(split), "turing": turing(split)}
+        pairs = found["privacy"]["memorisation"].get("closest", ())
+        found["closest"] = closest_pairs(split, pairs) if pairs else None
     return found

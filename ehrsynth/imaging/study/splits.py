@@ -45,6 +45,32 @@ class Data:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a study may be worked on.
+
+    Parameters
+    ----------
+    processes
+        How many splits are worked on at a time, with one thread each.
+    deadline
+        On the clock of `time.monotonic`: no further split is begun after it.
+    """
+
+    processes: int = 1
+    deadline: float = math.inf
+
+    @classmethod
+    def of(cls, processes: int, seconds: float | None) -> "Pace":
+        """From now on, for so many seconds."""
+        return cls(processes, math.inf if seconds is None else time.monotonic() + seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self.deadline
+
+
 def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     """The splits of a study: folds by seeds, or the first fold of each seed.
 
@@ -105,8 +131,7 @@ def run_splits(
     plan: StudyPlan,
     folder: Path,
     *,
-    processes: int,
-    seconds: float | None = None,
+    pace: Pace,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Work on all splits that are not done yet; those that are, are read back.
@@ -115,10 +140,8 @@ def run_splits(
     ----------
     folder
         Where each split's result is kept.
-    processes
-        How many splits are worked on at a time, with one thread each.
-    seconds
-        No further split is begun after so long; the rest can be done by calling again.
+    pace
+        How many splits at a time and until when; the rest can be done by calling again.
 
     Raises
     ------
@@ -130,7 +153,7 @@ def run_splits(
     todo = [p for p in range(len(folds)) if not _file(folder, p).is_file()]
     before, whole = len(folds) - len(todo), len(folds)
     report(before / whole, f"{before} of {whole} splits were done before")
-    work = _worked(data, folds, plan, todo, processes=processes, seconds=seconds, report=report)
+    work = _worked(data, folds, plan, todo, pace=pace, report=report)
     for done, (place, result) in enumerate(work, start=before + 1):
         write_json(_file(folder, place), result)
         report(done / whole, f"split {done} of {whole} done")
@@ -158,37 +181,35 @@ def _same_study(folder: Path, mine: Mapping[str, str]) -> None:
 Worked = Iterator[tuple[int, dict[str, Any]]]
 
 
-def _worked(  # noqa: PLR0913 - a study, what is left of it, and how it may be worked on
+def _worked(
     data: Data,
     folds: tuple[Fold, ...],
     plan: StudyPlan,
     todo: list[int],
     *,
-    processes: int,
-    seconds: float | None,
+    pace: Pace,
     report: Progress,
 ) -> Worked:
     """Each split with its place, as they are done; those that would begin too late are left."""
-    end = math.inf if seconds is None else time.monotonic() + seconds
-    if processes > 1:
-        yield from _side_by_side(data, folds, plan, todo, processes=processes, end=end)
+    if pace.processes > 1:
+        yield from _side_by_side(data, folds, plan, todo, pace)
         return
     before, whole = len(folds) - len(todo), len(folds)
     for done, place in enumerate(todo, start=before):
-        if time.monotonic() > end:
+        if pace.is_over:
             return
         own = part(report, done / whole, (done + 1) / whole)
         yield place, run_split(data, folds[place], plan, place, own)
 
 
 def _side_by_side(
-    data: Data, folds: tuple[Fold, ...], plan: StudyPlan, todo: list[int], *, processes: int, end: float
+    data: Data, folds: tuple[Fold, ...], plan: StudyPlan, todo: list[int], pace: Pace
 ) -> Worked:
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(data, folds, plan)) as pool:
+    context, initial = get_context("spawn"), (data, folds, plan)
+    with ProcessPoolExecutor(pace.processes, context, initializer=_begin, initargs=initial) as pool:
         left, running = list(todo), dict[Future[dict[str, Any]], int]()
         while left or running:
-            while left and len(running) < processes and time.monotonic() <= end:
+            while left and len(running) < pace.processes and not pace.is_over:
                 place = left.pop(0)
                 running[pool.submit(_one, place)] = place
             if not running:

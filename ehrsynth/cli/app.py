@@ -5,7 +5,7 @@ from types import FrameType
 
 import typer
 
-from ehrsynth.cli import complete, demo, evaluate, fit, listing, release, sample, schema, verify
+from ehrsynth.cli import complete, demo, evaluate, fit, images, listing, release, sample, schema, verify
 from ehrsynth.cli.guard import guarded
 
 EPILOG = (
@@ -30,6 +30,7 @@ app.command("complete")(guarded(complete.complete))
 app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("release")(guarded(release.release))
 app.command("verify")(guarded(verify.verify))
+app.add_typer(images.app, name="images")
 app.command("list")(guarded(listing.listing))
 
 

@@ -21,7 +21,7 @@ from ehrsynth.generators.denoising.noise import Noise, kept
 from ehrsynth.imaging.features import resized, to_pixels
 from ehrsynth.imaging.folds import TrainFold
 from ehrsynth.imaging.models.sampling import Posteriors
-from ehrsynth.imaging.models.vae import FittedVAE, ImageVAE
+from ehrsynth.imaging.models.vae import FittedVAE, Guarantee, ImageVAE
 from ehrsynth.imaging.synthetic import NO_PARENTS, SyntheticImages, together
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, torch_generator
@@ -111,6 +111,11 @@ class FittedLatentDiffusion:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
         return self.vae.classes
+
+    @property
+    def guarantee(self) -> Guarantee | None:
+        """There is none: no private form is known to this project."""
+        return None
 
     @property
     def learnt_from(self) -> frozenset[str]:

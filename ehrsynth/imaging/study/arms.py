@@ -40,6 +40,7 @@ SMOTE = Arm("latent SMOTE", smote=True)
 VAE = Arm("class-wise VAE", synthetic=True)
 VAE_FLIPS = Arm("class-wise VAE, flips and rotations", synthetic=True, flips=True)
 VAE_WEIGHTS = Arm("class-wise VAE, class weights", weighting="class", synthetic=True)
+GIVEN = Arm("synthetic images given", synthetic=True)
 
 ARMS = (NONE, CLASS_WEIGHTS, SAMPLER, FLIPS, SMOTE, VAE, VAE_FLIPS, VAE_WEIGHTS)
 FULL_ARMS = (NONE, CLASS_WEIGHTS, VAE, VAE_FLIPS)

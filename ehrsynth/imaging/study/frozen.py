@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ehrsynth.errors import RequestError
 from ehrsynth.imaging.features import to_pixels, to_tensor
 from ehrsynth.imaging.folds import Fold
 from ehrsynth.imaging.heads import UNTUNED, LinearHead, fit_head
 from ehrsynth.imaging.image_set import ImageSet, Whole, minority_classes
 from ehrsynth.imaging.models.vae import FittedVAE
-from ehrsynth.imaging.study.arms import ARMS, CONTROL, PRIMARY, Arm
+from ehrsynth.imaging.study.arms import ARMS, CONTROL, GIVEN, PRIMARY, Arm
 from ehrsynth.imaging.study.attention import IMAGES, agreement, frozen_maps, head_attention
-from ehrsynth.imaging.study.material import Material, seen, teach
+from ehrsynth.imaging.study.material import Material, Synthetic, seen, teach
 from ehrsynth.imaging.study.plan import Mix, StudyPlan
 from ehrsynth.imaging.study.scores import confusion, matched_recall, score_all
 from ehrsynth.imaging.study.tuning import Settings, choose
-from ehrsynth.imaging.synthetic import refuse_leaks
+from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
 from ehrsynth.imaging.transforms import CORRUPTIONS, corrupted
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator, torch_generator
@@ -80,7 +81,9 @@ def prepare(fold: Fold, plan: StudyPlan, *, progress: Progress) -> Split:
     return Split(fold, plan, seed, side, material, model, settings, minority, seen(judges.pixels, side))
 
 
-def run(split: Split, external: ImageSet | None, *, progress: Progress) -> dict[str, Any]:
+def run(
+    split: Split, external: ImageSet | None, given: SyntheticImages | None = None, *, progress: Progress
+) -> dict[str, Any]:
     """All arms of a split, as plain values."""
     judges = split.fold.test.images
     outside = None if external is None else seen(external.pixels, split.side)
@@ -94,6 +97,8 @@ def run(split: Split, external: ImageSet | None, *, progress: Progress) -> dict[
         for place, arm in enumerate(ARMS):
             heads[arm.name] = split.head(arm, penalty=penalty, mix=mix)
             progress(place / len(ARMS) / 2 + 0.5 * (key == TUNED_KEY), f"arm {arm.name}, {key}")
+        if given is not None:
+            heads[GIVEN.name] = _of_given(split, given, penalty)
         found["arms"][key] = scores(heads, judges.labels, split.test, split.minority)
         if external is not None and outside is not None:
             found["external"][key] = scores(heads, external.labels, outside, split.minority)
@@ -106,6 +111,18 @@ def run(split: Split, external: ImageSet | None, *, progress: Progress) -> dict[
             looks = {n: head_attention(maps, h, judges.labels[rows]) for n, h in heads.items()}
             found["attention"] = {n: agreement(look, looks[CONTROL.name]) for n, look in looks.items()}
     return found
+
+
+def _of_given(split: Split, given: SyntheticImages, penalty: float) -> LinearHead:
+    """A head taught with images that somebody else drew, as many for every class."""
+    refuse_leaks(given, split.fold.test.images)
+    made = Synthetic(given, seen(given.pixels, split.side))
+    fewest = int(np.bincount(given.labels, minlength=split.classes).min())
+    if not fewest:
+        raise RequestError("the synthetic images that were given have none of some class")
+    mix = split.plan.mixes[0]
+    taught = teach(GIVEN, split.material, made, mix, per_class=min(fewest, split.per_class))
+    return fit_head(taught, classes=split.classes, penalty=penalty)
 
 
 def scores(

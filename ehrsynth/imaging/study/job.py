@@ -1,6 +1,6 @@
 """The study as a whole: images in, all splits, the verdict; resumable, for it may take an hour."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,19 +8,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ehrsynth.errors import NotEnoughData, OutputError
+from ehrsynth.errors import NotEnoughData, OutputError, RequestError
 from ehrsynth.files import whole_file
-from ehrsynth.imaging.networks.classifiers import SMALL
+from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.reading.door import Entry, Looked, Rules, admit, look, open_source, refuse_text
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.showing import marks_picture
 from ehrsynth.imaging.study.splits import Data, Pace, run_splits, study_splits
 from ehrsynth.imaging.study.verdict import Contrast, Verdict, contrast, decide
+from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress, part, silent
 
 SPLITS, WHOLE, MARKS = "splits", "splits-whole", "captions.png"
 _FEWEST = 2
 Splits = Sequence[Mapping[str, Any]]
+Whole = Callable[..., StudyPlan]  # from the size of the images
+Given = tuple[SyntheticImages, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,8 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
     *,
     rules: Rules,
     plan: StudyPlan,
-    whole: StudyPlan | None = None,
+    whole: Whole | None = None,
+    given: Given | None = None,
     pace: Pace | None = None,
     progress: Progress | None = None,
 ) -> Study:
@@ -70,7 +74,10 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
     out
         The folder of the study: splits are kept in it as they are done.
     whole
-        Settings of the classifier that is taught whole; None leaves it out.
+        Gives the settings of the classifier that is taught whole for a `size` of images; None leaves it out.
+    given
+        Synthetic images that somebody drew, with the names of their classes: judged as an arm of their own,
+        unless one of them descends from an image that judges.
     pace
         See `run_splits`; its time is for both parts together.
 
@@ -86,7 +93,7 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
     looked = look(source, rules, part(report, 0.0, 0.03))
     _show_marks(looked, out, rules)
     admitted = admit(source, looked, rules, part(report, 0.03, 0.05))
-    data = Data(admitted.images, admitted.external)
+    data = Data(admitted.images, admitted.external, _given(given, admitted.images))
     end = 0.4 if whole else 1.0
     splits = run_splits(data, plan, out / SPLITS, pace=pace, progress=part(report, 0.05, end))
     left = len(study_splits(data, plan)) - len(splits)
@@ -96,9 +103,10 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
             f"{_FEWEST}: the same command goes on where it stopped"
         )
     taught: Splits = []
-    if whole is not None:
-        taught = run_splits(data, whole, out / WHOLE, pace=pace, progress=part(report, end, 1.0))
-        left += len(study_splits(data, whole)) - len(taught)
+    whole_plan = None if whole is None else whole(size=admitted.images.size)
+    if whole_plan is not None:
+        taught = run_splits(data, whole_plan, out / WHOLE, pace=pace, progress=part(report, end, 1.0))
+        left += len(study_splits(data, whole_plan)) - len(taught)
     return Study(
         admitted.entry,
         admitted.images.classes,
@@ -108,11 +116,23 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
         plan,
         splits,
         decide(splits),
-        whole,
+        whole_plan,
         taught,
         _contrasts(taught),
         left,
     )
+
+
+def _given(given: Given | None, images: ImageSet) -> SyntheticImages | None:
+    if given is None:
+        return None
+    made, classes = given
+    if classes != images.classes or made.pixels.shape[1:] != images.pixels.shape[1:]:
+        raise RequestError(
+            "the synthetic images have other classes, another size or other colours than the data: "
+            "draw them from a model of these data, with the same --size"
+        )
+    return made
 
 
 def _contrasts(splits: Splits) -> tuple[Contrast, ...]:
@@ -145,11 +165,6 @@ def check_out(out: Path) -> None:
     known = {SPLITS, WHOLE, MARKS, "report.html", "report.json", "turing.html", "turing_key.json"}
     if not out.is_dir() or {p.name for p in out.iterdir()} - known:
         raise OutputError(f"{out} holds something else than a study: name another place")
-
-
-def whole_classifier(size: int) -> str:
-    """Which classifier is taught whole for images of a size: EfficientNet is poor on tiny images."""
-    return "resnet18_small" if size < SMALL else "resnet50"
 
 
 def mean_scores(splits: Splits, key: str, which: str = "arms") -> dict[str, dict[str, float]]:

@@ -1,15 +1,20 @@
 """What a study does: every setting, frozen, so that a study can be repeated, compared and resumed."""
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from ehrsynth.errors import RequestError, unknown
 from ehrsynth.files import canonical_json
 from ehrsynth.imaging.features import feature_side
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.models.sampling import HIGH, LOW, Sampling
 from ehrsynth.imaging.models.vae import ImageVAE
+from ehrsynth.imaging.networks.classifiers import NAMES, SMALL
+from ehrsynth.imaging.networks.weights import read_weights
 from ehrsynth.schema.columns import Strict
 
 Classifier = Literal["frozen", "resnet18_small", "resnet50", "efficientnet_v2_s"]
@@ -104,3 +109,54 @@ class StudyPlan(Strict):
     def hash(self) -> str:
         """Hex SHA-256 of the settings."""
         return hashlib.sha256(canonical_json(self.model_dump(mode="json"))).hexdigest()
+
+
+def quick_plan(
+    *, folds: int, seeds: int, seed: int, cut: Mapping[str, int] | None = None, any_side_up: bool = False
+) -> StudyPlan:
+    """The study on frozen features: every arm, in minutes."""
+    model = ImageVAE(shared_steps=160, own_steps=80)
+    if any_side_up:
+        model = model.model_copy(update={"flop": True, "degrees": 180.0})
+    return StudyPlan(folds=folds, seeds=seeds, seed=seed, cut=dict(cut or {}), model=model)
+
+
+def check_classifier(classifier: str | None, weights: Path | None) -> None:
+    """Raise before an hour of work if a classifier is not known, or its weights cannot be read.
+
+    Raises
+    ------
+    RequestError, ModelError
+        See `ehrsynth.imaging.networks`.
+    """
+    if classifier is not None and classifier not in NAMES:
+        raise RequestError(unknown("classifier", classifier, NAMES))
+    if weights is not None:
+        read_weights(weights)
+
+
+def whole_plan(
+    plan: StudyPlan,
+    classifier: str | None,
+    *,
+    weights: Path | None = None,
+    steps: int = 300,
+    side: int | None = None,
+    size: int,
+) -> StudyPlan:
+    """The same with a classifier that is taught whole: fewer arms, the first fold of each seed.
+
+    `size` is that of the images; where no classifier is named, small ones get the small stem.
+    """
+    chosen = classifier or ("resnet18_small" if (side or size) < SMALL else "resnet50")
+    changed = {
+        "classifier": chosen,
+        "weights": None if weights is None else str(weights),
+        "steps": steps,
+        "side": side,
+        "first_fold_only": True,
+        "seeds": max(2, plan.seeds),
+        "tuned": False,
+        "sweeps": False,
+    }
+    return StudyPlan.model_validate(plan.model_dump() | changed)

@@ -22,6 +22,7 @@ from ehrsynth.imaging.study.frozen import prepare, run
 from ehrsynth.imaging.study.looks import everything
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.whole import run_whole
+from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
 from ehrsynth.progress import Progress, part, silent
 
 PLAN = "plan.json"
@@ -29,10 +30,11 @@ PLAN = "plan.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """What a study is made on: images that are split, and those that were set aside before."""
+    """What a study is made on: images that are split, those set aside before, synthetic ones given."""
 
     images: ImageSet
-    external: ImageSet | None
+    external: ImageSet | None = None
+    given: SyntheticImages | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -42,6 +44,8 @@ class Data:
             if images is not None:
                 digest.update("".join(images.ids).encode())
                 digest.update(images.labels.tobytes() + images.patients.tobytes())
+        if self.given is not None:
+            digest.update(self.given.pixels.tobytes())
         return digest.hexdigest()
 
 
@@ -77,7 +81,8 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     Raises
     ------
     RequestError
-        If a cut names an unknown class, or there are fewer than two splits, which give no interval.
+        If a cut names an unknown class, there are fewer than two splits, which give no interval, or a
+        synthetic image that was given descends from an image that judges.
     """
     classes = list(data.images.classes)
     for name in plan.cut:
@@ -88,6 +93,9 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     for seed in range(plan.seed, plan.seed + plan.seeds):
         folds = split_folds(data.images, folds=plan.folds, seed=seed, cut=cut)
         found += folds[:1] if plan.first_fold_only else folds
+    for fold in found:
+        if data.given is not None:
+            refuse_leaks(data.given, fold.test.images)
     if len(found) < 2:  # noqa: PLR2004
         raise RequestError("one split gives no interval: use two seeds at least")
     return tuple(found)
@@ -109,7 +117,7 @@ def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, progress: Pro
     if plan.classifier != "frozen":
         return plain_values(found | run_whole(fold, plan, data.external, progress=progress))
     split = prepare(fold, plan, progress=part(progress, 0.0, 0.5))
-    found |= run(split, data.external, progress=part(progress, 0.5, 0.75))
+    found |= run(split, data.external, data.given, progress=part(progress, 0.5, 0.75))
     found["settings"] = {
         "penalty": split.settings.penalty,
         "mix": split.settings.mix.words,

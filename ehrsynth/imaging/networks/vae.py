@@ -83,4 +83,6 @@ class VariationalAutoencoder(nn.Module):
         if labels is None:
             message = "this network was made for several classes: it needs labels"
             raise ValueError(message)
-        return torch.cat([x, functional.one_hot(labels, self.classes).to(x)], dim=1)
+        # By comparison, which may be mapped over single images; one_hot looks at values and may not.
+        told = labels[:, None] == torch.arange(self.classes, device=labels.device)
+        return torch.cat([x, told.to(x)], dim=1)

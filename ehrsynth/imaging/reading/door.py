@@ -158,7 +158,7 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
     """Go through all pictures once."""
     report = progress or silent
     _check_classes(source)
-    _check_patients(source.patients, rules)
+    _check_patients(source, rules)
     looking, deepest, coloured = Looking(), 255, False
     sizes, broken, examples = list[tuple[int, int]](), list[str](), list[Pixels]()
     dropped, remarks = Counter[str](), Counter[str]()
@@ -218,12 +218,13 @@ def _check_classes(source: Source) -> None:
         raise DataError(f"{count} classes were found: at most {MOST_CLASSES} are compared; merge some")
 
 
-def _check_patients(patients: tuple[bytes | None, ...], rules: Rules) -> None:
-    unknown = sum(1 for p in patients if p is None)
+def _check_patients(source: Source, rules: Rules) -> None:
+    unknown = [number for number, patient in enumerate(source.patients) if patient is None]
     if not unknown or rules.one_image_per_patient:
         return
-    if unknown < len(patients):
-        raise RequestError(f"{unknown} of {len(patients)} images have no patient: {HOW}")
+    if len(unknown) < len(source.patients):
+        summary = f"{len(unknown)} of {len(source.patients)} images have no patient: {HOW}"
+        raise DataError(summary, _few([source.place(number) for number in unknown]))
     raise RequestError(f"it is not known whose images these are, so a patient could be on both sides: {HOW}")
 
 

@@ -1,4 +1,4 @@
-"""Made-up pictures for the tests of the imaging room: smooth tissue, rings against discs, several a patient."""
+"""Made-up pictures for the tests of the imaging room: smooth tissue; discs, rings and bars."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -30,7 +30,7 @@ def captioned(picture, text, *, size=12, at=(2, 2), fill=(255, 255, 255)):
 
 
 def shapes(counts, size=32, *, seed=0, channels=1, noise=14.0):
-    """Discs, rings, crosses, ...: one shape a class, each of its own place, size and light; pixels and labels."""
+    """Discs, rings, bars: one shape a class, each of its own place, size and light; and their labels."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size] / size
     pixels, labels = [], []
@@ -44,7 +44,7 @@ def shapes(counts, size=32, *, seed=0, channels=1, noise=14.0):
             elif label == 1:
                 inside = (distance < radius) & (distance > 0.55 * radius)
             else:
-                inside = (np.abs(x - cx) < 0.3 * radius) | (np.abs(y - cy) < 0.3 * radius)
+                inside = np.maximum(np.abs(x - cx), 2 * np.abs(y - cy)) < radius
             picture = rng.uniform(50, 90) + rng.uniform(70, 110) * ndimage.gaussian_filter(inside * 1.0, 0.7)
             picture = picture[..., None] * np.ones(channels) + rng.normal(0, noise, (size, size, channels))
             pixels.append(np.clip(picture, 0, 255).astype(np.uint8))

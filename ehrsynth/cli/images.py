@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from ehrsynth.imaging.reading import Rules
 
 app = typer.Typer(
-    help="Synthetic images for small, unbalanced sets: study, fit, sample.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Synthetic images for small, unbalanced sets: study, fit, sample.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 ImageData = Annotated[

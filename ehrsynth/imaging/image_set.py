@@ -99,12 +99,12 @@ class ImageSet:
         return self.at(self.labels == label)
 
 
-def minority_classes(counts: Whole) -> tuple[int, ...]:
+def minority_classes(counts: Whole | NDArray[np.float64]) -> tuple[int, ...]:
     """The classes that the study is about: the smallest, and those hardly larger (a tenth), never all.
 
     >>> minority_classes(np.array([40, 400, 40])), minority_classes(np.array([50, 50]))
     ((0, 2), (0,))
     """
-    least = int(counts.min())
+    least = float(counts.min())
     small = [place for place, count in enumerate(counts) if count <= 1.1 * least]
     return tuple(small if len(small) < len(counts) else small[:1])

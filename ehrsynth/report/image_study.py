@@ -154,7 +154,7 @@ def _page(study: Study) -> dict[str, Any]:
         "facts": list(_facts(study)),
         "settings": [s["settings"] for s in study.splits],
         "left": study.left,
-        "has_turing": "turing" in first,
+        "has_turing": first.get("turing") is not None,
         "day": datetime.now(UTC).date().isoformat(),
         "version": _versions().get("ehrsynth", ""),
     }

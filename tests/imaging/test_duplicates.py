@@ -5,9 +5,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from pictures import tissue
 
 from ehrsynth.imaging.duplicates import describe, grouped, similar_pairs
+from pictures import tissue
 
 
 def encoded(pixels):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import image_set
 
 from ehrsynth.errors import NotEnoughData, RequestError
 from ehrsynth.imaging.folds import check_disjoint, split_folds
 from ehrsynth.imaging.image_set import ImageSet, minority_classes
+from pictures import image_set
 
 
 def plain(labels, patients):

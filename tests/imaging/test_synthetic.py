@@ -2,18 +2,22 @@
 
 import numpy as np
 import pytest
-from pictures import image_set
 
 from ehrsynth.errors import DataError, RequestError
 from ehrsynth.imaging.folds import split_folds
 from ehrsynth.imaging.image_set import ImageSet, image_id
 from ehrsynth.imaging.synthetic import NO_PARENTS, SyntheticImages, refuse_leaks, together
+from pictures import image_set
 
 
 def made(parents, learnt_from):
     n = len(parents)
     return SyntheticImages(
-        np.zeros((n, 32, 32, 1), np.uint8), np.zeros(n, int), tuple(parents), frozenset(learnt_from), np.full(n, 0.5)
+        np.zeros((n, 32, 32, 1), np.uint8),
+        np.zeros(n, int),
+        tuple(parents),
+        frozenset(learnt_from),
+        np.full(n, 0.5),
     )
 
 

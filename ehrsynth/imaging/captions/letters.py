@@ -29,6 +29,7 @@ _FREE = 0.3  # share of strokes there, as a part of the share within the line
 _HIGHEST = 0.4  # of the image's height
 _EIGHT = np.ones((3, 3))  # neighbours of a pixel
 _SCALES = (1, 2, 4)
+_TINY = 48  # pixels of a side, below which a faint line may be four specks of noise: the least is not tried
 _SMALLEST_SIDE = 24  # pixels of an image, below which no line of letters fits
 
 
@@ -70,7 +71,7 @@ def text_lines(pixels: NDArray[np.uint8], *, letters: int = LETTERS) -> tuple[Li
             if min(small.shape) < _SMALLEST_SIDE:
                 break
             for outstanding in _outstanding(small):
-                for contrast in _CONTRASTS:
+                for contrast in _CONTRASTS[min(small.shape) < _TINY :]:
                     strokes = outstanding > contrast
                     lines = _lines(_letters(small, strokes), letters)
                     free = [line for line in lines if _stands_free(line.box, strokes)]

@@ -36,7 +36,7 @@ class Sampling:
     low: float = LOW
     high: float = HIGH
     neighbours: int = 5
-    spread: float = 1.0
+    spread: float = 0.5
     detail: float = 0.0
 
     def __post_init__(self) -> None:

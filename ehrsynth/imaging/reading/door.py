@@ -304,8 +304,9 @@ def _scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:
 def _numbers(patients: tuple[bytes | None, ...], rules: Rules) -> Whole:
     if rules.one_image_per_patient:
         return np.arange(len(patients))
-    known = [p for p in patients if p is not None]
-    return np.asarray(np.unique(known, return_inverse=True)[1], dtype=np.int64).ravel()
+    # Numbered as they come, not as their hashes sort: the key is new each time, and the folds must not be.
+    order: dict[bytes | None, int] = {}
+    return np.array([order.setdefault(p, len(order)) for p in patients], dtype=np.int64)
 
 
 def _groups(pixels: Pixels, labels: Whole, patients: Whole, source: Source) -> tuple[Whole, int]:

@@ -11,7 +11,7 @@ from ehrsynth.errors import RequestError
 from ehrsynth.imaging.features import to_pixels, to_tensor
 from ehrsynth.imaging.folds import Fold
 from ehrsynth.imaging.heads import UNTUNED, LinearHead, fit_head
-from ehrsynth.imaging.image_set import ImageSet, Whole, minority_classes
+from ehrsynth.imaging.image_set import ImageSet, Whole
 from ehrsynth.imaging.models.vae import FittedVAE
 from ehrsynth.imaging.study.arms import ARMS, CONTROL, GIVEN, PRIMARY, Arm
 from ehrsynth.imaging.study.attention import IMAGES, agreement, frozen_maps, head_attention
@@ -69,15 +69,15 @@ class Split:
         return fit_head(taught, classes=self.classes, penalty=penalty)
 
 
-def prepare(fold: Fold, plan: StudyPlan, *, progress: Progress) -> Split:
+def prepare(fold: Fold, plan: StudyPlan, *, minority: tuple[int, ...], progress: Progress) -> Split:
     """Look at a split, choose settings inside its training side, and fit the model."""
     train, judges = fold.train, fold.test.images
     seed = derived_seed(plan.seed, "study", train.name)
     side = plan.side_for(judges.size)
-    settings = choose(train, plan, seed=derived_seed(seed, "inner"), progress=part(progress, 0.0, 0.35))
+    inner = derived_seed(seed, "inner")
+    settings = choose(train, plan, seed=inner, minority=minority, progress=part(progress, 0.0, 0.35))
     material = Material.of(train, side=side, seed=seed, copies=plan.copies, how=plan.model.augmentation)
     model = plan.model.fit(train, seed=seed, progress=part(progress, 0.4, 1.0))
-    minority = minority_classes(train.images.counts)
     return Split(fold, plan, seed, side, material, model, settings, minority, seen(judges.pixels, side))
 
 

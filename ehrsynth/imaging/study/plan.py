@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from ehrsynth.errors import RequestError, unknown
 from ehrsynth.files import canonical_json
 from ehrsynth.imaging.features import feature_side
-from ehrsynth.imaging.image_set import ImageSet
+from ehrsynth.imaging.image_set import ImageSet, minority_classes
 from ehrsynth.imaging.models.sampling import HIGH, LOW, Sampling
 from ehrsynth.imaging.models.vae import ImageVAE
 from ehrsynth.imaging.networks.classifiers import NAMES, SMALL
@@ -32,8 +33,8 @@ class Mix(Strict):
     """
 
     even: bool = True
-    share: float = Field(default=0.5, gt=0, le=5)
-    detail: float = Field(default=0.0, ge=0, le=1)
+    share: float = Field(default=1.0, gt=0, le=5)
+    detail: float = Field(default=1.0, ge=0, le=1)
 
     @property
     def words(self) -> str:
@@ -46,10 +47,10 @@ class Mix(Strict):
 MIXES = tuple(
     Mix(even=even, share=share, detail=detail)
     for even, share, detail in (
-        (True, 0.5, 1.0),
         (True, 1.0, 1.0),
-        (True, 0.25, 1.0),
-        (True, 0.5, 0.0),
+        (True, 2.0, 1.0),
+        (True, 0.5, 1.0),
+        (True, 1.0, 0.0),
         (False, 1.0, 1.0),
     )
 )
@@ -85,6 +86,12 @@ class StudyPlan(Strict):
             message = f"weights from {self.low:g} to {self.high:g}: they go up"
             raise ValueError(message)
         return self
+
+    def minority(self, images: ImageSet) -> tuple[int, ...]:
+        """The classes that the study is about: the same in every split, whatever a split happens to hold."""
+        taught = images.counts * (self.folds - 1) / self.folds
+        cut = [self.cut.get(name, np.inf) for name in images.classes]
+        return minority_classes(np.minimum(taught, cut))
 
     def side_for(self, size: int) -> int:
         """The side at which a classifier sees images of `size` pixels; frozen features need 64."""

@@ -13,8 +13,8 @@ from ehrsynth.imaging.captions.across import Marks
 from ehrsynth.imaging.image_set import Pixels
 from ehrsynth.imaging.models.sampling import Sampling
 from ehrsynth.imaging.study.frozen import Split
-from ehrsynth.imaging.turing import turing_page
 from ehrsynth.imaging.turing.answers import answers_needed
+from ehrsynth.imaging.turing.page import FEWEST, turing_page
 from ehrsynth.randomness import numpy_generator
 
 _SHOWN = 8
@@ -74,7 +74,7 @@ def closest_pairs(split: Split, pairs: Sequence[Sequence[float]]) -> str:
     return png(grid([made[first], split.fold.train.images.pixels[second]]))
 
 
-def turing(split: Split) -> dict[str, Any]:
+def turing(split: Split) -> dict[str, Any] | None:
     """A page for raters with held-out real and synthetic images of the minority, and its key."""
     judges, rng = split.fold.test.images, numpy_generator(split.seed, "turing", "chosen")
     made = split.material.synthetic(
@@ -83,6 +83,8 @@ def turing(split: Split) -> dict[str, Any]:
     own = np.flatnonzero(np.isin(judges.labels, split.minority))
     drawn = np.flatnonzero(np.isin(made.labels, split.minority))
     count = min(_RATED, len(own), len(drawn))
+    if count < FEWEST:
+        return None
     page, key = turing_page(
         judges.pixels[rng.permutation(own)[:count]],
         made.pixels[rng.permutation(drawn)[:count]],

@@ -17,7 +17,7 @@ import torch
 from ehrsynth.errors import OutputError, RequestError, unknown
 from ehrsynth.files import plain, write_json
 from ehrsynth.imaging.folds import Fold, check_disjoint, split_folds
-from ehrsynth.imaging.image_set import ImageSet, minority_classes
+from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.study.frozen import prepare, run
 from ehrsynth.imaging.study.looks import everything
 from ehrsynth.imaging.study.plan import StudyPlan
@@ -104,7 +104,7 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
 def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, progress: Progress) -> dict[str, Any]:
     """All that is measured on one split, as plain values."""
     check_disjoint(fold.train.images, fold.test.images)
-    minority = minority_classes(fold.train.images.counts)
+    minority = plan.minority(data.images)
     found: dict[str, Any] = {
         "fold": fold.number,
         "seed": fold.seed,
@@ -115,8 +115,10 @@ def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, progress: Pro
         "minority": [data.images.classes[label] for label in minority],
     }
     if plan.classifier != "frozen":
-        return plain_values(found | run_whole(fold, plan, data.external, progress=progress))
-    split = prepare(fold, plan, progress=part(progress, 0.0, 0.5))
+        return plain_values(
+            found | run_whole(fold, plan, data.external, minority=minority, progress=progress)
+        )
+    split = prepare(fold, plan, minority=minority, progress=part(progress, 0.0, 0.5))
     found |= run(split, data.external, data.given, progress=part(progress, 0.5, 0.75))
     found["settings"] = {
         "penalty": split.settings.penalty,

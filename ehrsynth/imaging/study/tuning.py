@@ -13,7 +13,6 @@ import numpy as np
 from ehrsynth.errors import NotEnoughData
 from ehrsynth.imaging.folds import TrainFold
 from ehrsynth.imaging.heads import TUNED, UNTUNED, fit_head
-from ehrsynth.imaging.image_set import minority_classes
 from ehrsynth.imaging.study.arms import CLASS_WEIGHTS, VAE, Arm
 from ehrsynth.imaging.study.material import Material, Synthetic, seen, teach
 from ehrsynth.imaging.study.plan import Mix, StudyPlan
@@ -35,7 +34,14 @@ class Settings:
     chosen: bool
 
 
-def choose(fold: TrainFold, plan: StudyPlan, *, seed: int, progress: Progress | None = None) -> Settings:
+def choose(
+    fold: TrainFold,
+    plan: StudyPlan,
+    *,
+    seed: int,
+    minority: tuple[int, ...],
+    progress: Progress | None = None,
+) -> Settings:
     """Choose the penalty of the head and the mix of synthetic images.
 
     The penalty is chosen for class weights, the arm that the study is held against, and used in every arm: no
@@ -52,7 +58,6 @@ def choose(fold: TrainFold, plan: StudyPlan, *, seed: int, progress: Progress | 
     train, judges = inner.train, inner.test.images
     side = plan.side_for(judges.size)
     material = Material.of(train, side=side, seed=seed, copies=1, how=plan.model.augmentation)
-    minority = minority_classes(fold.images.counts)
     held_out = seen(judges.pixels, side)
 
     def judged(arm: Arm, penalty: float, mix: Mix, made: Synthetic | None = None) -> float:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ehrsynth.imaging.features import as_colour, to_tensor
 from ehrsynth.imaging.folds import Fold
-from ehrsynth.imaging.image_set import ImageSet, Pixels, Whole, minority_classes
+from ehrsynth.imaging.image_set import ImageSet, Pixels, Whole
 from ehrsynth.imaging.networks.classifiers import classifier
 from ehrsynth.imaging.study.arms import CONTROL, FLIPS, FULL_ARMS, Arm
 from ehrsynth.imaging.study.attention import IMAGES, agreement, network_attention
@@ -36,12 +36,17 @@ ARMS = (*FULL_ARMS[:2], FLIPS, *FULL_ARMS[2:])  # flips and rotations too, for t
 
 
 def run_whole(
-    fold: Fold, plan: StudyPlan, external: ImageSet | None, *, progress: Progress
+    fold: Fold,
+    plan: StudyPlan,
+    external: ImageSet | None,
+    *,
+    minority: tuple[int, ...],
+    progress: Progress,
 ) -> dict[str, Any]:
     """All arms of a split, as plain values."""
     seed = derived_seed(plan.seed, "study", fold.train.name)
     train, judges, mix = fold.train.images, fold.test.images, plan.mixes[0]
-    side, minority = plan.side_for(judges.size), minority_classes(train.counts)
+    side = plan.side_for(judges.size)
     model = plan.model.fit(fold.train, seed=seed, progress=part(progress, 0.0, 0.1))
     counts = dict.fromkeys(range(len(train.classes)), plan.most_of_a_class(train))
     made = refuse_leaks(model.sample(counts, plan.sampling(mix), seed=seed), judges)

@@ -21,7 +21,7 @@ from ehrsynth.randomness import numpy_generator
 
 FORMAT = 1
 CONFIDENCES = 5
-_FEWEST = 2
+FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def turing_page(real: Pixels, synthetic: Pixels, *, title: str, needed: int, see
     NotEnoughData
         If there are fewer than two of a kind, or not as many of each.
     """
-    if min(len(real), len(synthetic)) < _FEWEST or len(real) != len(synthetic):
+    if min(len(real), len(synthetic)) < FEWEST or len(real) != len(synthetic):
         given = f"{len(real)} real and {len(synthetic)} synthetic images"
-        raise NotEnoughData(f"{given} were given: as many of each are needed, {_FEWEST} at least")
+        raise NotEnoughData(f"{given} were given: as many of each are needed, {FEWEST} at least")
     truth = np.repeat([True, False], [len(real), len(synthetic)])
     order = numpy_generator(seed, "turing").permutation(len(truth))
     images = [_picture(image) for image in (*real, *synthetic)]

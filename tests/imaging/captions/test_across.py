@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from pictures import captioned, tissue
 
 from ehrsynth.errors import Refused
 from ehrsynth.imaging.captions.across import Looking, Zone
 from ehrsynth.imaging.captions.letters import text_lines
 from ehrsynth.imaging.captions.masking import masked
+from pictures import captioned, tissue
 
 
 def marks(pictures):
@@ -55,7 +55,9 @@ def test_short_words_in_one_place_of_many_images_are_found():
 
 
 def test_images_of_different_sizes_are_looked_at_together():
-    pictures = [captioned(tissue(1, size, seed=size)[0], "SMITH J", size=size // 8) for size in (96, 128, 192)]
+    pictures = [
+        captioned(tissue(1, size, seed=size)[0], "SMITH J", size=size // 8) for size in (96, 128, 192)
+    ]
     zones = marks(pictures).zones
     assert sum(len(zone.images) for zone in zones) == 3
 

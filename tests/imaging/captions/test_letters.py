@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from pictures import captioned, tissue
 
 from ehrsynth.imaging.captions.letters import Box, joined, text_lines
+from pictures import captioned, shapes, tissue
 
 
 @pytest.mark.parametrize("size", [64, 128, 256, 400])
@@ -33,6 +33,11 @@ def test_noise_has_no_letters():
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (96, 96), dtype=np.uint8) for _ in range(20)]
     assert not [p for p in noise if text_lines(p)]
+
+
+def test_noisy_shapes_of_few_pixels_have_no_letters():
+    pixels, _ = shapes((60, 60, 60), 32, seed=0)
+    assert not [p for p in pixels if text_lines(p[..., 0])]
 
 
 def test_three_marks_are_no_line_unless_three_are_asked_for():

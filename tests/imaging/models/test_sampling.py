@@ -43,7 +43,9 @@ def test_on_the_arc_directions_keep_their_length_and_angles_add_up():
     known = Posteriors(mean, torch.zeros(8, 5), torch.arange(8))
     drawn = draw(known, 50, Sampling(way="spherical", low=0.3, high=0.3, neighbours=0, spread=0.0), fresh())
     assert torch.allclose(drawn.latents.norm(dim=1), torch.full((50,), 2.0), atol=1e-4)
-    a, b = (torch.nn.functional.cosine_similarity(drawn.latents, mean[p]) for p in (drawn.first, drawn.second))
+    a, b = (
+        torch.nn.functional.cosine_similarity(drawn.latents, mean[p]) for p in (drawn.first, drawn.second)
+    )
     whole = torch.nn.functional.cosine_similarity(mean[drawn.first], mean[drawn.second])
     assert torch.allclose(a.clamp(-1, 1).acos(), 0.3 * whole.acos(), atol=1e-3)
     assert torch.allclose(b.clamp(-1, 1).acos(), 0.7 * whole.acos(), atol=1e-3)
@@ -73,7 +75,9 @@ def test_one_image_has_nothing_to_interpolate_between():
     assert len(draw(places(images=1, views=3), 4, Sampling(way="posterior"), fresh()).latents) == 4
 
 
-@pytest.mark.parametrize("wrong", [{"low": 0.8, "high": 0.2}, {"high": 1.5}, {"detail": 2.0}, {"spread": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"low": 0.8, "high": 0.2}, {"high": 1.5}, {"detail": 2.0}, {"spread": -1.0}]
+)
 def test_what_cannot_be_drawn_is_refused(wrong):
     with pytest.raises(RequestError):
         Sampling(**wrong)

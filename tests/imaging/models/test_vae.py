@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from pictures import image_set, train_fold
 
 from ehrsynth.errors import ModelError, NotEnoughData, RequestError
 from ehrsynth.imaging.folds import TrainFold
@@ -13,6 +12,7 @@ from ehrsynth.imaging.models.latent_diffusion import LatentDiffusion
 from ehrsynth.imaging.models.sampling import Sampling
 from ehrsynth.imaging.models.storage import load_image_model, save_image_model
 from ehrsynth.imaging.models.vae import ImageVAE
+from pictures import image_set, train_fold
 
 SHORT = {"shared_steps": 60, "own_steps": 25, "latent": 8, "batch": 16, "rate": 4e-3}
 COUNTS = (24, 10)
@@ -105,7 +105,9 @@ def test_a_conditional_model_has_one_network(conditional):
 
 
 def test_colour_and_other_sizes_are_worked_on():
-    model = ImageVAE(shared_steps=2, own_steps=1, latent=4, batch=4).fit(train_fold((5, 4, 3), 40, channels=3), seed=1)
+    model = ImageVAE(shared_steps=2, own_steps=1, latent=4, batch=4).fit(
+        train_fold((5, 4, 3), 40, channels=3), seed=1
+    )
     assert model.sample({2: 2}, Sampling(), seed=1).pixels.shape == (2, 40, 40, 3)
 
 
@@ -138,7 +140,7 @@ def test_a_changed_or_foreign_folder_is_refused(tmp_path, fitted):
     file.write_text(json.dumps(model | {"size": 64}))
     with pytest.raises(ModelError, match="changed"):
         load_image_model(tmp_path / "m")
-    with pytest.raises(ModelError, match="no folder|not a folder"):
+    with pytest.raises(ModelError, match="is not a folder that ehrsynth wrote"):
         load_image_model(tmp_path)
 
 

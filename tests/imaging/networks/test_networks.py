@@ -1,6 +1,6 @@
 """Known sizes, known answers, one gradient for each image; and weights that run no code."""
 
-import pickle  # noqa: S403 - to plant what must be refused
+import pickle
 
 import numpy as np
 import pytest
@@ -28,7 +28,9 @@ def seeing():
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("resnet50", 25_557_032), ("efficientnet_v2_s", 21_458_488)])
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("resnet50", 25_557_032), ("efficientnet_v2_s", 21_458_488)]
+)
 def test_classifiers_are_torchvisions_own(name, parameters):
     torchvision = pytest.importorskip("torchvision")
     assert count(classifier(name, classes=1000, seed=0)) == parameters
@@ -37,7 +39,10 @@ def test_classifiers_are_torchvisions_own(name, parameters):
 
 def test_the_small_stem_differs_from_torchvisions_resnet18_in_the_stem_alone():
     torchvision = pytest.importorskip("torchvision")
-    ours, theirs = classifier("resnet18_small", classes=10, seed=0), torchvision.models.resnet18(num_classes=10)
+    ours, theirs = (
+        classifier("resnet18_small", classes=10, seed=0),
+        torchvision.models.resnet18(num_classes=10),
+    )
     assert count(ours) == 11_173_962
     assert count(ours) - 64 * 3 * 9 == count(theirs) - 64 * 3 * 49
     assert ours.layer1(ours.maxpool(ours.conv1(torch.zeros(1, 3, 28, 28)))).shape[-1] == 28
@@ -52,7 +57,7 @@ def test_a_classifier_starts_from_its_seed_and_leaves_the_global_state_alone():
 
 
 def test_an_unknown_classifier_says_what_is_known():
-    with pytest.raises(RequestError, match="did you mean|known: efficientnet_v2_s"):
+    with pytest.raises(RequestError, match="known: efficientnet_v2_s"):
         classifier("resnet5", classes=2, seed=0)
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from pictures import shapes
 
 from ehrsynth.errors import DataError
 from ehrsynth.imaging.reading import Rules, read_images
+from pictures import shapes
 
 pydicom = pytest.importorskip("pydicom")
 nibabel = pytest.importorskip("nibabel")
-SECRET = "Doe^Jane"
+SECRET = "Doe^Jane"  # noqa: S105 - a name, to look for
 
 
 def dicom(path, pixels, *, patient="P1", series="1.2.3", position=None, **tags):
@@ -130,7 +130,9 @@ def test_nifti_leaves_its_free_text_behind(tmp_path):
     for k, (image, label) in enumerate(zip(pixels, labels, strict=True)):
         home = tmp_path / str(label)
         home.mkdir(exist_ok=True)
-        volume = np.repeat(image, 7, axis=2).astype(np.float32) + rng.normal(0, 2, (32, 32, 7)).astype(np.float32)
+        volume = np.repeat(image, 7, axis=2).astype(np.float32) + rng.normal(0, 2, (32, 32, 7)).astype(
+            np.float32
+        )
         made = nibabel.Nifti1Image(volume, np.eye(4))
         made.header["descrip"] = SECRET.encode()
         nibabel.save(made, home / f"sub-{k // 2}_{k}.nii.gz")
@@ -145,7 +147,9 @@ def test_nifti_leaves_its_free_text_behind(tmp_path):
 def test_an_even_or_damaged_volume_is_refused(tmp_path):
     for label in ("0", "1"):
         (tmp_path / label).mkdir()
-        made = nibabel.Nifti1Image(np.random.default_rng(0).normal(size=(32, 32, 5)).astype(np.float32), np.eye(4))
+        made = nibabel.Nifti1Image(
+            np.random.default_rng(0).normal(size=(32, 32, 5)).astype(np.float32), np.eye(4)
+        )
         nibabel.save(made, tmp_path / label / "a.nii")
     nibabel.save(nibabel.Nifti1Image(np.ones((32, 32, 5), np.float32), np.eye(4)), tmp_path / "1" / "b.nii")
     (tmp_path / "1" / "c.nii").write_bytes(b"nothing")

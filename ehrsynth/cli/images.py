@@ -77,8 +77,8 @@ def study(
     patient_pattern: Pattern = None,
     slices: Slices = 1,
     cut: Cut = None,
-    folds: Annotated[int, typer.Option("--folds", min=2)] = 3,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Repetitions of the folds.")] = 3,
+    folds: Annotated[int, typer.Option("--folds", min=2, max=20)] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="Repetitions of the folds.")] = 3,
     any_side_up: Annotated[
         bool, typer.Option("--any-side-up", help="Nothing is up in these images: turn them every way.")
     ] = False,

@@ -2,11 +2,50 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from ehrsynth.cli.guard import guarded
+from ehrsynth.cli.image_options import (
+    AnswerFiles,
+    AnySideUp,
+    Classes,
+    Classifier,
+    ClassifierSize,
+    Cut,
+    Delta,
+    Epsilon,
+    Folds,
+    High,
+    ImageData,
+    ImageModel,
+    Images,
+    Key,
+    Low,
+    Margin,
+    Minutes,
+    Model,
+    OneImage,
+    OutImages,
+    OutModel,
+    OutStudy,
+    Override,
+    Patients,
+    Pattern,
+    Processes,
+    Quick,
+    Seeds,
+    Share,
+    Size,
+    Slices,
+    Steps,
+    StudySeed,
+    Synthetic,
+    Text,
+    Way,
+    Weights,
+)
 from ehrsynth.cli.options import Json, PolicyFile, Seed, Settings
 
 if TYPE_CHECKING:
@@ -19,49 +58,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ImageData = Annotated[
-    Path,
-    typer.Argument(
-        metavar="DATA",
-        help="A folder with a folder for each class, or an .npz of images and labels.",
-        exists=True,
-    ),
-]
-OutStudy = Annotated[
-    Path, typer.Option("--out", "-o", help="The study's folder; one that was interrupted goes on.")
-]
-Size = Annotated[
-    int | None,
-    typer.Option("--size", min=28, max=256, help="Pixels a side. [default: as stored, 128 at most]"),
-]
-Text = Annotated[
-    str,
-    typer.Option(
-        "--text", help="Where text is burned in: refuse, mask (in all images), or accept (you looked)."
-    ),
-]
-OneImage = Annotated[
-    bool, typer.Option("--one-image-per-patient", help="Declare that no patient has two images.")
-]
-Patients = Annotated[
-    Path | None,
-    typer.Option("--patients", help="CSV with the columns file and patient.", exists=True, dir_okay=False),
-]
-Pattern = Annotated[
-    str | None,
-    typer.Option("--patient-pattern", help="Regular expression whose group is the patient in a file's name."),
-]
-Slices = Annotated[int, typer.Option("--slices", min=1, help="Slices taken from the middle of each volume.")]
-Cut = Annotated[
-    list[str] | None,
-    typer.Option("--cut", metavar="CLASS=N", help="Most training images of a class; repeatable."),
-]
-ImageModel = Annotated[
-    str, typer.Option("--generator", "-g", help="class_wise_vae, conditional_vae or latent_diffusion.")
-]
-Epsilon = Annotated[float | None, typer.Option("--epsilon", help="Privacy budget: differential privacy.")]
-Delta = Annotated[float | None, typer.Option("--delta", help="Of the privacy budget.")]
-
 
 @app.command("study")
 @guarded
@@ -69,7 +65,7 @@ def study(
     data: ImageData,
     out: OutStudy,
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Frozen features alone: minutes.")] = False,
+    quick: Quick = False,
     size: Size = None,
     text: Text = "refuse",
     one_image_per_patient: OneImage = False,
@@ -77,32 +73,17 @@ def study(
     patient_pattern: Pattern = None,
     slices: Slices = 1,
     cut: Cut = None,
-    folds: Annotated[int, typer.Option("--folds", min=2, max=20)] = 3,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, max=20, help="Repetitions of the folds.")] = 3,
-    any_side_up: Annotated[
-        bool, typer.Option("--any-side-up", help="Nothing is up in these images: turn them every way.")
-    ] = False,
-    classifier: Annotated[
-        str | None,
-        typer.Option("--classifier", help="Taught whole: resnet18_small, resnet50 or efficientnet_v2_s."),
-    ] = None,
-    synthetic: Annotated[
-        Path | None,
-        typer.Option("--synthetic", help="Also judge images of `images sample`.", exists=True),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="A file of weights that it starts from.", exists=True)
-    ] = None,
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the classifier taught whole.")] = 300,
-    classifier_size: Annotated[
-        int | None, typer.Option("--classifier-size", min=28, max=256, help="Pixels a side that it sees.")
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option("--minutes", min=0, help="Begin no split after so long; call again to go on."),
-    ] = None,
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Splits worked on at a time.")] = 2,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    folds: Folds = 3,
+    seeds: Seeds = 3,
+    any_side_up: AnySideUp = False,
+    classifier: Classifier = None,
+    synthetic: Synthetic = None,
+    weights: Weights = None,
+    steps: Steps = 300,
+    classifier_size: ClassifierSize = None,
+    minutes: Minutes = None,
+    processes: Processes = 2,
+    seed: StudySeed = 0,
     json: Json = False,
 ) -> None:
     """Say whether synthetic images help a classifier more than class weights do: a verdict."""
@@ -136,7 +117,7 @@ def study(
 @guarded
 def fit(
     data: ImageData,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to make.")],
+    out: OutModel,
     *,
     generator: ImageModel = "class_wise_vae",
     size: Size = None,
@@ -176,21 +157,16 @@ def fit(
 @app.command("sample")
 @guarded
 def sample(
-    model: Annotated[
-        Path,
-        typer.Argument(metavar="MODEL", help="What `images fit` made.", exists=True, file_okay=False),
-    ],
-    images: Annotated[int, typer.Option("--images", "-n", min=1, help="How many of each class.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="An .npz file, or a folder of PNG to make.")],
+    model: Model,
+    images: Images,
+    out: OutImages,
     *,
-    classes: Annotated[list[str] | None, typer.Option("--class", help="Only this class; repeatable.")] = None,
-    way: Annotated[str, typer.Option("--way", help="interpolation, spherical, posterior or prior.")] = "",
-    low: Annotated[float, typer.Option("--low", min=0, max=1, help="Least weight between parents.")] = 0.25,
-    high: Annotated[float, typer.Option("--high", min=0, max=1, help="Largest weight.")] = 0.75,
-    share: Annotated[bool, typer.Option("--share", help="The images are to leave the hospital.")] = False,
-    override: Annotated[
-        str, typer.Option("--override", help="Why they may leave without a guarantee, and who decided.")
-    ] = "",
+    classes: Classes = None,
+    way: Way = "",
+    low: Low = 0.25,
+    high: High = 0.75,
+    share: Share = False,
+    override: Override = "",
     policy: PolicyFile = None,
     seed: Seed = None,
     json: Json = False,
@@ -228,13 +204,7 @@ def sample(
 
 @app.command("answers")
 @guarded
-def answers(
-    key: Annotated[Path, typer.Argument(metavar="KEY", help="turing_key.json of the study.", exists=True)],
-    files: Annotated[list[Path], typer.Argument(metavar="ANSWERS", help="What raters saved.", exists=True)],
-    *,
-    margin: Annotated[float, typer.Option("--margin", min=0.01, max=0.49, help="Around one half.")] = 0.1,
-    json: Json = False,
-) -> None:
+def answers(key: Key, files: AnswerFiles, *, margin: Margin = 0.1, json: Json = False) -> None:
     """Count raters' answers: how often they were right, and whether that is as good as a coin."""
     from ehrsynth.cli.image_results import show_judgement
     from ehrsynth.imaging.turing import judge, read_answers

@@ -101,7 +101,7 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     return tuple(found)
 
 
-def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, progress: Progress) -> dict[str, Any]:
+def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: Progress) -> dict[str, Any]:
     """All that is measured on one split, as plain values."""
     check_disjoint(fold.train.images, fold.test.images)
     minority = plan.minority(data.images)
@@ -209,7 +209,7 @@ def _worked(
         if pace.is_over:
             return
         own = part(report, done / whole, (done + 1) / whole)
-        yield place, run_split(data, folds[place], plan, place, own)
+        yield place, run_split(data, folds[place], plan, place, progress=own)
 
 
 def _side_by_side(
@@ -238,4 +238,4 @@ def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan) -> None:
 
 
 def _one(place: int) -> dict[str, Any]:
-    return run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, silent)
+    return run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, progress=silent)

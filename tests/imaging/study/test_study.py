@@ -32,7 +32,7 @@ MODEL = ImageVAE(shared_steps=6, own_steps=3, latent=4, batch=8, views=2)
 TINY = {"folds": 2, "seeds": 1, "model": MODEL, "ratio": 0.5, "copies": 1, "mixes": (Mix(), Mix(even=False))}
 
 
-def _nothing(*given):
+def _nothing(*given, progress):
     return {}
 
 
@@ -89,7 +89,7 @@ def test_the_report_holds_together_and_its_json_begins_with_the_verdict(made):
 def test_a_study_that_is_done_is_not_done_again(made, place, monkeypatch):
     found, out = made
 
-    def never(*given):
+    def never(*given, progress):
         raise AssertionError
 
     monkeypatch.setattr(splitting, "run_split", never)
@@ -107,7 +107,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
     data, plan = Data(image_set((12, 8), each=2)), StudyPlan(**TINY)
     ran = []
 
-    def quick(data, fold, plan, place, progress):
+    def quick(data, fold, plan, place, *, progress):
         if len(ran) == 1:
             ran.append(None)
             raise KeyboardInterrupt
@@ -233,7 +233,7 @@ def test_two_processes_give_what_one_gives(tmp_path):
     )
     torch.set_num_threads(1)
     found = run_splits(data, plan, tmp_path, pace=Pace(2))
-    alone = splitting.run_split(data, study_splits(data, plan)[1], plan, 1, silent)
+    alone = splitting.run_split(data, study_splits(data, plan)[1], plan, 1, progress=silent)
     assert len(found) == 2
     assert found[1]["arms"] == alone["arms"]
 

@@ -76,6 +76,7 @@ def study_json(study: Study) -> dict[str, Any]:
                 "classes": dict(zip(study.classes, study.counts, strict=True)),
                 "entry": asdict(study.entry),
                 "plan": study.plan.model_dump(mode="json"),
+                "whole_plan": None if study.whole_plan is None else study.whole_plan.model_dump(mode="json"),
                 "versions": _versions(),
                 "splits": [{k: v for k, v in s.items() if k not in hidden} for s in study.splits],
             }

@@ -86,7 +86,7 @@ def main():
     lines += [
         f"## Captions found, of {EACH * len(TEXTS)} (three texts, {EACH} images each)",
         "",
-        "A caption that is black on a dark image can hardly be seen, and is missed most often. One image with",
+        "A caption that is black on a dark image can hardly be seen, and is missed most. One image with",
         "a caption is enough to refuse a set, and captions stand in many images as a rule.",
         "",
         *planted(sets, rng),

@@ -104,8 +104,8 @@ def main():
     lines = head("The memorisation gate on planted copies", command, "torch")
     lines += [
         "A copy is more alike to a training image, in pixels or in frozen features, than held-out images of",
-        "other patients or photographs are. Asked for: at least 95 of 100 of the first four kinds, at most 1 %",
-        "false alarms on held-out images that did not set the limits.",
+        "other patients or photographs are. Asked for: at least 95 of 100 of the first four kinds, at most",
+        "1 % false alarms on held-out images that did not set the limits.",
     ]
     for name, (file, rules, cut) in SETS.items():
         n, control, alarms, found, limits, seconds = one_set(file, rules, cut, given.data)

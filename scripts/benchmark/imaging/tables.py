@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from written import OUT, columns, row
+from written import head as written_by
 
 from ehrsynth.statistics import holm
 
@@ -37,12 +38,12 @@ ABLATION = (
     ("both", "class-wise VAE, flips and rotations"),
 )
 METHOD = """\
-The primary contrast was named before: class-wise VAE less class weights, minority recall at the specificity of
-class weights, with a tuned linear head on frozen ImageNet features (EfficientNet-Lite0, and not
+The primary contrast was named before: class-wise VAE less class weights, minority recall at the specificity
+of class weights, with a tuned linear head on frozen ImageNet features (EfficientNet-Lite0, and not
 EfficientNet-V2); 3 folds by 3 seeds; the interval is Nadeau and Bengio's. The settings of the method
-(neighbours as parents, detail put back, as many synthetic images for every class) were found on these two sets
-with other seeds (10 and up): the folds differ but the images are the same, so a third set would be the fairer
-judge."""
+(neighbours as parents, detail put back, as many synthetic images for every class) were found on these two
+sets with other seeds (10 and up): the folds differ but the images are the same, so a third set would be the
+fairer judge."""
 
 
 def scores(found, names=SHOWN):
@@ -169,7 +170,7 @@ def whole(place):
     plan, splits = one["whole_plan"], one["whole"][0]["splits"]
     lines += [
         f"An architecture check and no replication: {splits} splits (the first fold of each seed),",
-        f"{plan['steps']} steps of {plan['batch']} images in every arm, {plan['side']} pixels, random weights.",
+        f"{plan['steps']} steps of {plan['batch']} images an arm, {plan['side']} pixels, random weights.",
         "",
         *scores(one["whole_scores"]),
         "",

@@ -112,10 +112,10 @@ def _rebuilt(model: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> Fitted:
 def _vae(recipe: ImageVAE, model: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> FittedVAE:
     classes, size, channels = tuple(map(str, model["classes"])), int(model["size"]), int(model["channels"])
     conditional = recipe.kind == "conditional_vae"
-    networks = list[VariationalAutoencoder]()
+    side, networks = working_side(min(size, recipe.side)), list[VariationalAutoencoder]()
     for place in range(1 if conditional else len(classes)):
         told = len(classes) if conditional else 0
-        network = new_network(recipe, channels=channels, side=working_side(size), classes=told, seed=0)
+        network = new_network(recipe, channels=channels, side=side, classes=told, seed=0)
         network.load_state_dict(_under(f"network.{place}.", arrays))
         networks.append(network.eval())
     given = model["guarantee"]

@@ -6,7 +6,7 @@ class, and all of it within the training fold.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -49,7 +49,8 @@ class ImageVAE(Strict):
     features: float = Field(
         default=0.0, ge=0, le=100, description="weight of the distance in frozen features"
     )
-    views: int = Field(default=4, ge=1, le=64, description="times each image stands in the latent space")
+    side: int = Field(default=64, ge=32, le=128, description="most pixels a side that networks work at")
+    views: int = Field(default=6, ge=1, le=64, description="times each image stands in the latent space")
     flip: bool = Field(default=True, description="whether left and right may change places")
     flop: bool = Field(default=False, description="whether top and bottom may change places")
     degrees: float = Field(default=10.0, ge=0, le=180, description="largest turn")
@@ -118,9 +119,9 @@ class FittedVAE:
         For each class; empty where the model may not keep what belongs to single images.
     ids
         For each class the ids of its training images, which `Posteriors.owner` counts.
-    details
-        For each class what the reconstruction of each view misses; None once the model was saved, because
-        with them it would hold the images.
+    views
+        For each class the images as they were seen, which `Posteriors` counts: what a reconstruction misses of
+        them is the detail that can be put back. None once the model was saved, which holds no image.
     """
 
     recipe: ImageVAE
@@ -130,7 +131,7 @@ class FittedVAE:
     networks: tuple[VariationalAutoencoder, ...]
     posteriors: tuple[Posteriors, ...]
     ids: tuple[tuple[str, ...], ...]
-    details: tuple[Tensor, ...] | None
+    views: tuple[Tensor, ...] | None
     guarantee: Guarantee | None = None
 
     @property
@@ -155,7 +156,7 @@ class FittedVAE:
         """
         if not counts or min(counts.values()) < 1:
             raise RequestError("at least one image of at least one class is drawn")
-        if how.detail and self.details is None:
+        if how.detail and self.views is None:
             raise RequestError("a saved model keeps no detail of its training images: draw with detail 0")
         if how.has_parents and not any(len(p.mean) for p in self.posteriors):
             raise RequestError("this model keeps no training image's place: draw from the prior")
@@ -167,17 +168,25 @@ class FittedVAE:
         generator = torch_generator(seed, self.recipe.kind, "sample", str(label), how.way)
         posteriors, ids = self._posteriors(label), self.ids[label]
         drawn = draw(posteriors, n, how, generator)
-        images = self.decode(drawn.latents, label)
-        if how.detail and self.details is not None:
-            images = images + how.detail * self.details[label][_nearer(drawn)]
+        images = resized(self.decode(drawn.latents, label), self.size)
+        if how.detail and self.views is not None:
+            images = images + how.detail * self._detail(label, _nearer(drawn))
         if not how.has_parents:
             parents = (NO_PARENTS,) * n
         else:
             first, second = posteriors.owner[drawn.first].tolist(), posteriors.owner[drawn.second].tolist()
             parents = tuple((ids[a], ids[b]) for a, b in zip(first, second, strict=True))
-        pixels = to_pixels(255 * resized(images.clamp(0, 1), self.size))
+        pixels = to_pixels(255 * images)
         labels = np.full(n, label, dtype=np.int64)
         return SyntheticImages(pixels, labels, parents, self.learnt_from, drawn.weight.double().numpy())
+
+    def _detail(self, label: int, places: Tensor) -> Tensor:
+        """What the reconstructions of some views miss, at the size of the images."""
+        if self.views is None:
+            message = "a saved model has no views"
+            raise ValueError(message)
+        back = resized(self.decode(self.posteriors[label].mean[places], label), self.size)
+        return self.views[label][places].float() / 255 - back
 
     def _posteriors(self, label: int) -> Posteriors:
         if self.posteriors:
@@ -185,13 +194,25 @@ class FittedVAE:
         latent = self.recipe.latent
         return Posteriors(torch.zeros(1, latent), torch.zeros(1, latent), torch.zeros(1, dtype=torch.int64))
 
+    def encode(self, images: Tensor, label: int, owner: Tensor) -> Posteriors:
+        """Where images of one class lie (0 to 1, at their own size); `owner` says which image each is of."""
+        means, spreads = list[Tensor](), list[Tensor]()
+        with torch.inference_mode():
+            for piece in torch.split(images, _BATCH):
+                worked = _worked(piece, self.recipe.side)
+                mean, log_variance = self.networks[label].encode(worked, self._told(label, len(piece)))
+                means.append(mean)
+                spreads.append(log_variance)
+        return Posteriors(torch.cat(means).clone(), torch.cat(spreads).clone(), owner)
+
     def decode(self, latents: Tensor, label: int) -> Tensor:
         """Images, 0 to 1 at the working side, of latents of one class."""
         return _in_batches(lambda x: self.networks[label].decode(x, self._told(label, len(x))), latents)
 
     def reconstruct(self, pixels: Pixels, label: int) -> Pixels:
         """Images of one class as the model gives them back."""
-        return to_pixels(255 * resized(self._back(_worked(pixels), label), self.size))
+        worked = _worked(to_tensor(pixels) / 255, self.recipe.side)
+        return to_pixels(255 * resized(self._back(worked, label), self.size))
 
     def _back(self, images: Tensor, label: int) -> Tensor:
         network = self.networks[label]
@@ -210,9 +231,9 @@ def _nearer(drawn: Drawn) -> Tensor:
     return torch.where(drawn.weight <= 0.5, drawn.first, drawn.second)  # noqa: PLR2004 - half way
 
 
-def _worked(pixels: Pixels) -> Tensor:
-    """Pixels as the networks take them: 0 to 1 at the working side."""
-    return resized(to_tensor(pixels) / 255, working_side(max(pixels.shape[1:3])))
+def _worked(images: Tensor, most: int) -> Tensor:
+    """Images as the networks take them: at the working side, at most `most`."""
+    return resized(images, working_side(min(most, images.shape[-1])))
 
 
 def _in_batches(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -222,7 +243,8 @@ def _in_batches(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
 
 def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> FittedVAE:
     images = fold.images
-    worked, labels = _worked(images.pixels), torch.from_numpy(images.labels)
+    worked = _worked(to_tensor(images.pixels) / 255, recipe.side)
+    labels = torch.from_numpy(images.labels)
     conditional = recipe.kind == "conditional_vae"
     classes = len(images.classes)
     made = partial(new_network, recipe, channels=images.channels, side=worked.shape[-1], seed=seed)
@@ -255,7 +277,7 @@ def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> Fi
             progress=part(progress, start, start + (1 - share) / classes),
         )
         networks.append(own.eval())
-    return _with_places(recipe, fold, worked, networks, seed)
+    return _with_places(recipe, fold, networks, seed)
 
 
 def new_network(
@@ -267,32 +289,19 @@ def new_network(
 
 
 def _with_places(
-    recipe: ImageVAE, fold: TrainFold, worked: Tensor, networks: list[VariationalAutoencoder], seed: int
+    recipe: ImageVAE, fold: TrainFold, networks: list[VariationalAutoencoder], seed: int
 ) -> FittedVAE:
     """The fitted model with every training image's place in the latent space, in several views of it."""
     images = fold.images
     bare = FittedVAE(recipe, images.classes, images.size, images.channels, tuple(networks), (), (), None)
-    posteriors, ids, details = list[Posteriors](), list[tuple[str, ...]](), list[Tensor]()
+    posteriors, ids, views = list[Posteriors](), list[tuple[str, ...]](), list[Tensor]()
     for label in range(len(images.classes)):
         rows = np.flatnonzero(images.labels == label)
         generator = torch_generator(seed, recipe.kind, "views", str(label))
-        own = worked[torch.from_numpy(rows)]
+        own = to_tensor(images.pixels[rows]) / 255
         changed = [augmented(own, recipe.augmentation, generator) for _ in range(recipe.views - 1)]
-        views = torch.cat([own, *changed])
-        told = bare._told(label, len(views))  # noqa: SLF001 - this file's own
-        with torch.inference_mode():
-            mean, log_variance = networks[label].encode(views, told)
-        owner = torch.arange(len(rows)).repeat(recipe.views)
-        posteriors.append(Posteriors(mean.clone(), log_variance.clone(), owner))
+        seen = torch.cat([own, *changed])
+        posteriors.append(bare.encode(seen, label, torch.arange(len(rows)).repeat(recipe.views)))
         ids.append(tuple(images.ids[i] for i in rows))
-        details.append((views - bare.decode(mean, label)).clone())
-    return FittedVAE(
-        recipe,
-        images.classes,
-        images.size,
-        images.channels,
-        tuple(networks),
-        tuple(posteriors),
-        tuple(ids),
-        tuple(details),
-    )
+        views.append((255 * seen).round().to(torch.uint8))
+    return replace(bare, posteriors=tuple(posteriors), ids=tuple(ids), views=tuple(views))

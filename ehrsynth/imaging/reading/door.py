@@ -30,6 +30,13 @@ Text = Literal["refuse", "mask", "accept"]
 SMALLEST, LARGEST = 28, 256
 _KEY_BYTES = 32
 _SHOWN = 12  # examples kept for the picture of what was found
+_STRICTER = (
+    0.96,
+    0.98,
+    0.99,
+    0.999,
+)  # correlations from which images are the same, where 0.94 joins too many
+_JOINED, _FEW_JOINED = 0.2, 4  # share, and number, of images that a joined group may hold
 _LISTED = 20  # problems listed in full
 
 
@@ -310,8 +317,19 @@ def _numbers(patients: tuple[bytes | None, ...], rules: Rules) -> Whole:
 
 
 def _groups(pixels: Pixels, labels: Whole, patients: Whole, source: Source) -> tuple[Whole, int]:
-    """Patients joined where their images are nearly the same, and how many images that concerns."""
-    pairs = similar_pairs(describe(pixels))
+    """Patients joined where their images are nearly the same, and how many images that concerns.
+
+    In a set whose images are all alike, as frames of films or slices in one position, the measure is made
+    stricter until no group that it joins holds a fifth of the images: what is joined then is still the
+    likest.
+    """
+    pairs = similar_pairs(described := describe(pixels))
+    for least in _STRICTER:
+        groups = grouped(patients, pairs)
+        most = max(_FEW_JOINED, _JOINED * len(pixels), np.bincount(patients).max())
+        if np.bincount(groups).max() <= most:
+            break
+        pairs = similar_pairs(described, least=least)
     same = [(a, b) for a, b in pairs if labels[a] != labels[b] and np.array_equal(pixels[a], pixels[b])]
     if same:
         listed = [f"{source.place(a)} and {source.place(b)}" for a, b in same]

@@ -91,6 +91,17 @@ def test_all_detail_of_the_only_view_gives_the_parent_back(fold):
         assert np.abs(pixels.astype(int) - known[first]).max() <= 1
 
 
+def test_large_images_are_worked_on_small_and_keep_their_own_detail():
+    fold = train_fold((5, 4), 80)
+    recipe = ImageVAE(shared_steps=3, own_steps=1, latent=4, batch=4, views=1, side=32)
+    model = recipe.fit(fold, seed=1)
+    blurred, sharp = (model.sample({0: 6}, Sampling(detail=d), seed=1).pixels for d in (0.0, 1.0))
+    assert blurred.shape == sharp.shape == (6, 80, 80, 1)
+    fine = [np.abs(np.diff(p.astype(float), axis=1)).mean() for p in (blurred, sharp, fold.images.pixels)]
+    assert fine[0] < 0.3 * fine[2]
+    assert 0.7 * fine[2] < fine[1]
+
+
 @pytest.mark.parametrize("way", ["interpolation", "spherical", "posterior", "prior"])
 def test_every_way_draws_images_in_range(conditional, way):
     made = conditional.sample({0: 3, 1: 3}, Sampling(way=way), seed=1)

@@ -120,8 +120,10 @@ class FittedVAE:
     ids
         For each class the ids of its training images, which `Posteriors.owner` counts.
     views
-        For each class the images as they were seen, which `Posteriors` counts: what a reconstruction misses of
-        them is the detail that can be put back. None once the model was saved, which holds no image.
+        For each class the images as they were seen, which `Posteriors` counts: what a reconstruction misses
+        of them is the detail that can be put back. None once the model was saved, which holds no image.
+    guarantee
+        None where there is no formal guarantee.
     """
 
     recipe: ImageVAE

@@ -98,7 +98,7 @@ def test_large_images_are_worked_on_small_and_keep_their_own_detail():
     blurred, sharp = (model.sample({0: 6}, Sampling(detail=d), seed=1).pixels for d in (0.0, 1.0))
     assert blurred.shape == sharp.shape == (6, 80, 80, 1)
     fine = [np.abs(np.diff(p.astype(float), axis=1)).mean() for p in (blurred, sharp, fold.images.pixels)]
-    assert fine[0] < 0.3 * fine[2]
+    assert fine[0] < 0.5 * fine[2]
     assert 0.7 * fine[2] < fine[1]
 
 

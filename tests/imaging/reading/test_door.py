@@ -162,7 +162,7 @@ def test_near_duplicates_of_two_patients_share_a_group(tmp_path):
 
 
 def test_a_film_does_not_join_all_of_its_patients(tmp_path):
-    """Frames that change a little from one to the next would chain into one group: the measure gets stricter."""
+    """Frames that change little from one to the next would chain: the measure gets stricter."""
     still = tissue(1, 96, seed=4, colour=False)[0]
     frames = np.stack([np.roll(still, k, axis=1)[:64, :64] for k in range(40)])
     file = archive(tmp_path, images=frames, labels=np.arange(40) % 2, patient=np.arange(40))

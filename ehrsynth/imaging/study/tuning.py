@@ -22,6 +22,7 @@ from ehrsynth.progress import Progress, silent
 
 _Setting = TypeVar("_Setting")
 _INNER_FOLDS = 3
+_MARGIN = 0.003  # AUROC by which a mix must beat the default: an inner split is small, and its best is chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,11 @@ def choose(
         tried.append((mix.words, judged(VAE, penalty, mix, made), mix))
         report(0.6 + 0.4 * place / len(plan.mixes), "settings: trying mixes")
     scores = (*((name, score) for name, score, _ in found), *((name, score) for name, score, _ in tried))
-    return Settings(penalty, _best(tried), scores, chosen=True)
+    return Settings(penalty, _best(tried, margin=_MARGIN), scores, chosen=True)
 
 
-def _best(found: Iterable[tuple[str, float, _Setting]]) -> _Setting:
-    """The setting with the best score; of equal ones the first."""
+def _best(found: Iterable[tuple[str, float, _Setting]], *, margin: float = 0.0) -> _Setting:
+    """The setting with the best score, if it is better than the first by a margin; else the first."""
     listed = list(found)
-    return listed[int(np.argmax([score for _, score, _ in listed]))][2]
+    best = int(np.argmax([score for _, score, _ in listed]))
+    return listed[best if listed[best][1] > listed[0][1] + margin else 0][2]

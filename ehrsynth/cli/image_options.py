@@ -85,6 +85,13 @@ Classes = Annotated[list[str] | None, typer.Option("--class", help="Only this cl
 Way = Annotated[str, typer.Option("--way", help="interpolation, spherical, posterior or prior.")]
 Low = Annotated[float, typer.Option("--low", min=0, max=1, help="Least weight between parents.")]
 High = Annotated[float, typer.Option("--high", min=0, max=1, help="Largest weight.")]
+SourceData = Annotated[
+    Path | None,
+    typer.Option("--data", help="The images it was fitted on, for --detail.", exists=True),
+]
+Detail = Annotated[
+    float, typer.Option("--detail", min=0, max=1, help="Share of the nearer parent's detail; needs --data.")
+]
 Share = Annotated[bool, typer.Option("--share", help="The images are to leave the hospital.")]
 Override = Annotated[
     str, typer.Option("--override", help="Why they may leave without a guarantee, and who decided.")

@@ -15,6 +15,7 @@ from ehrsynth.cli.image_options import (
     ClassifierSize,
     Cut,
     Delta,
+    Detail,
     Epsilon,
     Folds,
     High,
@@ -39,6 +40,7 @@ from ehrsynth.cli.image_options import (
     Share,
     Size,
     Slices,
+    SourceData,
     Steps,
     StudySeed,
     Synthetic,
@@ -50,6 +52,7 @@ from ehrsynth.cli.options import Json, PolicyFile, Seed, Settings
 
 if TYPE_CHECKING:
     from ehrsynth.imaging.models.sampling import Sampling
+    from ehrsynth.imaging.models.storage import Fitted
     from ehrsynth.imaging.reading import Rules
 
 app = typer.Typer(
@@ -76,6 +79,7 @@ def study(
     folds: Folds = 3,
     seeds: Seeds = 3,
     any_side_up: AnySideUp = False,
+    generator: ImageModel = "class_wise_vae",
     classifier: Classifier = None,
     synthetic: Synthetic = None,
     weights: Weights = None,
@@ -98,7 +102,14 @@ def study(
 
     check_out(out)
     rules = _rules(size, text, one_image_per_patient, patients, patient_pattern, slices)
-    plan = quick_plan(folds=folds, seeds=seeds, seed=seed, cut=_cuts(cut), any_side_up=any_side_up)
+    plan = quick_plan(
+        folds=folds,
+        seeds=seeds,
+        seed=seed,
+        cut=_cuts(cut),
+        any_side_up=any_side_up,
+        generator=generator,
+    )
     check_classifier(classifier, weights)
     whole = None
     if not quick:
@@ -165,6 +176,9 @@ def sample(
     way: Way = "",
     low: Low = 0.25,
     high: High = 0.75,
+    data: SourceData = None,
+    detail: Detail = 0.0,
+    text: Text = "refuse",
     share: Share = False,
     override: Override = "",
     policy: PolicyFile = None,
@@ -185,7 +199,9 @@ def sample(
     check_sharing(sharing, fitted.guarantee, str(facts.get("copies", "")))
     wanted = _wanted(fitted.classes, classes, images)
     seed = fresh_seed() if seed is None else seed
-    how = _way(way, low, high)
+    how = _way(way, low, high, detail)
+    if data is not None:
+        fitted = _with_views(fitted, data, text, seed)
     with drawn() as progress:
         made = draw(fitted, wanted, how=how, seed=seed, progress=progress)
     kept = {"generator": fitted.recipe.kind, "copies": facts.get("copies")}
@@ -258,13 +274,24 @@ def _wanted(known: tuple[str, ...], chosen: list[str] | None, images: int) -> di
     return {label: images for label, name in enumerate(known) if not chosen or name in chosen}
 
 
-def _way(way: str, low: float, high: float) -> "Sampling | None":
+def _with_views(fitted: "Fitted", data: Path, text: str, seed: int) -> "Fitted":
+    from ehrsynth.errors import RequestError
+    from ehrsynth.imaging.models.vae import FittedVAE, with_views
+    from ehrsynth.imaging.reading import read_images
+
+    if not isinstance(fitted, FittedVAE):
+        raise RequestError(f"{fitted.recipe.kind} has no detail to put back: leave --data out")
+    rules = _rules(fitted.size, text, True, None, None, 1)
+    return with_views(fitted, read_images(data, rules).images, seed=seed)
+
+
+def _way(way: str, low: float, high: float, detail: float) -> "Sampling | None":
     from ehrsynth.errors import RequestError, unknown
-    from ehrsynth.imaging.models.sampling import Sampling
+    from ehrsynth.imaging.models.sampling import HIGH, LOW, Sampling
 
     ways = ("interpolation", "spherical", "posterior", "prior")
     if way and way not in ways:
         raise RequestError(unknown("way", way, list(ways)))
-    if not way and (low, high) == (0.25, 0.75):
+    if not way and not detail and (low, high) == (LOW, HIGH):
         return None
-    return Sampling(way=way or "interpolation", low=low, high=high)  # type: ignore[arg-type]
+    return Sampling(way=way or "interpolation", low=low, high=high, detail=detail)  # type: ignore[arg-type]

@@ -87,6 +87,22 @@ def test_images_can_be_written_as_files_of_one_class(model, tmp_path):
     assert "synthetic" in (tmp_path / "png" / "origin.json").read_text()
 
 
+def test_detail_is_put_back_from_the_data_that_were_learnt_from(model, data, tmp_path):
+    words = ["-n", 2, "--detail", 1, "--seed", 1]
+    found = run("sample", model, *words, "--out", tmp_path / "a.npz")
+    assert found.exit_code == 2
+    assert "--data" in found.output
+    found = run("sample", model, *words, "--out", tmp_path / "a.npz", "--data", data)
+    assert found.exit_code == 0, found.output
+    with np.load(data) as known:
+        np.savez(
+            tmp_path / "few.npz", **{k: known[k][:80] if k != "classes" else known[k] for k in known.files}
+        )
+    found = run("sample", model, *words, "--out", tmp_path / "b.npz", "--data", tmp_path / "few.npz")
+    assert found.exit_code == 2
+    assert "images that the model was fitted on are in these data" in " ".join(found.output.split())
+
+
 def test_given_images_that_leak_stop_a_study(model, data, tmp_path):
     assert run("sample", model, "-n", 3, "--out", tmp_path / "s.npz").exit_code == 0
     found = run("study", data, "--out", tmp_path / "study", "--quick", "--synthetic", tmp_path / "s.npz")
@@ -103,6 +119,7 @@ def test_given_images_that_leak_stop_a_study(model, data, tmp_path):
         (["study", "DATA", "--out", "OUT", "--quick", "--minutes", "0"], 2, "goes on where it stopped"),
         (["study", "DATA", "--out", "OUT", "--quick", "--folds", "70"], 2, "equal to 20"),
         (["study", "DATA", "--out", "OUT", "--text", "ignore"], 2, "unknown way with text"),
+        (["study", "DATA", "--out", "OUT", "--generator", "latent_diffusion"], 2, "image model of a study"),
         (["fit", "DATA", "--out", "OUT", "--generator", "gan"], 2, "unknown image model"),
         (["fit", "DATA", "--out", "OUT", "--set", "latents=3"], 2, "latents"),
         (["sample", "MODEL", "--images", "2", "--out", "OUT", "--way", "line"], 2, "unknown way"),

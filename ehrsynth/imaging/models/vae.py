@@ -18,7 +18,7 @@ from torch import Tensor
 from ehrsynth.errors import NotEnoughData, RequestError
 from ehrsynth.imaging.features import resized, to_pixels, to_tensor
 from ehrsynth.imaging.folds import TrainFold
-from ehrsynth.imaging.image_set import Pixels
+from ehrsynth.imaging.image_set import ImageSet, Pixels
 from ehrsynth.imaging.models.sampling import Drawn, Posteriors, Sampling, draw
 from ehrsynth.imaging.models.training import Training, train
 from ehrsynth.imaging.networks.vae import VariationalAutoencoder, working_side
@@ -159,7 +159,9 @@ class FittedVAE:
         if not counts or min(counts.values()) < 1:
             raise RequestError("at least one image of at least one class is drawn")
         if how.detail and self.views is None:
-            raise RequestError("a saved model keeps no detail of its training images: draw with detail 0")
+            raise RequestError(
+                "a saved model keeps no detail of its training images: draw with detail 0, or give --data"
+            )
         if how.has_parents and not any(len(p.mean) for p in self.posteriors):
             raise RequestError("this model keeps no training image's place: draw from the prior")
         made = [self._of_class(label, n, how, seed) for label, n in counts.items()]
@@ -296,14 +298,38 @@ def _with_places(
     """The fitted model with every training image's place in the latent space, in several views of it."""
     images = fold.images
     bare = FittedVAE(recipe, images.classes, images.size, images.channels, tuple(networks), (), (), None)
+    return placed(bare, images, seed=seed)
+
+
+def placed(model: FittedVAE, images: ImageSet, *, seed: int) -> FittedVAE:
+    """The same model with the places and views of images: of a saved model, which has lost them, again."""
+    recipe = model.recipe
     posteriors, ids, views = list[Posteriors](), list[tuple[str, ...]](), list[Tensor]()
-    for label in range(len(images.classes)):
+    for label in range(len(model.classes)):
         rows = np.flatnonzero(images.labels == label)
         generator = torch_generator(seed, recipe.kind, "views", str(label))
         own = to_tensor(images.pixels[rows]) / 255
         changed = [augmented(own, recipe.augmentation, generator) for _ in range(recipe.views - 1)]
         seen = torch.cat([own, *changed])
-        posteriors.append(bare.encode(seen, label, torch.arange(len(rows)).repeat(recipe.views)))
+        posteriors.append(model.encode(seen, label, torch.arange(len(rows)).repeat(recipe.views)))
         ids.append(tuple(images.ids[i] for i in rows))
         views.append((255 * seen).round().to(torch.uint8))
-    return replace(bare, posteriors=tuple(posteriors), ids=tuple(ids), views=tuple(views))
+    return replace(model, posteriors=tuple(posteriors), ids=tuple(ids), views=tuple(views))
+
+
+def with_views(model: FittedVAE, images: ImageSet, *, seed: int) -> FittedVAE:
+    """A saved model with the images that it was fitted on, so that their detail can be put back.
+
+    Raises
+    ------
+    RequestError
+        If some of them are not there; says how many.
+    """
+    known = np.array([i in model.learnt_from for i in images.ids])
+    if images.classes != model.classes or len(set(np.array(images.ids)[known])) < len(model.learnt_from):
+        found, wanted = len(set(np.array(images.ids)[known])), len(model.learnt_from)
+        raise RequestError(
+            f"{found} of the {wanted} images that the model was fitted on are in these data: give the same "
+            "data, with the same --text"
+        )
+    return placed(model, images.at(known), seed=seed)

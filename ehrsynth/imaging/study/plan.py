@@ -119,10 +119,26 @@ class StudyPlan(Strict):
 
 
 def quick_plan(
-    *, folds: int, seeds: int, seed: int, cut: Mapping[str, int] | None = None, any_side_up: bool = False
+    *,
+    folds: int,
+    seeds: int,
+    seed: int,
+    cut: Mapping[str, int] | None = None,
+    any_side_up: bool = False,
+    generator: str = "class_wise_vae",
 ) -> StudyPlan:
-    """The study on frozen features: every arm, in minutes."""
-    model = ImageVAE(shared_steps=160, own_steps=80)
+    """The study on frozen features: every arm, in minutes.
+
+    Raises
+    ------
+    RequestError
+        If the generator is none that knows where training images lie.
+    """
+    if generator not in {"class_wise_vae", "conditional_vae"}:
+        raise RequestError(
+            unknown("image model of a study", generator, ["class_wise_vae", "conditional_vae"])
+        )
+    model = ImageVAE.model_validate({"kind": generator, "shared_steps": 160, "own_steps": 80})
     if any_side_up:
         model = model.model_copy(update={"flop": True, "degrees": 180.0})
     return StudyPlan(folds=folds, seeds=seeds, seed=seed, cut=dict(cut or {}), model=model)

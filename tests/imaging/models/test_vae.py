@@ -132,7 +132,7 @@ def test_a_saved_model_draws_the_same_images_and_no_detail(tmp_path, fitted, con
         assert np.array_equal(
             again.sample({0: 3, 1: 2}, how, seed=4).pixels, model.sample({0: 3, 1: 2}, how, seed=4).pixels
         )
-    with pytest.raises(RequestError, match="detail 0, or give its --data"):
+    with pytest.raises(RequestError, match="detail 0, or give --data"):
         again.sample({0: 1}, Sampling(detail=1.0), seed=1)
 
 

@@ -8,13 +8,16 @@ import errno
 import hashlib
 import hmac
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ehrsynth.errors import ModelError, OutputError
 
@@ -96,6 +99,22 @@ def canonical_json(value: Any) -> bytes:
     """JSON with sorted keys, two-space indent and a final newline: equal values, equal bytes."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def plain(value: Any) -> Any:
+    """Mappings, sequences and NumPy values as JSON values; what is not finite becomes None."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, Sequence | np.ndarray | set | frozenset):
+        return [plain(item) for item in value]
+    message = f"a {type(value).__name__} is no JSON value"
+    raise TypeError(message)
 
 
 def write_json(path: Path | str, value: Any) -> None:

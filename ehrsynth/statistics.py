@@ -184,6 +184,19 @@ def corrected_paired_interval(
     return Estimate(mean, mean - half, mean + half)
 
 
+def corrected_paired_p(differences: ArrayLike, *, n_train: int, n_test: int) -> float:
+    """The two-sided p-value that belongs to `corrected_paired_interval`: of a mean difference of 0.
+
+    1 where all differences are 0, 0 where they are all the same and not 0.
+    """
+    mean, low, _ = corrected_paired_interval(differences, n_train=n_train, n_test=n_test)
+    freedom = np.size(differences) - 1
+    spread = (mean - low) / float(stats.t.ppf(0.975, freedom))
+    if spread == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / spread, freedom))
+
+
 def jackknife(value: float, left_out: ArrayLike, *, level: float = 0.95) -> Estimate:
     """The interval of a smooth statistic from its values with one of G random groups of rows left out.
 

@@ -10,6 +10,7 @@ from ehrsynth.cli import (
     demo,
     evaluate,
     fit,
+    images,
     listing,
     rebalance,
     release,
@@ -44,6 +45,7 @@ app.command("release")(guarded(release.release))
 app.command("rebalance")(guarded(rebalance.rebalance))
 app.command("twins")(guarded(twins.twins))
 app.command("verify")(guarded(verify.verify))
+app.add_typer(images.app, name="images")
 app.command("list")(guarded(listing.listing))
 
 

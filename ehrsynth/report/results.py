@@ -1,14 +1,11 @@
 """The results of a release or an evaluation as plain JSON values, for a machine."""
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.files import plain as plain  # noqa: PLC0414 - it is part of what is read here
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 
@@ -34,19 +31,3 @@ def as_json(decision: Decision, provenance: Provenance, evaluation: Evaluation) 
 
 def _whole(value: Score | Risk) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value) if f.name != "evidence"}
-
-
-def plain(value: Any) -> Any:
-    """Mappings, sequences and NumPy values as JSON values; what is not finite becomes None."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, Sequence | np.ndarray | set | frozenset):
-        return [plain(item) for item in value]
-    message = f"a {type(value).__name__} is no JSON value"
-    raise TypeError(message)

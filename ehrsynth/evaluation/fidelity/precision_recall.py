@@ -8,6 +8,7 @@ import pandas as pd
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.learners import Flags
 from ehrsynth.evaluation.matrix import Floats, Mask, Matrix, matrix
+from ehrsynth.evaluation.neighbourhoods import neighbourhoods, reach, squared_distances
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.evaluation.strata import by_group, strata
 from ehrsynth.progress import Progress, silent
@@ -117,18 +118,10 @@ def _compare(real: Matrix, other: Matrix, train: Matrix | None, seed: int) -> _F
     two = other.shuffled(numpy_generator(seed, "neighbours", "other"), size)
     flags = Flags(real)
     a, b = flags(one), flags(two)
-    own, their = _reach(a, k), _reach(b, k)
-    inside, recalled, covered = np.zeros(size), np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-    for start in range(0, size, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        distance = _distances(a[part], b)
-        within = distance <= own[part, None]
-        inside += within.sum(axis=0)
-        covered[part] = within.any(axis=1)
-        recalled[part] = (distance <= their).any(axis=1)
+    near = neighbourhoods(a, b, k)
     has_copies = train is not None and len(train) > k
     authentic = _authentic(real, two, train, seed) if train is not None and has_copies else np.empty(0, bool)
-    return _Found(inside > 0, inside / k, recalled, covered, authentic, (one, two))
+    return _Found(*near, authentic, (one, two))
 
 
 def _authentic(real: Matrix, other: Matrix, train: Matrix, seed: int) -> Mask:
@@ -138,29 +131,12 @@ def _authentic(real: Matrix, other: Matrix, train: Matrix, seed: int) -> Mask:
     drawn = flags(
         other if len(other) <= most else other.shuffled(numpy_generator(seed, "neighbours", "other"), most)
     )
-    reach, authentic = _reach(rows, 1), np.zeros(len(drawn), np.bool_)
+    own, authentic = reach(rows, 1), np.zeros(len(drawn), np.bool_)
     for start in range(0, len(drawn), _BLOCK):
-        distance = _distances(drawn[start : start + _BLOCK], rows)
+        distance = squared_distances(drawn[start : start + _BLOCK], rows)
         nearest = distance.argmin(axis=1)
-        authentic[start : start + _BLOCK] = distance[np.arange(len(distance)), nearest] > reach[nearest]
+        authentic[start : start + _BLOCK] = distance[np.arange(len(distance)), nearest] > own[nearest]
     return authentic
-
-
-def _reach(rows: Floats, k: int) -> Floats:
-    """The squared distance of each row to its k-th nearest other row."""
-    reach = np.empty(len(rows))
-    for start in range(0, len(rows), _BLOCK):
-        distance = _distances(rows[start : start + _BLOCK], rows)
-        place = np.arange(len(distance))
-        distance[place, start + place] = np.inf
-        reach[start : start + _BLOCK] = np.partition(distance, k - 1, axis=1)[:, k - 1]
-    return reach
-
-
-def _distances(first: Floats, second: Floats) -> Floats:
-    """Squared Euclidean distances, equal rows at exactly the same distance of about 0."""
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None, :] - 2 * first @ second.T
-    return np.asarray(np.maximum(squares, 0.0).round(9))
 
 
 def _groups(schema: Schema, found: _Found) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""Options of `ehrsynth images`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ImageData = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A folder with a folder for each class, or an .npz of images and labels.",
+        exists=True,
+    ),
+]
+OutStudy = Annotated[
+    Path, typer.Option("--out", "-o", help="The study's folder; one that was interrupted goes on.")
+]
+Size = Annotated[
+    int | None,
+    typer.Option("--size", min=28, max=256, help="Pixels a side. [default: as stored, 128 at most]"),
+]
+Text = Annotated[
+    str,
+    typer.Option(
+        "--text", help="Where text is burned in: refuse, mask (in all images), or accept (you looked)."
+    ),
+]
+OneImage = Annotated[
+    bool, typer.Option("--one-image-per-patient", help="Declare that no patient has two images.")
+]
+Patients = Annotated[
+    Path | None,
+    typer.Option("--patients", help="CSV with the columns file and patient.", exists=True, dir_okay=False),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option("--patient-pattern", help="Regular expression whose group is the patient in a file's name."),
+]
+Slices = Annotated[int, typer.Option("--slices", min=1, help="Slices taken from the middle of each volume.")]
+Cut = Annotated[
+    list[str] | None,
+    typer.Option("--cut", metavar="CLASS=N", help="Most training images of a class; repeatable."),
+]
+ImageModel = Annotated[
+    str, typer.Option("--generator", "-g", help="class_wise_vae, conditional_vae or latent_diffusion.")
+]
+Epsilon = Annotated[float | None, typer.Option("--epsilon", help="Privacy budget: differential privacy.")]
+Delta = Annotated[float | None, typer.Option("--delta", help="Of the privacy budget.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Frozen features alone: minutes.")]
+Folds = Annotated[int, typer.Option("--folds", min=2, max=20)]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, max=20, help="Repetitions of the folds.")]
+AnySideUp = Annotated[
+    bool, typer.Option("--any-side-up", help="Nothing is up in these images: turn them every way.")
+]
+Classifier = Annotated[
+    str | None,
+    typer.Option("--classifier", help="Taught whole: resnet18_small, resnet50 or efficientnet_v2_s."),
+]
+Synthetic = Annotated[
+    Path | None,
+    typer.Option("--synthetic", help="Also judge images of `images sample`.", exists=True),
+]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="A file of weights that it starts from.", exists=True)
+]
+Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of the classifier taught whole.")]
+ClassifierSize = Annotated[
+    int | None, typer.Option("--classifier-size", min=28, max=256, help="Pixels a side that it sees.")
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", min=0, help="Begin no split after so long; call again to go on."),
+]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Splits worked on at a time.")]
+StudySeed = Annotated[int, typer.Option("--seed", min=0, help="Of the first repetition.")]
+OutModel = Annotated[Path, typer.Option("--out", "-o", help="The model folder to make.")]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="What `images fit` made.", exists=True, file_okay=False),
+]
+Images = Annotated[int, typer.Option("--images", "-n", min=1, help="How many of each class.")]
+OutImages = Annotated[Path, typer.Option("--out", "-o", help="An .npz file, or a folder of PNG to make.")]
+Classes = Annotated[list[str] | None, typer.Option("--class", help="Only this class; repeatable.")]
+Way = Annotated[str, typer.Option("--way", help="interpolation, spherical, posterior or prior.")]
+Low = Annotated[float, typer.Option("--low", min=0, max=1, help="Least weight between parents.")]
+High = Annotated[float, typer.Option("--high", min=0, max=1, help="Largest weight.")]
+SourceData = Annotated[
+    Path | None,
+    typer.Option("--data", help="The images it was fitted on, for --detail.", exists=True),
+]
+Detail = Annotated[
+    float, typer.Option("--detail", min=0, max=1, help="Share of the nearer parent's detail; needs --data.")
+]
+Share = Annotated[bool, typer.Option("--share", help="The images are to leave the hospital.")]
+Override = Annotated[
+    str, typer.Option("--override", help="Why they may leave without a guarantee, and who decided.")
+]
+Key = Annotated[Path, typer.Argument(metavar="KEY", help="turing_key.json of the study.", exists=True)]
+AnswerFiles = Annotated[list[Path], typer.Argument(metavar="ANSWERS", help="What raters saved.", exists=True)]
+Margin = Annotated[float, typer.Option("--margin", min=0.01, max=0.49, help="Around one half.")]

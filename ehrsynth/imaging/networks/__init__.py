@@ -1,0 +1,1 @@
+"""The networks: what sees, what makes images, and where weights come from."""

@@ -1,0 +1,241 @@
+"""All splits of a study: each is worked on once, kept on disk, and picked up again after an interruption."""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ehrsynth.errors import OutputError, RequestError, unknown
+from ehrsynth.files import plain, write_json
+from ehrsynth.imaging.folds import Fold, check_disjoint, split_folds
+from ehrsynth.imaging.image_set import ImageSet
+from ehrsynth.imaging.study.frozen import prepare, run
+from ehrsynth.imaging.study.looks import everything
+from ehrsynth.imaging.study.plan import StudyPlan
+from ehrsynth.imaging.study.whole import run_whole
+from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
+from ehrsynth.progress import Progress, part, silent
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """What a study is made on: images that are split, those set aside before, synthetic ones given."""
+
+    images: ImageSet
+    external: ImageSet | None = None
+    given: SyntheticImages | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when an image, a label or a group does."""
+        digest = hashlib.sha256()
+        for images in (self.images, self.external):
+            if images is not None:
+                digest.update("".join(images.ids).encode())
+                digest.update(images.labels.tobytes() + images.patients.tobytes())
+        if self.given is not None:
+            digest.update(self.given.pixels.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a study may be worked on.
+
+    Parameters
+    ----------
+    processes
+        How many splits are worked on at a time, with one thread each.
+    deadline
+        On the clock of `time.monotonic`: no further split is begun after it.
+    """
+
+    processes: int = 1
+    deadline: float = math.inf
+
+    @classmethod
+    def of(cls, processes: int, seconds: float | None) -> "Pace":
+        """From now on, for so many seconds."""
+        return cls(processes, math.inf if seconds is None else time.monotonic() + seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self.deadline
+
+
+def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
+    """The splits of a study: folds by seeds, or the first fold of each seed.
+
+    Raises
+    ------
+    RequestError
+        If a cut names an unknown class, there are fewer than two splits, which give no interval, or a
+        synthetic image that was given descends from an image that judges.
+    """
+    classes = list(data.images.classes)
+    for name in plan.cut:
+        if name not in classes:
+            raise RequestError(unknown("class", name, classes))
+    cut = {classes.index(name): count for name, count in plan.cut.items()}
+    found = list[Fold]()
+    for seed in range(plan.seed, plan.seed + plan.seeds):
+        folds = split_folds(data.images, folds=plan.folds, seed=seed, cut=cut)
+        found += folds[:1] if plan.first_fold_only else folds
+    for fold in found:
+        if data.given is not None:
+            refuse_leaks(data.given, fold.test.images)
+    if len(found) < 2:  # noqa: PLR2004
+        raise RequestError("one split gives no interval: use two seeds at least")
+    return tuple(found)
+
+
+def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: Progress) -> dict[str, Any]:
+    """All that is measured on one split, as plain values."""
+    check_disjoint(fold.train.images, fold.test.images)
+    minority = plan.minority(data.images)
+    found: dict[str, Any] = {
+        "fold": fold.number,
+        "seed": fold.seed,
+        "pool": fold.pool,
+        "n_train": len(fold.train.images),
+        "n_test": len(fold.test.images),
+        "counts": fold.train.images.counts.tolist(),
+        "minority": [data.images.classes[label] for label in minority],
+    }
+    if plan.classifier != "frozen":
+        return plain_values(
+            found | run_whole(fold, plan, data.external, minority=minority, progress=progress)
+        )
+    split = prepare(fold, plan, minority=minority, progress=part(progress, 0.0, 0.5))
+    found |= run(split, data.external, data.given, progress=part(progress, 0.5, 0.75))
+    found["settings"] = {
+        "penalty": split.settings.penalty,
+        "mix": split.settings.mix.words,
+        "scores": [list(one) for one in split.settings.scores],
+        "chosen": split.settings.chosen,
+    }
+    sweep = plan.sweeps and fold.seed == plan.seed
+    found |= everything(split, first=place == 0, sweep=sweep, progress=part(progress, 0.75, 1.0))
+    return plain_values(found)
+
+
+def plain_values(found: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values, as they will be read back."""
+    return dict(json.loads(json.dumps(plain(found))))
+
+
+def run_splits(
+    data: Data,
+    plan: StudyPlan,
+    folder: Path,
+    *,
+    pace: Pace,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Work on all splits that are not done yet; those that are, are read back.
+
+    Parameters
+    ----------
+    folder
+        Where each split's result is kept.
+    pace
+        How many splits at a time and until when; the rest can be done by calling again.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds splits of another study.
+    """
+    folds, report = study_splits(data, plan), progress or silent
+    _same_study(folder, {"plan": plan.hash(), "data": data.fingerprint})
+    todo = [p for p in range(len(folds)) if not _file(folder, p).is_file()]
+    before, whole = len(folds) - len(todo), len(folds)
+    report(before / whole, f"{before} of {whole} splits were done before")
+    work = _worked(data, folds, plan, todo, pace=pace, report=report)
+    for done, (place, result) in enumerate(work, start=before + 1):
+        write_json(_file(folder, place), result)
+        report(done / whole, f"split {done} of {whole} done")
+    return [
+        json.loads(_file(folder, p).read_bytes()) for p in range(len(folds)) if _file(folder, p).is_file()
+    ]
+
+
+def _file(folder: Path, place: int) -> Path:
+    return folder / f"split-{place + 1}.json"
+
+
+def _same_study(folder: Path, mine: Mapping[str, str]) -> None:
+    file = folder / PLAN
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(file, mine)
+        return
+    if json.loads(file.read_bytes()) != mine:
+        raise OutputError(
+            f"{folder} holds the splits of a study with other images or settings: name another folder"
+        )
+
+
+Worked = Iterator[tuple[int, dict[str, Any]]]
+
+
+def _worked(
+    data: Data,
+    folds: tuple[Fold, ...],
+    plan: StudyPlan,
+    todo: list[int],
+    *,
+    pace: Pace,
+    report: Progress,
+) -> Worked:
+    """Each split with its place, as they are done; those that would begin too late are left."""
+    if pace.processes > 1:
+        yield from _side_by_side(data, folds, plan, todo, pace)
+        return
+    before, whole = len(folds) - len(todo), len(folds)
+    for done, place in enumerate(todo, start=before):
+        if pace.is_over:
+            return
+        own = part(report, done / whole, (done + 1) / whole)
+        yield place, run_split(data, folds[place], plan, place, progress=own)
+
+
+def _side_by_side(
+    data: Data, folds: tuple[Fold, ...], plan: StudyPlan, todo: list[int], pace: Pace
+) -> Worked:
+    context, initial = get_context("spawn"), (data, folds, plan)
+    with ProcessPoolExecutor(pace.processes, context, initializer=_begin, initargs=initial) as pool:
+        left, running = list(todo), dict[Future[dict[str, Any]], int]()
+        while left or running:
+            while left and len(running) < pace.processes and not pace.is_over:
+                place = left.pop(0)
+                running[pool.submit(_one, place)] = place
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+_SHARED: dict[str, Any] = {}  # a worker's own copy of what every split needs
+
+
+def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan) -> None:
+    torch.set_num_threads(1)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _SHARED.update(data=data, folds=folds, plan=plan)
+
+
+def _one(place: int) -> dict[str, Any]:
+    return run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, progress=silent)

@@ -19,7 +19,7 @@ from ehrsynth.cli import (
     twins,
     verify,
 )
-from ehrsynth.cli.guard import guarded
+from ehrsynth.cli.guard import guarded, told_to_end
 
 EPILOG = (
     "Exit codes: 0 done; 2 the request or the data is wrong, or a package is missing; "
@@ -68,9 +68,11 @@ def _options(
 
 def main() -> None:
     """Run the command line; being told to end (SIGTERM) cleans up as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sent, _interrupt)
     app()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's shape
+    told_to_end.set()
     raise KeyboardInterrupt

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from threading import Event
 from typing import ParamSpec
 
 import typer
@@ -18,6 +19,8 @@ WRONG = 2
 UNEXPECTED = 1
 INTERRUPTED = 130  # as a shell reports Ctrl-C: 128 + SIGINT
 _PACKAGE = Path(__file__).parents[1]
+# Set by the first signal: what is interrupted in the middle of an import may end in an ImportError.
+told_to_end = Event()
 P = ParamSpec("P")
 
 
@@ -42,7 +45,7 @@ def ending(error: BaseException) -> tuple[int, str]:
     """The exit code and the message for an exception."""
     if isinstance(error, EhrSynthError):
         return error.exit_code, str(error)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or told_to_end.is_set():
         return INTERRUPTED, "interrupted: nothing was written"
     if isinstance(error, MemoryError):
         return WRONG, "not enough memory: use fewer rows or columns, or a machine with more"

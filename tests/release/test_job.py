@@ -116,7 +116,7 @@ def test_the_internal_report_is_json_with_the_decision_on_top(released, blocked)
     for made, verdict in ((released, "released"), (blocked, "blocked")):
         report = json.loads((made.folder / "internal" / "report.json").read_bytes())
         assert report["decision"] == verdict
-        assert set(report["risks"]) == set(known("attack"))
+        assert set(report["risks"]) == {*known("attack"), "combined"}
         assert report["bound"]["level"] == load_policy().family_wise_level.value
         assert report["provenance"]["seed"] == SEED
 

@@ -139,7 +139,7 @@ def test_few_patients(n: int) -> None:
 
 def test_of_few_patients_no_number_is_a_state_of_its_own() -> None:
     model = fit(patients(20), recipe=Autoregressive())
-    for name, link in zip(model.chain.names(), model.chain.links, strict=True):
+    for name, link in zip(model.chain.names, model.chain.links, strict=True):
         if name in {"age", "sbp", "dbp", "day of death"}:
             states = link.states
             assert (states.width[~states.is_missing] > 1).all()

@@ -244,12 +244,12 @@ def _walk(chain: Chain, rows: Codes, box: Box, rng: np.random.Generator) -> Part
 
 
 def _asked(chain: Chain, box: Box) -> list[int]:
-    return [step for step, name in enumerate(chain.names()) if name in box]
+    return [step for step, name in enumerate(chain.names) if name in box]
 
 
 def _serving(chain: Chain, rows: Codes, asked: list[int], box: Box) -> tuple[Codes, int]:
     """The numbers of pooled rows that serve, and the conditioned step from which they must walk."""
-    kept, first, names = np.arange(len(rows)), asked[0], chain.names()
+    kept, first, names = np.arange(len(rows)), asked[0], chain.names
     for step, following in pairwise(asked):
         inside = kept[box[names[step]].contains(rows[kept, chain.order[step]])]
         if len(inside) < len(rows) / _SERVE:

@@ -39,6 +39,7 @@ class Echo:
         features: Features,
         repeated: Codes,
         allowed: CodeSet | None,
+        *,
         rng: np.random.Generator,
     ) -> tuple[Codes, Floats]:
         """As the link's `draw`, where the number may also be the one `repeated` (n, -1 where none can be)."""

@@ -1,10 +1,11 @@
 """Who comes first in the chain: the schema's roles, and where they are silent what the columns tell.
 
 Protected and quasi-identifying columns and the site come first, then everything measured at the start, then
-treatment, then outcomes and times: the order in which things happen to a patient. Within a stage the schema
-is silent. Links of trees then take next the column that is closest to one before it, so that what belongs
-together is learnt with little in between, and what a rule makes follow comes after its cause; a network's
-order is by the number of states. A formula's column is computed, and follows its inputs.
+treatment, then outcomes, and at last their times: the order in which things happen to a patient, and a time
+before its outcome would blur what the outcome follows from. Within a stage the schema is silent. Links of
+trees then take next the column that is closest to one before it, so that what belongs together is learnt with
+little in between, and what a rule makes follow comes after its cause; a network's order is by the number of
+states. A formula's column is computed, and follows its inputs.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,7 +23,8 @@ _STAGES = (
     ("protected", "quasi_identifier", "site"),
     (),
     ("treatment",),
-    ("outcome", "event", "time"),
+    ("outcome", "event"),
+    ("time",),
 )
 _NO_ROLE = 1
 

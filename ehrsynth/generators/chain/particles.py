@@ -46,7 +46,7 @@ class Chain:
     def computed(self) -> list[bool]:
         """For each step whether a formula gives its column."""
         names = computed_columns(self.schema)
-        return [name in names for name in self.names()]
+        return [name in names for name in self.names]
 
     def compute(self, step: int, codes: Codes) -> Codes:
         """The column of a computed step in rows whose earlier columns stand; -1 where an input is missing."""
@@ -54,7 +54,13 @@ class Chain:
         return values_to_codes(values, self.schema)[:, self.order[step]]
 
     def draw_step(
-        self, step: int, features: Features, codes: Codes, allowed: CodeSet | None, rng: np.random.Generator
+        self,
+        step: int,
+        features: Features,
+        codes: Codes,
+        allowed: CodeSet | None,
+        *,
+        rng: np.random.Generator,
     ) -> tuple[Codes, Floats]:
         """A code of one step for each row, inside a set, and the probability of the set.
 
@@ -67,7 +73,7 @@ class Chain:
         if echo is None:
             return link.draw(features, allowed, rng)
         repeated = repeats(self.schema, echo.source, self.order[step], codes)
-        return echo.draw(link, features, repeated, allowed, rng)
+        return echo.draw(link, features, repeated, allowed, rng=rng)
 
     def log_density(self, step: int, features: Features, codes: Codes, own: Codes) -> Floats:
         """The log probability of each row's `own` code of one step, given the columns before it."""
@@ -95,16 +101,15 @@ class Chain:
     def draw(self, n: int, rng: np.random.Generator) -> Codes:
         """Draw n rows, rules between columns aside; how many threads draw them changes nothing."""
         sizes = [min(PIECE, n - start) for start in range(0, n, PIECE)]
-
-        def piece(size: int, own: np.random.Generator) -> Codes:
-            return Particles(self, size).run(range(len(self.order)), {}, own).codes
-
-        return np.concatenate(side_by_side(piece, sizes, rng))
+        steps = range(len(self.order))
+        drawn = side_by_side(lambda size, own: Particles(self, size).run(steps, {}, own).codes, sizes, rng)
+        return np.concatenate(drawn)
 
     def matrix(self, codes: Codes) -> Features:
         """The features of rows, in the order of the chain."""
         return feature_matrix(codes[:, list(self.order)], self.features)
 
+    @property
     def names(self) -> list[str]:
         """The columns' names in the order of the chain."""
         return [self.schema.learnt[place].name for place in self.order]
@@ -156,7 +161,7 @@ class Particles:
             codes = self.chain.compute(step, self.codes)
             mass = np.ones(len(codes)) if allowed is None else allowed.contains(codes).astype(np.float64)
         else:
-            codes, mass = self.chain.draw_step(step, self.matrix[:, :step], self.codes, allowed, rng)
+            codes, mass = self.chain.draw_step(step, self.matrix[:, :step], self.codes, allowed, rng=rng)
             self.link_draws += len(codes)
         self.put(step, codes)
         if allowed is None:

@@ -69,7 +69,7 @@ def test_a_condition_on_the_last_column_goes_first(model: FittedAutoregressive, 
     where, n = f"`day of death` >= {days.index[int((days < 0.001 * len(free)).sum())]}", 1_000
     condition = Condition.parse(where, WARD)
     chain = model.chain.led_by(condition.columns)
-    assert chain.names()[0] == "day of death"
+    assert chain.names[0] == "day of death"
     found = search_within(chain, model._pool, n, condition, rng=np.random.default_rng(0), progress=silent)
     assert 0.0002 < found.probability < 0.005
     assert len(found.codes) == n

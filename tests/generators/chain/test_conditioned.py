@@ -70,7 +70,7 @@ def test_rows_shares_and_distributions(model: FittedAutoregressive, free: pd.Dat
 
 def last_value(model: FittedAutoregressive, free: pd.DataFrame) -> str:
     """A condition of probability near 0.001 on the last column of the chain."""
-    last = model.chain.names()[-1]
+    last = model.chain.names[-1]
     assert last == "day of death"
     share = free[last].value_counts(normalize=True) * free[last].notna().mean()
     days = share.sort_index()

@@ -22,6 +22,7 @@ GENERATORS = {
     "ctgan": "ehrsynth.generators.ctgan:CTGAN",
     "diffusion": "ehrsynth.generators.diffusion:Diffusion",
     "independent": "ehrsynth.generators.independent:Independent",
+    "sharded": "ehrsynth.generators.sharded:Sharded",
     "tvae": "ehrsynth.generators.tvae:TVAE",
 }
 METRICS = {

@@ -59,14 +59,17 @@ def split(
 
 def held_out(table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float) -> NDArray[np.bool_]:
     """True for each row that is held out; see `split`."""
-    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in _patients(table, schema))
+    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in patient_bytes(table, schema))
     draws = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.float64) / 2.0**64
     held: NDArray[np.bool_] = draws < holdout
     return held
 
 
-def _patients(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
-    """What tells each patient from all others, as bytes."""
+def patient_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
+    """What tells each patient from all others, as bytes: for keyed hashes, never to be stored.
+
+    The patient key, or where the schema has none the row's content and how many equal rows came before.
+    """
     if schema.patient_key is not None:
         only_key = schema.subset((schema.patient_key,))
         words = table_words(table, only_key)[schema.patient_key]

@@ -74,18 +74,23 @@ def patient_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
         only_key = schema.subset((schema.patient_key,))
         words = table_words(table, only_key)[schema.patient_key]
         return (f"key {word}".encode() for word in words)
+    return _numbered(row_bytes(table, schema))
+
+
+def row_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
+    """Each row's content, whatever the order of columns, as bytes: for keyed hashes, never to be stored."""
     # Lengths in front of the words keep ("ab", "c") and ("a", "bc") apart.
     words_of = table_words(table, schema, quote=lambda word: f"{len(word)}:{word}")
     names = sorted(schema.names)
     head = "".join(f"{len(name)}:{name}" for name in names)
     rows = map("".join, zip(*(words_of[name] for name in names), strict=True))
-    return _numbered(rows, head)
+    return (f"{head} {row}".encode() for row in rows)
 
 
-def _numbered(rows: Iterator[str], head: str) -> Iterator[bytes]:
-    seen: Counter[str] = Counter()
+def _numbered(rows: Iterator[bytes]) -> Iterator[bytes]:
+    seen: Counter[bytes] = Counter()
     for row in rows:
-        yield f"row {seen[row]} {head} {row}".encode()
+        yield b"row %d " % seen[row] + row
         seen[row] += 1
 
 

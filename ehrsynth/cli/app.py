@@ -10,6 +10,7 @@ from ehrsynth.cli import (
     demo,
     evaluate,
     fit,
+    forget,
     images,
     listing,
     rebalance,
@@ -45,6 +46,7 @@ app.command("release")(guarded(release.release))
 app.command("rebalance")(guarded(rebalance.rebalance))
 app.command("twins")(guarded(twins.twins))
 app.command("verify")(guarded(verify.verify))
+app.command("forget")(guarded(forget.forget))
 app.add_typer(images.app, name="images")
 app.command("list")(guarded(listing.listing))
 

@@ -238,6 +238,11 @@ class AbstractGenerator(Strict, ABC):
     name: ClassVar[str]
     fitted: ClassVar[type[AbstractFitted]]
 
+    @property
+    def asked(self) -> tuple[float, float | None] | None:
+        """The epsilon and delta that the fit must keep (delta None: the largest allowed), or None."""
+        return None
+
     def fit(
         self, table: pd.DataFrame, schema: Schema, *, seed: int, progress: Progress | None = None
     ) -> AbstractFitted:

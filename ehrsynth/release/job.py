@@ -7,7 +7,7 @@ leaves nothing behind.
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,12 +21,15 @@ from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacyS
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
+from ehrsynth.release.renewal import Renewal
+from ehrsynth.release.request import Request
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -77,6 +80,7 @@ class _Real:
     actions: tuple[str, ...]
     secrets: Secrets
     facts: Facts
+    census: Census
 
 
 def release(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -96,6 +100,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
     command: str = "",
+    renewal: Renewal | None = None,
     progress: Progress | None = None,
 ) -> ReleaseResult:
     """Make a release: check, generalise, scan, split, fit, sample, evaluate, decide, write two folders.
@@ -130,6 +135,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         Accept a table that is itself synthetic; the report says so.
     command
         How this was asked for; shown inside only.
+    renewal
+        Where this takes the place of an earlier release (`ehrsynth.deletion`): what is done otherwise.
 
     Raises
     ------
@@ -153,7 +160,10 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
     real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
-    model, drawn = _synthetic(real, chosen, rows, copies, report)
+    if renewal is not None:
+        real = replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
+    model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
+    drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
     evaluation = evaluate(
         real.train,
         real.holdout,
@@ -169,6 +179,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     )
     evaluation = held(evaluation, policy)
     decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
+    if renewal is not None:
+        decision = Decision.from_checks([*decision.checks, *renewal.checks])
     if remedy_seconds > 0 and attacked(decision, policy):
         looking = part(report, 0.94, 0.95)
         decision = with_remedies(
@@ -176,8 +188,18 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command)
+    options = {
+        "rows": rows,
+        "copies": copies,
+        "evaluated_rows": evaluated_rows,
+        "second_opinion": second_opinion,
+        "train_on_synthetic": train_on_synthetic,
+    }
+    request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
     write_release(
-        out, Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy)
+        out,
+        Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy, request),
+        renewal,
     )
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
@@ -232,39 +254,47 @@ def _real(  # noqa: PLR0913 - what a person decided
     if train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    table, schema, generalised = generalise(table, schema)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
+    census = take_census(table, schema, certificate_key(key))
+    table, schema, generalised = generalise(table, schema)
     train, holdout = split(table, schema, key=key)
     hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
     facts = facts_of(table, len(holdout), schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts)
+    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census)
 
 
 def _hash(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
 
 
-def _synthetic(
-    real: _Real, chosen: AbstractGenerator, rows: int | None, copies: int, report: Progress
-) -> tuple[AbstractFitted, tuple[pd.DataFrame, ...]]:
-    """The fitted model and the tables drawn from it, one after another."""
+def _learnt(
+    real: _Real, chosen: AbstractGenerator, renewal: Renewal | None, report: Progress
+) -> AbstractFitted:
+    seed = derived_seed(real.secrets.seed, "release", "fit")
+    if renewal is not None:
+        model = renewal.learn(chosen, real.train, real.schema, seed=seed, progress=report)
+        if model is not None:
+            return model
+    return chosen.fit(real.train, real.schema, seed=seed, progress=report)
+
+
+def _drawn(
+    real: _Real, model: AbstractFitted, rows: int | None, copies: int, report: Progress
+) -> tuple[pd.DataFrame, ...]:
+    """The tables drawn from the model, one after another."""
     seed = real.secrets.seed
-    model = chosen.fit(
-        real.train, real.schema, seed=derived_seed(seed, "release", "fit"), progress=part(report, 0.05, 0.5)
-    )
     public = real.schema.rows.value if real.schema.rows is not None else None
     wanted = rows or (public if model.privacy is not None and public else len(real.train))
     # The first copy is the table that a release of one copy with this seed would have.
     seeds = [derived_seed(seed, "release", "sample", *([str(n)] if n else [])) for n in range(copies)]
-    step = 0.05 / copies
     drawn = [
-        model.sample(wanted, seed=one, progress=part(report, 0.5 + n * step, 0.5 + (n + 1) * step)).table
+        model.sample(wanted, seed=one, progress=part(report, n / copies, (n + 1) / copies)).table
         for n, one in enumerate(seeds)
     ]
-    return model, tuple(drawn)
+    return tuple(drawn)
 
 
 def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows

@@ -5,7 +5,7 @@ exact deletion and honest membership attacks need it. Without the key nobody can
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,12 @@ from ehrsynth.files import keyed_hash
 from ehrsynth.schema import Schema
 from ehrsynth.tables.spelling import table_words
 
+HOLDOUT = 0.5
 _PURPOSE = b"ehrsynth split 1\0"
 
 
 def split(
-    table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float = 0.5
+    table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float = HOLDOUT
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a table into the patients to learn from and those held out.
 
@@ -74,7 +75,7 @@ def patient_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
         only_key = schema.subset((schema.patient_key,))
         words = table_words(table, only_key)[schema.patient_key]
         return (f"key {word}".encode() for word in words)
-    return _numbered(row_bytes(table, schema))
+    return numbered(row_bytes(table, schema))
 
 
 def row_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
@@ -87,7 +88,8 @@ def row_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
     return (f"{head} {row}".encode() for row in rows)
 
 
-def _numbered(rows: Iterator[bytes]) -> Iterator[bytes]:
+def numbered(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Rows told apart by how many equal ones came before."""
     seen: Counter[bytes] = Counter()
     for row in rows:
         yield b"row %d " % seen[row] + row

@@ -13,6 +13,7 @@ from ehrsynth.cli.options import (
     SchemaFile,
     Seed,
     Settings,
+    Shards,
     TrainOnSynthetic,
 )
 
@@ -26,6 +27,7 @@ def fit(
     *,
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
+    shards: Shards = None,
     seed: Seed = None,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
@@ -33,13 +35,14 @@ def fit(
     """Learn a table and save the model as a folder."""
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_free
-    from ehrsynth.generators.recipes import parse_settings, recipe
+    from ehrsynth.generators.recipes import parse_settings, recipe, sharded
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.schema.yaml_files import load_schema
     from ehrsynth.tables import accept_synthetic, read_table
 
     must_be_free(out)
-    chosen = recipe(generator, parse_settings(settings or []))
+    generator, given = sharded(generator, parse_settings(settings or []), shards)
+    chosen = recipe(generator, given)
     meaning = load_schema(schema)
     table = read_table(data, meaning)
     if train_on_synthetic:

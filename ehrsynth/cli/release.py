@@ -19,6 +19,7 @@ from ehrsynth.cli.options import (
     SecondOpinion,
     Seed,
     Settings,
+    Shards,
     TrainOnSynthetic,
 )
 
@@ -51,6 +52,7 @@ def release(
     *,
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
+    shards: Shards = None,
     policy: PolicyFile = None,
     rows: Rows = None,
     copies: Copies = 1,
@@ -68,19 +70,20 @@ def release(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.results import show_results
-    from ehrsynth.generators.recipes import parse_settings
+    from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
 
     meaning, limits = load_schema(schema), load_policy(policy)
+    generator, given = sharded(generator, parse_settings(settings or []), shards)
     with drawn() as progress:
         made = make_release(
             data,
             meaning,
             out,
             generator=generator,
-            settings=parse_settings(settings or []),
+            settings=given,
             rows=rows,
             copies=copies,
             seed=seed,

@@ -25,8 +25,8 @@ _FIELDS = {
     "not_undone", "hmac",
 }  # fmt: skip
 NOT_UNDONE = (
-    "Tables that were already released are not undone, nor what others made of them: they tell as much of the "
-    "forgotten patients as before. Whoever has a copy should be told that the release was withdrawn."
+    "Tables that were already released are not undone, nor what others made of them: they tell as much "
+    "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn."
 )
 _CLAIM = (
     "Certificate of exact forgetting. It states an algorithm: what took the place of the old model was made "

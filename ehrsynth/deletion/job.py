@@ -69,9 +69,9 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     """Forget patients, exactly and at once, whether they had been learnt from or held out.
 
     The new release is what the old one would have been had they never been in the table, with a fresh seed;
-    its evaluation and its gate are new. The old release is marked as withdrawn and its model erased. A new table
-    is only published when at least 11 patients were forgotten since the last one (the difference of two
-    tables can expose one person), or under differential privacy, where epsilon adds up.
+    its evaluation and its gate are new. The old release is marked as withdrawn and its model erased. A new
+    table is only published when at least 11 patients were forgotten since the last one (the difference of
+    two tables can expose one person), or under differential privacy, where epsilon adds up.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _check_same_patients(earlier: Earlier, who: Named, known: Sequence[bytes]) -
             "spelling of their keys"
         )
     raise DataError(
-        f"the table does not hold the patients of the release: it has {len(known):,} rows, and the release was "
-        f"made of {earlier.request.census.rows:,}. Give the table that it was made of; of its patients only "
-        "those who are named, or were forgotten before, may be missing"
+        f"the table does not hold the patients of the release: it has {len(known):,} rows, and the release "
+        f"was made of {earlier.request.census.rows:,}. Give the table that it was made of; of its patients "
+        "only those who are named, or were forgotten before, may be missing"
     )

@@ -1,7 +1,7 @@
 """The shortest exact way to the model of the remaining patients: keep it, mend it, or learn it again.
 
-A shorter way is taken only where all that the old model saw of the remaining patients is, cell by cell, what a
-new fit would see. Where one patient less changes how the table is made coarser, all is learnt again.
+A shorter way is taken only where all that the old model saw of the remaining patients is, cell by cell, what
+a new fit would see. Where one patient less changes how the table is made coarser, all is learnt again.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,9 @@ from ehrsynth.tables import generalise
 from ehrsynth.tables.splitting import HOLDOUT, held_out
 
 RETRAINED = "all was learnt again, from the beginning, without the patients"
-KEPT = "the patients had been held out and nothing was learnt from them: the model stands, all was measured again"
+KEPT = (
+    "nothing had been learnt from the patients, who were held out: the model stands, all was measured again"
+)
 SUBTRACTED = "the patients were subtracted from exact counts, and the model was made from what is left"
 
 
@@ -83,6 +85,6 @@ def _in_words(old: AbstractFitted, rows: pd.DataFrame) -> str:
         return SUBTRACTED
     again = len(np.unique(old.shard_of(rows)))
     return (
-        f"{again} of {len(old.shards)} shards were learnt again, from the beginning, without the patients; the "
-        "others had never seen them"
+        f"{again} of {len(old.shards)} shards were learnt again, from the beginning, without the patients; "
+        "the others had never seen them"
     )

@@ -24,8 +24,8 @@ WAITING, SEEDED = "Patients forgotten since the last table", "Seeds that somebod
 Outcome = Literal["published", "waits", "blocked"]
 _SAID: Mapping[Outcome, str] = {
     "published": "a new table was published",
-    "waits": f"a new table waits until {TOGETHER} patients are forgotten together, since the difference of two "
-    "tables can expose one person",
+    "waits": f"a new table waits until {TOGETHER} patients are forgotten together, since the difference of "
+    "two tables can expose one person",
     "blocked": "no new table: the gate says no",
 }
 
@@ -137,11 +137,10 @@ def _together(pending: int) -> Check:
         pending,
         TOGETHER,
         "at least",
-        explanation=f"A new table waits until {TOGETHER} patients are forgotten together: the difference of two "
-        "tables can expose one person. The model has forgotten them already.",
+        explanation=f"A new table waits until {TOGETHER} patients are forgotten together: the difference of "
+        "two tables can expose one person. The model has forgotten them already.",
         source="ours",
-        citation="Gao et al. 2022, Deletion Inference, Reconstruction, and Compliance in Machine (Un)Learning,"
-        " PoPETs; 11: the smallest cell that health statistics offices publish.",
+        citation="11 is the smallest cell that health statistics offices commonly publish.",
     )
 
 

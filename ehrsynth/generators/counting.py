@@ -1,4 +1,4 @@
-"""How many patients hold each code of each column: what a model of single columns needs, and can subtract from.
+"""How many patients hold each code of each column: all that a model of single columns needs.
 
 Exact counts tell the values of single patients. They are kept only where it was asked for, and never leave.
 """

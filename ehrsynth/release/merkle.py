@@ -1,9 +1,9 @@
 """A sorted Merkle tree: one hash commits to a set, and a short proof shows that a member is absent.
 
-Leaves are 32 bytes each, sorted, between two guards of all zeros and all ones. Whoever knows the root and sees
-two leaves that stand next to each other in the tree knows that nothing lies between them. Leaf, node and root
-are hashed with different first bytes, as in RFC 6962, so that none passes for another; the root also holds the
-number of leaves.
+Leaves are 32 bytes each, sorted, between two guards of all zeros and all ones. Whoever knows the root and
+sees two leaves that stand next to each other in the tree knows that nothing lies between them. Leaf, node and
+root are hashed with different first bytes, as in RFC 6962, so that none passes for another; the root also
+holds the number of leaves.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""A release that takes the place of an earlier one, as exact forgetting makes it: what the job does otherwise."""
+"""A release that takes the place of an earlier one: what the job then does otherwise."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -145,7 +145,7 @@ def _unproven(found: Mapping[str, Any]) -> list[str]:
         asked = int(found["patients"])
     except (KeyError, TypeError, ValueError):
         return ["its proofs of absence cannot be read"]
-    if good != len(proofs) or distinct != asked:
+    if not good == len(proofs) == distinct == asked:
         return [f"{good} of {asked} proofs of absence hold"]
     return []
 

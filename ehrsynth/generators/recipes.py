@@ -47,7 +47,7 @@ def _in_words(name: str, place: tuple[int | str, ...], message: str) -> str:
 def sharded(
     name: str, settings: Mapping[str, object], shards: int | None
 ) -> tuple[str, Mapping[str, object]]:
-    """The name and settings of so many shards of a generator (`ehrsynth.generators.sharded`); None: itself."""
+    """The name and settings of so many shards of a generator (see `sharded`); None: the generator's own."""
     if shards is None:
         return name, settings
     if name == "sharded":

@@ -199,6 +199,10 @@ class Sharded(AbstractGenerator):
         object.__setattr__(self, "settings", full)
         return self
 
+    def __hash__(self) -> int:
+        """Of all settings: those of the inner recipe are a mapping, which has no hash of its own."""
+        return hash(self.model_dump_json())
+
     @property
     def inner(self) -> AbstractGenerator:
         """The recipe of each shard."""

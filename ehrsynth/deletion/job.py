@@ -1,7 +1,7 @@
 """Forget patients: make a release again without them, certify it, and withdraw the old one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +111,7 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         out,
         generator=earlier.request.generator,
         settings=earlier.request.settings,
-        **dict(earlier.request.options),
+        **asdict(earlier.request.options),
         seed=seed,
         key=earlier.split_key,
         policy=earlier.policy,

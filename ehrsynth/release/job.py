@@ -28,8 +28,8 @@ from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
-from ehrsynth.release.renewal import Renewal
-from ehrsynth.release.request import Request
+from ehrsynth.release.renewal import Renewal, with_checks
+from ehrsynth.release.request import Options, Request
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -160,27 +160,12 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
     real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
-    if renewal is not None:
-        real = replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
+    real = _renewed(real, renewal)
     model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
     drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    evaluation = evaluate(
-        real.train,
-        real.holdout,
-        drawn[0],
-        real.schema,
-        seed=derived_seed(seed, "release", "evaluate"),
-        progress=part(report, 0.55, 0.94),
-        rows=evaluated_rows,
-        level=policy.family_wise_level.value,
-        attempts=real.secrets.attempt,
-        copies=drawn[1:],
-        second_opinion=second_opinion,
-    )
-    evaluation = held(evaluation, policy)
-    decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
-    if renewal is not None:
-        decision = Decision.from_checks([*decision.checks, *renewal.checks])
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic)
+    evaluation = _evaluated(real, drawn, policy, options, part(report, 0.55, 0.94))
+    decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
     if remedy_seconds > 0 and attacked(decision, policy):
         looking = part(report, 0.94, 0.95)
         decision = with_remedies(
@@ -188,13 +173,6 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command)
-    options = {
-        "rows": rows,
-        "copies": copies,
-        "evaluated_rows": evaluated_rows,
-        "second_opinion": second_opinion,
-        "train_on_synthetic": train_on_synthetic,
-    }
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
     write_release(
         out,
@@ -203,6 +181,13 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     )
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
+
+
+def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
+    """The releases that are replaced looked at these patients too."""
+    if renewal is None:
+        return real
+    return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
 
 
 def _remedies(
@@ -295,6 +280,25 @@ def _drawn(
         for n, one in enumerate(seeds)
     ]
     return tuple(drawn)
+
+
+def _evaluated(
+    real: _Real, drawn: Sequence[pd.DataFrame], policy: Policy, options: Options, report: Progress
+) -> Evaluation:
+    evaluation = evaluate(
+        real.train,
+        real.holdout,
+        drawn[0],
+        real.schema,
+        seed=derived_seed(real.secrets.seed, "release", "evaluate"),
+        progress=report,
+        rows=options.evaluated_rows,
+        level=policy.family_wise_level.value,
+        attempts=real.secrets.attempt,
+        copies=drawn[1:],
+        second_opinion=options.second_opinion,
+    )
+    return held(evaluation, policy)
 
 
 def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows

@@ -48,3 +48,8 @@ class Renewal:
     record: Mapping[str, Any]
     files: Callable[[Decision], Mapping[str, bytes]]
     finish: Callable[[Path], None]
+
+
+def with_checks(decision: Decision, renewal: Renewal | None) -> Decision:
+    """The decision with the further checks of a renewal."""
+    return decision if renewal is None else Decision.from_checks([*decision.checks, *renewal.checks])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,17 @@ def code_hash() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments of `ehrsynth.release.job.release` that decide what is made, besides the recipe."""
+
+    rows: int | None
+    copies: int
+    evaluated_rows: int | None
+    second_opinion: bool
+    train_on_synthetic: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One release as it was asked for.
 
@@ -40,7 +51,7 @@ class Request:
     schema
         As it was given, before the table was made coarser.
     options
-        The other arguments of `ehrsynth.release.job.release` that were given, as plain values.
+        Its other arguments.
     census
         Who was in the table.
     code
@@ -50,7 +61,7 @@ class Request:
     generator: str
     settings: Mapping[str, Any]
     schema: Schema
-    options: Mapping[str, Any]
+    options: Options
     census: Census
     code: str = field(default_factory=code_hash)
 
@@ -59,7 +70,7 @@ class Request:
         values = {
             "generator": self.generator,
             "settings": dict(self.settings),
-            "options": dict(self.options),
+            "options": asdict(self.options),
             "census": self.census.as_json(),
             "code": self.code,
         }
@@ -81,7 +92,7 @@ def load_request(internal: Path) -> Request:
             str(found["generator"]),
             dict(found["settings"]),
             load_schema(internal / GIVEN_SCHEMA),
-            dict(found["options"]),
+            Options(**found["options"]),
             Census.from_json(found["census"]),
             str(found["code"]),
         )

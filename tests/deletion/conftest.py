@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ehrsynth.deletion.job import forget
+from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.release.job import release
 from ehrsynth.release.policy import load_policy
 from ehrsynth.schema import BooleanColumn, CategoryColumn, IdentifierColumn, IntegerColumn, Schema
@@ -69,6 +70,28 @@ def lenient():
     return policy.model_copy(
         update={name: getattr(policy, name).model_copy(update={"value": 0.95}) for name in names}
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured_once():
+    """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
+    made = {}
+
+    def evaluated_before(*tables, **settings):
+        del settings["progress"]
+        if not made:
+            made["evaluation"] = evaluate(*tables, **settings)
+        return made["evaluation"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ehrsynth.release.job.evaluate", evaluated_before)
+        yield
+
+
+@pytest.fixture
+def measured_anew(monkeypatch):
+    """The evaluation as it is."""
+    monkeypatch.setattr("ehrsynth.release.job.evaluate", evaluate)
 
 
 @pytest.fixture(scope="session")

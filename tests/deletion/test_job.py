@@ -121,7 +121,7 @@ def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):
     small = patients.head(700)
     path = tmp_path / "small.csv"
     small.to_csv(path, index=False)
-    blocked = release(path, schema, tmp_path / "old", generator="independent", evaluated_rows=120)
+    blocked = release(path, schema, tmp_path / "old", generator="independent")
     assert not blocked.decision.released
     made = forget(tmp_path / "old", names(2), path, tmp_path / "new")
     assert (made.table, made.pending) == ("blocked", 0)
@@ -129,7 +129,9 @@ def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):
     assert not list((tmp_path / "old" / "internal").glob("synthetic*")), "never left, so erased"
 
 
-def test_a_patient_held_out_leaves_the_model_and_is_measured_anew(released, data, schema, tmp_path):
+def test_a_patient_held_out_leaves_the_model_and_is_measured_anew(
+    measured_anew, released, data, schema, tmp_path
+):
     from ehrsynth.tables import read_table
     from ehrsynth.tables.splitting import held_out
 
@@ -144,6 +146,11 @@ def test_a_patient_held_out_leaves_the_model_and_is_measured_anew(released, data
     first = json.loads((old / "internal" / "report.json").read_text())["provenance"]["rows"]
     assert holdout["holdout"] == first["holdout"] - 3
     assert holdout["train"] == first["train"]
+    scores = [
+        json.loads((f / "internal" / "report.json").read_text())["scores"]["column_shapes"]["details"]
+        for f in (made.folder, old)
+    ]
+    assert scores[0] != scores[1]
 
 
 def test_the_others_stay_on_their_sides(one_forgotten, released):

@@ -7,6 +7,7 @@ import pytest
 from ehrsynth.evaluation.privacy.nearest_record import nearest_record
 from ehrsynth.generators.forgetting import able_to_forget
 from ehrsynth.generators.recipes import recipe
+from ehrsynth.statistics import Estimate
 from ward import WARD, patients
 
 EVERYONE = patients(4_000, seed=3)
@@ -26,9 +27,10 @@ GONE, STAY, NEVER, OTHERS, REFERENCE = (
 )
 
 
-def attacked(model, targets):
+def attacked(model, targets) -> Estimate:
+    """The AUROC of the attack, targets against patients whom no model ever saw; 0.5 is chance."""
     synthetic = model.sample(4_000, seed=5).table
-    return nearest_record(targets, NEVER, REFERENCE, synthetic, WARD, seed=1)
+    return Estimate(**nearest_record(targets, NEVER, REFERENCE, synthetic, WARD, seed=1).details["auroc"])
 
 
 @pytest.mark.parametrize(
@@ -42,12 +44,10 @@ def test_forgotten_patients_are_found_before_and_not_after(name, settings):
     after = able.forget(GONE, STAY, seed=2) if able else chosen.fit(STAY, WARD, seed=2)
     found, left = attacked(before, GONE), attacked(after, GONE)
     never = attacked(after, OTHERS)
-    assert found.low > 0.3, "an overfitted model gives its patients away"
-    assert left.low <= never.high
-    assert never.low <= left.high
-    assert left.value <= max(never.high, 0.1)
-    assert left.high < found.low
-    assert attacked(after, STAY).low > 0.3, "the attack still works on those who stayed"
+    assert found.low > 0.7, "an overfitted model gives its patients away"
+    assert never.low < 0.5 < never.high
+    assert never.low <= left.value <= never.high
+    assert attacked(after, STAY).low > 0.7, "the attack still works on those who stayed"
 
 
 def test_approximate_forgetting_would_be_found_out():
@@ -55,7 +55,7 @@ def test_approximate_forgetting_would_be_found_out():
     both = pd.concat([STAY, GONE], ignore_index=True)
     pretends = recipe("cart", OVERFITTED).fit(both, WARD, seed=2)
     never = attacked(pretends, OTHERS)
-    assert attacked(pretends, GONE).low > max(never.high, 0.3)
+    assert attacked(pretends, GONE).low > never.high
 
 
 def test_a_refit_has_the_distribution_of_a_fit_that_never_saw_them():

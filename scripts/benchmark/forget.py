@@ -198,8 +198,8 @@ def of_shards() -> Iterator[str]:
     """The lines about shards."""
     yield (
         f"| recipe | seeds | learn one model, s | learn {SHARDS} shards, s | forget one patient, s | faster"
-        " than all shards | faster than one model | C2ST, one model | C2ST, shards | difference | nearest record,"
-        " one model | nearest record, shards | bytes of a fit without |"
+        " than all shards | faster than one model | C2ST, one model | C2ST, shards | difference | nearest,"
+        " one model | nearest, shards | bytes of a fit without |"
     )
     yield "|---" * 13 + "|"
     runs = list(stored("shards"))
@@ -270,7 +270,8 @@ a file that never held them, with the same seed. The whole command, with its rel
 A model that was overfitted on purpose (trees with one patient in a leaf, 2,000 patients) and {gone} patients
 who are forgotten, with a fresh seed. The attack measures how near a patient is to the synthetic table (AUROC
 against 2,000 patients whom no model saw, with 95 % interval; 0.5 is chance). "Never members" are {gone}
-others whom no model saw: where the forgotten must be afterwards. "Who stayed" shows that the attack still works.
+others whom no model saw: where the forgotten must be afterwards. "Who stayed" shows that the attack still
+works.
 
 ![The attack before and after](forget.png)
 

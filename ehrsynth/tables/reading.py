@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from ehrsynth.errors import DataError, NotEnoughData, RequestError
 from ehrsynth.schema import Schema
 from ehrsynth.tables import origin
+from ehrsynth.tables.databases import DatabaseTable, located, read_frames
 from ehrsynth.tables.delimited import header_problems, read_delimited
 from ehrsynth.tables.typed import words_of_arrow, words_of_frame
 from ehrsynth.tables.validation import DECIMAL_COMMA, STORED_AS, parse_and_check
@@ -24,14 +25,19 @@ _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 
 
 def read_table(
-    path: Path | str, schema: Schema, *, delimiter: str | None = None, encoding: str | None = None
+    path: Path | str | DatabaseTable,
+    schema: Schema,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> pd.DataFrame:
     """Read a patient table, one row per patient, and check it against its schema.
 
     Parameters
     ----------
     path
-        A CSV or other delimited file, gzipped or not, or a Parquet file.
+        A CSV or other delimited file, gzipped or not, a Parquet file, or the URL of a table in a database
+        (see `ehrsynth.tables.databases`), which is read in the order of the patient key.
     delimiter, encoding
         How a delimited file is written; found out when None.
 
@@ -48,20 +54,29 @@ def read_table(
     RequestError
         If there is no such file.
     """
-    expected = {*schema.names, *(column.name for column in schema.left_out)}
-    raw = _read(Path(path), delimiter, encoding, expected)
+    expected, place = {*schema.names, *(column.name for column in schema.left_out)}, located(path)
+    if isinstance(place, DatabaseTable):
+        (frame,) = read_frames(place, None, schema.patient_key)
+        return _checked(words_of(frame, str(place), expected), schema, str(place))
+    raw = _read(place, delimiter, encoding, expected)
     if not all(column.missing for column in schema.columns):
         raw = without_blank_tail(raw)
-    return _checked(raw, schema, Path(path).name)
+    return _checked(raw, schema, place.name)
 
 
-def read_raw(path: Path | str, *, delimiter: str | None = None, encoding: str | None = None) -> pd.DataFrame:
+def read_raw(
+    path: Path | str | DatabaseTable, *, delimiter: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
     """Read a file's cells as words, unchecked: every cell a `str`, empty where nothing stands.
 
     Delimiter (comma, semicolon, tab, bar and some rarer ones), encoding (UTF-8, UTF-16, UTF-32, cp1252,
     Latin-1, with or without byte order mark) and gzip are found out. Raises as `read_table`.
     """
-    return _read(Path(path), delimiter, encoding, ())
+    place = located(path)
+    if isinstance(place, DatabaseTable):
+        (frame,) = read_frames(place, None)
+        return words_of(frame, str(place), ())
+    return _read(place, delimiter, encoding, ())
 
 
 def without_blank_tail(raw: pd.DataFrame) -> pd.DataFrame:
@@ -88,13 +103,24 @@ def table_from_frame(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     DataError
         If the frame does not fit the schema; every violation is listed by column and count.
     """
-    _check_names([str(name) for name in frame.columns], "the frame", schema.names)
+    return _checked(words_of(frame, "the frame", schema.names), schema, "the frame")
+
+
+def words_of(frame: pd.DataFrame, what: str, expected: Collection[str]) -> pd.DataFrame:
+    """A frame's cells as words, as `read_raw` gives a file's; its mark stays.
+
+    Raises
+    ------
+    DataError
+        If names are repeated or empty, cells hold more than one value, or there are no rows.
+    """
+    _check_names([str(name) for name in frame.columns], what, expected)
     if not len(frame):
-        raise NotEnoughData("the frame has no rows: give at least one patient")
+        raise NotEnoughData(f"{what} has no rows: give at least one patient")
     words, stored = words_of_frame(frame)
     raw = pd.DataFrame(words)
     raw.attrs = {STORED_AS: stored}
-    return _checked(_with_origin(raw, marked=origin.is_synthetic(frame)), schema, "the frame")
+    return _with_origin(raw, marked=origin.is_synthetic(frame))
 
 
 def _read(path: Path, delimiter: str | None, encoding: str | None, expected: Collection[str]) -> pd.DataFrame:

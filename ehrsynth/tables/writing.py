@@ -23,6 +23,7 @@ from ehrsynth.errors import RequestError
 from ehrsynth.files import whole_file, write_json
 from ehrsynth.schema import Column, DateColumn, IdentifierColumn, Schema
 from ehrsynth.tables import origin
+from ehrsynth.tables.databases import DatabaseTable, insert_arrow, located
 from ehrsynth.tables.delimited import DELIMITERS
 from ehrsynth.tables.spelling import table_words
 
@@ -31,7 +32,7 @@ _CHUNK = 10_000
 
 
 def write_table(
-    table: pd.DataFrame, schema: Schema, path: Path | str, *, origin_column: bool = False
+    table: pd.DataFrame, schema: Schema, path: Path | str | DatabaseTable, *, origin_column: bool = False
 ) -> None:
     """Write a table so that `read_table` gives it back exactly.
 
@@ -40,7 +41,8 @@ def write_table(
     table
         As `read_table` or a generator's `sample` gives it for `schema`.
     path
-        Ends in .csv, .csv.gz or .parquet. A synthetic table is marked in a Parquet file's metadata, or in
+        Ends in .csv, .csv.gz or .parquet, or is the URL of a table that does not exist yet in a database
+        (see `ehrsynth.tables.databases`). A synthetic table is marked in a Parquet file's metadata, or in
         the sidecar ``<path>.origin.json`` of a CSV.
     origin_column
         Also mark each row in a last column ``_origin``: as the table's own column of that name says, where it
@@ -60,7 +62,11 @@ def write_table(
 
 
 def write_tables(
-    tables: Iterable[pd.DataFrame], schema: Schema, path: Path | str, *, origin_column: bool = False
+    tables: Iterable[pd.DataFrame],
+    schema: Schema,
+    path: Path | str | DatabaseTable,
+    *,
+    origin_column: bool = False,
 ) -> None:
     """Write tables one below the other into one file, holding one of them in memory at a time.
 
@@ -71,19 +77,22 @@ def write_tables(
     path, origin_column
         As for `write_table`.
     """
-    path = Path(path)
+    path = located(path)
     ending = next((e for e in (".csv", ".csv.gz", ".parquet") if path.name.lower().endswith(e)), None)
-    if ending is None:
+    if ending is None and not isinstance(path, DatabaseTable):
         raise RequestError(f"{path.name} has no ending that says how to write it: .csv, .csv.gz or .parquet")
     if origin_column and origin.COLUMN in schema.names:
         raise RequestError(f"the schema has a column {origin.COLUMN!r} of its own: rename it, or do without")
     following = iter(tables)
     first = next(following)
     synthetic = origin.is_synthetic(first)
+    arrows = (
+        _arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following)
+    )
+    if isinstance(path, DatabaseTable):
+        insert_arrow(arrows, path)
+        return
     if ending == ".parquet":
-        arrows = (
-            _arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following)
-        )
         _write_parquet(arrows, path)
         return
     mixed = (

@@ -1,20 +1,18 @@
 """`ehrsynth complete`: fill the unknown cells of partial patients."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ehrsynth.cli.options import Json, Seed
+from ehrsynth.cli.options import TABLE_KINDS, Json, Seed, must_be_there
 from ehrsynth.cli.sample import Model, OutTable
 
 Partial = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="PARTIAL",
-        help="Patients of whom some cells are empty or some columns absent: CSV (plain or .gz) or Parquet.",
-        exists=True,
-        dir_okay=False,
+        help=f"Patients of whom some cells are empty or some columns absent: {TABLE_KINDS}.",
+        callback=must_be_there,
     ),
 ]
 Draws = Annotated[
@@ -37,16 +35,16 @@ def complete(
     from ehrsynth.tables import write_table
     from ehrsynth.tables.partial import read_partial
 
-    must_be_table(out)
+    place = must_be_table(out)
     fitted = load_model(model)
     able = knows_density(fitted)
     rows = read_partial(partial, fitted.schema)
     seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
         found = able.complete(rows, draws=draws, seed=seed, progress=progress)
-    write_table(found.table, fitted.schema, out)
+    write_table(found.table, fitted.schema, place)
     facts = {
-        "table": str(out),
+        "table": str(place),
         "patients": len(rows),
         "draws": draws,
         "least_effective_sample_size": float(found.effective_sample_size.min()),

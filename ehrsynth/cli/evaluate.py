@@ -1,6 +1,5 @@
 """`ehrsynth evaluate`: measure a synthetic table, whoever made it."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,25 +12,24 @@ from ehrsynth.cli.options import (
     SchemaFile,
     SecondOpinion,
     Seed,
+    all_must_be_there,
+    must_be_there,
 )
 
 Train = Annotated[
-    Path,
-    typer.Option("--train", help="The patients that the generator learnt from.", exists=True, dir_okay=False),
+    str,
+    typer.Option("--train", help="The patients that the generator learnt from.", callback=must_be_there),
 ]
 Holdout = Annotated[
-    Path,
-    typer.Option(
-        "--holdout", help="Patients of the same kind that it never saw.", exists=True, dir_okay=False
-    ),
+    str,
+    typer.Option("--holdout", help="Patients of the same kind that it never saw.", callback=must_be_there),
 ]
 Synthetic = Annotated[
-    list[Path],
+    list[str],
     typer.Option(
         "--synthetic",
         help="The synthetic patients; repeat it for several copies of one generator.",
-        exists=True,
-        dir_okay=False,
+        callback=all_must_be_there,
     ),
 ]
 

@@ -6,13 +6,28 @@ from typing import Annotated
 import typer
 
 DEFAULT_GENERATOR = "autoregressive"
+TABLE_KINDS = "CSV (plain or .gz), Parquet, or a URL such as 'postgresql://reader@host/db?table=patients'"
+
+
+def must_be_there(given: str | None) -> str | None:
+    """A table to read: a file that exists, or a URL, which is looked at when it is read."""
+    if given is not None and "://" not in given and not Path(given).is_file():
+        what = "is a directory" if Path(given).is_dir() else "does not exist"
+        raise typer.BadParameter(f"File {given!r} {what}.")
+    return given
+
+
+def all_must_be_there(given: list[str]) -> list[str]:
+    """Several tables to read."""
+    for each in given:
+        must_be_there(each)
+    return given
+
+
 DataFile = Annotated[
-    Path,
+    str,
     typer.Argument(
-        metavar="DATA",
-        help="A table with one row per patient: CSV (plain or .gz) or Parquet.",
-        exists=True,
-        dir_okay=False,
+        metavar="DATA", help=f"A table with one row per patient: {TABLE_KINDS}.", callback=must_be_there
     ),
 ]
 SchemaFile = Annotated[
@@ -73,4 +88,32 @@ EvaluatedRows = Annotated[
     typer.Option(
         "--evaluated-rows", min=2, help="Measure on so many patients, drawn at random, where there are more."
     ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        help="Processes of this machine to work on, 1 for this one alone. [default: by the size of the work]",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Work on the Dask cluster at this address, for instance tls://host:8786.",
+    ),
+]
+TlsAuthority = Annotated[
+    Path | None,
+    typer.Option("--tls-ca-file", help="Who signed the scheduler's certificate (PEM).", exists=True),
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option("--tls-cert", help="The certificate to show to it (PEM).", exists=True)
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="The certificate's key (PEM).", exists=True)]
+Unencrypted = Annotated[
+    bool,
+    typer.Option("--unencrypted", help="Accept a scheduler on another machine without TLS."),
 ]

@@ -1,8 +1,12 @@
 """Places to write to, looked at before the work begins rather than after it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ehrsynth.errors import OutputError
+
+if TYPE_CHECKING:
+    from ehrsynth.tables.databases import DatabaseTable
 
 
 def must_be_free(folder: Path) -> None:
@@ -20,18 +24,28 @@ def must_be_free(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be made: {parent} is not a folder")
 
 
-def must_be_table(file: Path) -> None:
-    """Raise if a table cannot be written under this name.
+def must_be_table(place: str) -> "Path | DatabaseTable":
+    """Where a table is to be written, looked at before the work.
 
     Raises
     ------
     OutputError
-        If the ending is none that tables are written with, or the name is a folder's.
+        If the ending is none that tables are written with, the name is a folder's, or the table of a
+        database is there already.
+    RequestError
+        If the database cannot be reached.
     """
+    from ehrsynth.tables.databases import DatabaseTable, located, must_not_exist
+
+    file = located(place)
+    if isinstance(file, DatabaseTable):
+        must_not_exist(file)
+        return file
     if not file.name.endswith((".csv", ".csv.gz", ".parquet")):
         raise OutputError(f"{file.name} has no known ending: use .csv, .csv.gz or .parquet")
     if file.is_dir():
         raise OutputError(f"{file} is a folder: name a file in it")
+    return file
 
 
 def must_be_new(file: Path, *, force: bool) -> None:

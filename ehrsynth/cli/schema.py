@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ehrsynth.cli.guard import guarded
-from ehrsynth.cli.options import DataFile, Json
+from ehrsynth.cli.options import DataFile, Json, must_be_there
 
 app = typer.Typer(
     help="Propose what a table means, or check it.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -14,8 +14,8 @@ app = typer.Typer(
 OutSchema = Annotated[Path, typer.Option("--out", "-o", help="The YAML file to write.")]
 Given = Annotated[Path, typer.Argument(metavar="SCHEMA", exists=True, dir_okay=False)]
 GivenData = Annotated[
-    Path | None,
-    typer.Argument(metavar="[DATA]", help="A table to check as well.", exists=True, dir_okay=False),
+    str | None,
+    typer.Argument(metavar="[DATA]", help="A table to check as well.", callback=must_be_there),
 ]
 Name = Annotated[str, typer.Option("--name", help="The schema's name. [default: the file's]")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
@@ -42,10 +42,11 @@ def infer(
     from ehrsynth.cli.places import must_be_new
     from ehrsynth.schema.sdv_metadata import load_sdv
     from ehrsynth.schema.yaml_files import save_schema
+    from ehrsynth.tables.databases import located
     from ehrsynth.tables.infer import infer_schema
 
     must_be_new(out, force=force)
-    name = name or data.name.partition(".")[0]
+    name = name or located(data).name.rpartition("/")[2].partition(".")[0]
     known = None if sdv is None else load_sdv(sdv, name=name)
     schema, comments = infer_schema(data, name=name, known=known)
     save_schema(schema, out, comments=comments)
@@ -66,8 +67,9 @@ def check(schema: Given, data: GivenData = None, *, json: Json = False) -> None:
     facts["guessed_from_data"] = len(meaning.guessed())
     if data is not None:
         from ehrsynth.tables import read_table
+        from ehrsynth.tables.databases import located
 
-        facts |= {"table": str(data), "patients": len(read_table(data, meaning)), "violations": 0}
+        facts |= {"table": str(located(data)), "patients": len(read_table(data, meaning)), "violations": 0}
     show_facts(facts, as_json=json)
 
 

@@ -4,25 +4,33 @@ A piece is drawn and written by whichever worker is free, and comes back as the 
 are then put one below the other, one of them in memory at a time.
 """
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
-from ehrsynth.engine import Checkpoints, Held, work
-from ehrsynth.errors import OutputError
+from ehrsynth.conditions import Condition
+from ehrsynth.engine import Checkpoints, work
+from ehrsynth.engine.checkpoints import checkpoints
+from ehrsynth.errors import OutputError, RequestError
+from ehrsynth.files import SEAL
 from ehrsynth.generators.base import AbstractFitted, Sample
 from ehrsynth.generators.storage import load_model
 from ehrsynth.progress import Progress
-from ehrsynth.randomness import derived_seed
+from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.schema import IdentifierColumn
 from ehrsynth.tables.databases import DatabaseTable
 from ehrsynth.tables.joining import join_pieces
+from ehrsynth.tables.origin import COLUMN
 from ehrsynth.tables.values import identifiers
 from ehrsynth.tables.writing import write_table
+
+Model = tuple[tuple[str, bytes], ...]  # the name and the content of each file of a model
 
 PART = 50_000
 _DRAWN = 0.97  # of the progress
@@ -57,6 +65,16 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for: so many rows, such as meet `where`; `seed` None draws a fresh one."""
+
+    rows: int
+    where: str | None
+    seed: int | None
+    origin_column: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Some of the rows: `start` of them come before; `ending` says how they are written."""
 
@@ -68,10 +86,8 @@ class Piece:
     origin_column: bool
 
 
-def pieces(
-    rows: int, *, where: str | None, seed: int, ending: str, origin_column: bool = False
-) -> list[Piece]:
-    """So many rows in pieces of up to `PART`.
+def pieces(wish: Wish, seed: int, ending: str) -> list[Piece]:
+    """All rows in pieces of up to `PART`, each with a seed of its own.
 
     Parameters
     ----------
@@ -81,44 +97,76 @@ def pieces(
     return [
         Piece(
             start,
-            min(PART, rows - start),
+            min(PART, wish.rows - start),
             # The first piece has the seed itself: a small sample is the one that `sample` gives.
             seed if start == 0 else derived_seed(seed, "part", str(start // PART)),
-            where,
+            wish.where,
             ending,
-            origin_column,
+            wish.origin_column,
         )
-        for start in range(0, rows, PART)
+        for start in range(0, wish.rows, PART)
     ]
 
 
-def packed_model(folder: Path) -> dict[str, bytes]:
-    """A model's files, as they travel to whoever draws."""
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+def draw_table(model: Path, wish: Wish, out: Path | DatabaseTable, progress: Progress) -> tuple[Facts, int]:
+    """Draw rows from a model on the current engine and write them as one table, whole or not at all.
 
-
-def draw_to_file(
-    model: Mapping[str, bytes],
-    wanted: Sequence[Piece],
-    out: Path | DatabaseTable,
-    *,
-    keep: Checkpoints | Held,
-    progress: Progress,
-) -> Facts:
-    """Draw all pieces on the current engine and write them as one table, whole or not at all.
+    Pieces that are done stand beside the table until it is whole; a run that was killed goes on from them.
 
     Parameters
     ----------
     model
-        As `packed_model` gives it.
-    keep
-        Where pieces that are done are kept.
+        A folder that `save` wrote.
+
+    Returns
+    -------
+    facts, seed
+        What is known of all rows together, and the seed that they came from.
 
     Raises
     ------
     SamplingExhausted, OutputError
         As `AbstractFitted.sample` and `write_table`.
     """
+    fitted = load_model(model)  # first of all: a damaged model, or a wish that it cannot read, is said here
+    _look_at(wish, fitted)
+    if wish.rows <= PART:
+        seed = fresh_seed() if wish.seed is None else wish.seed
+        sample = fitted.sample(wish.rows, where=wish.where, seed=seed, progress=progress)
+        write_table(sample.table, fitted.schema, out, origin_column=wish.origin_column)
+        return Facts.of(sample), seed
+    del fitted
+    files = _files(model)
+    whole_model = hashlib.sha256(dict(files)[SEAL]).hexdigest()
+    asked = {
+        **asdict(wish),
+        "out": str(out),
+        "model": whole_model,
+        "part": PART,
+        "ehrsynth": version("ehrsynth"),
+    }
+    beside = out if isinstance(out, Path) else Path(f"{out.name}.rows")
+    with checkpoints(beside, asked, {"drawn": fresh_seed()}) as keep:
+        seed = keep.asked["drawn"] if wish.seed is None else wish.seed
+        facts = _draw_and_join(files, pieces(wish, seed, _ending(out)), out, keep, progress)
+    return facts, seed
+
+
+def _ending(out: Path | DatabaseTable) -> str:
+    return ".csv" if isinstance(out, Path) and not out.name.lower().endswith(".parquet") else ".parquet"
+
+
+def _look_at(wish: Wish, fitted: AbstractFitted) -> None:
+    """Raise what the first piece would."""
+    if wish.where is not None:
+        Condition.parse(wish.where, fitted.schema)
+    if wish.origin_column and COLUMN in fitted.schema.names:
+        raise RequestError(f"the schema has a column {COLUMN!r} of its own: rename it, or do without")
+
+
+def _draw_and_join(
+    model: Model, wanted: Sequence[Piece], out: Path | DatabaseTable, keep: Checkpoints, progress: Progress
+) -> Facts:
     rows = sum(piece.size for piece in wanted)
 
     def report(done: int, of: int) -> None:
@@ -143,9 +191,9 @@ def _body(piece: bytes | None, facts: list[Facts]) -> tuple[bytes, int]:
     return piece[_HEAD + length :], head["header"]
 
 
-def draw_piece(model: Mapping[str, bytes], piece: Piece) -> bytes:
+def draw_piece(model: Model, piece: Piece) -> bytes:
     """One piece: its facts, then the bytes of its file."""
-    fitted = loaded(tuple(model.items()))
+    fitted = loaded(model)
     sample = fitted.sample(piece.size, where=piece.where, seed=piece.seed)
     for column in fitted.schema.columns:
         if piece.start and isinstance(column, IdentifierColumn):
@@ -160,9 +208,13 @@ def draw_piece(model: Mapping[str, bytes], piece: Piece) -> bytes:
     return len(head).to_bytes(_HEAD, "big") + head + content
 
 
+def _files(model: Path) -> Model:
+    return tuple((file.name, file.read_bytes()) for file in sorted(model.iterdir()) if file.is_file())
+
+
 @lru_cache(maxsize=1)
-def loaded(model: tuple[tuple[str, bytes], ...]) -> AbstractFitted:
-    """The model behind `packed_model`, checked as any other, once in a process."""
+def loaded(model: Model) -> AbstractFitted:
+    """The model whose files these are, checked as any other, once in a process."""
     with tempfile.TemporaryDirectory(prefix="ehrsynth-") as folder:
         for name, content in model:
             (Path(folder) / Path(name).name).write_bytes(content)

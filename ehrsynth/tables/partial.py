@@ -6,6 +6,7 @@ import pandas as pd
 
 from ehrsynth.errors import DataError
 from ehrsynth.schema import Schema
+from ehrsynth.tables.databases import located
 from ehrsynth.tables.reading import read_raw, without_blank_tail
 from ehrsynth.tables.validation import parse_and_check
 
@@ -37,6 +38,8 @@ def read_partial(path: Path | str, schema: Schema) -> pd.DataFrame:
         columns.append(column.model_copy(update=unknown))
     table, violations = parse_and_check(words, schema.changed(columns=tuple(columns), constraints=()))
     if violations:
-        summary = f"{Path(path).name} does not fit the schema {schema.name!r}: {len(violations):,} problem(s)"
+        summary = (
+            f"{located(path).name} does not fit the schema {schema.name!r}: {len(violations):,} problem(s)"
+        )
         raise DataError(summary, map(str, violations))
     return table

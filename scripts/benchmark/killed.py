@@ -1,0 +1,169 @@
+"""Kill a worker, the scheduler or the client of a running `ehrsynth sample` at random moments.
+
+    python scripts/benchmark/killed.py [--rows N] [--kills N]
+
+writes reports/benchmark/killed.md. An own Dask scheduler with two workers runs beside it. Each kill -9 comes
+when a random number of pieces is done, and up to half a second later. The table must then be whole or absent;
+the same command is given again on a new cluster, and its bytes must be those of a run that nobody disturbed.
+"""
+
+import argparse
+import datetime as dt
+import hashlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ehrsynth.generators.bulk import PART
+from ehrsynth.generators.recipes import recipe
+from ehrsynth.tables import read_table
+from ehrsynth.tables.bundled import bundled
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+VICTIMS = ("worker", "scheduler", "client")
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+class Cluster:
+    """A scheduler and two workers as processes of their own, without nannies: a killed worker stays dead."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.scheduler = self._dask(
+            "scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+        )
+        self.workers = [self._worker(), self._worker()]
+
+    def _dask(self, *words: str) -> subprocess.Popen:
+        return subprocess.Popen([PROGRAMS / "dask", *words], **QUIET)
+
+    def _worker(self) -> subprocess.Popen:
+        return self._dask("worker", self.address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
+
+    def stop(self) -> None:
+        """End what is left of it."""
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+
+def sampling(model: Path, rows: int, out: Path, address: str | None) -> subprocess.Popen:
+    """The command, started."""
+    command = [PROGRAMS / "ehrsynth", "sample", model, "--rows", str(rows), "--seed", "1", "--out", out]
+    command += ["--scheduler", address] if address else ["--workers", "1"]
+    return subprocess.Popen(list(map(str, command)), **QUIET)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, or "absent"."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "absent"
+
+
+def wait_for(pieces: int, folder: Path, run: subprocess.Popen) -> None:
+    """Until so many pieces are done, or the run is over."""
+    while run.poll() is None and len(list(folder.glob("*.piece"))) < pieces:
+        time.sleep(0.02)
+
+
+def one_kill(victim: str, moment: tuple[int, float], given: tuple[Path, int, Path], expected: str) -> dict:
+    """Start, kill after a while, look, start again, compare."""
+    model, rows, out = given
+    cluster = Cluster()
+    try:
+        run = sampling(model, rows, out, cluster.address)
+        wait_for(moment[0], out.with_name(f".{out.name}.unfinished"), run)
+        time.sleep(moment[1])
+        killed = {"worker": cluster.workers[0], "scheduler": cluster.scheduler, "client": run}[victim]
+        was_running = run.poll() is None
+        killed.send_signal(signal.SIGKILL)
+        code = run.wait(timeout=600)
+        after = digest(out)
+        pieces = len(list(out.parent.glob(f".{out.name}.unfinished/*.piece")))
+    finally:
+        cluster.stop()
+    again = Cluster()
+    try:
+        sampling(model, rows, out, again.address).wait(timeout=600)
+    finally:
+        again.stop()
+    end = digest(out)
+    left = [file.name for file in out.parent.iterdir() if file.name.startswith(f".{out.name}")]
+    out.unlink(missing_ok=True)
+    return {
+        "victim": victim,
+        "at piece": moment[0],
+        "running": "yes" if was_running else "no",
+        "exit": code,
+        "table": "absent" if after == "absent" else "whole" if after == expected else "NEITHER",
+        "pieces kept": pieces,
+        "equal": "yes" if end == expected else "NO",
+        "left": len(left),
+    }
+
+
+def main() -> None:
+    """Measure and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=9)
+    given = parser.parse_args()
+    draw = random.Random(given.seed)  # noqa: S311 - moments, not secrets
+    with TemporaryDirectory(prefix="ehrsynth-killed-") as folder:
+        scratch = Path(folder)
+        trial = bundled("ist")
+        schema = trial.demo_schema
+        table = read_table(trial.path, trial.schema)[list(schema.names)].head(5_000)
+        recipe("independent").fit(table, schema, seed=1).save(scratch / "model")
+        start = time.perf_counter()
+        sampling(scratch / "model", given.rows, scratch / "undisturbed.parquet", None).wait()
+        alone = time.perf_counter() - start
+        expected = digest(scratch / "undisturbed.parquet")
+        out, found = scratch / "rows.parquet", []
+        for number in range(given.kills):
+            moment = draw.randrange(given.rows // PART), draw.random() / 2
+            one = one_kill(
+                VICTIMS[number % len(VICTIMS)], moment, (scratch / "model", given.rows, out), expected
+            )
+            print(one, flush=True)
+            found.append(one)
+        shutil.rmtree(scratch / "model")
+    lines = [
+        "# Killed at random moments",
+        "",
+        f"`python scripts/benchmark/killed.py --rows {given.rows} --kills {given.kills}`,",
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}. ehrsynth {version('ehrsynth')}, distributed",
+        f"{version('distributed')}, Python {sys.version.split()[0]}, {os.cpu_count()} cores. Model:",
+        f"`independent`, 5,000 patients of the stroke trial, 30 columns; {given.rows:,} rows in pieces of",
+        f"{PART:,}, on a scheduler with two workers. Undisturbed, in one process: {alone:.0f} s.",
+        "",
+        f"| {' | '.join(found[0])} |",
+        f"|{'---|' * len(found[0])}",
+        *(f"| {' | '.join(map(str, one.values()))} |" for one in found),
+        "",
+        "exit: 0 done, 2 the scheduler was lost, -9 killed. table: what stood under its name after the kill.",
+        "equal: the bytes after the second run are those of the undisturbed one. left: hidden files there.",
+        "",
+        f"{sum(one['table'] != 'NEITHER' for one in found)} of {len(found)} whole or absent,",
+        f"{sum(one['equal'] == 'yes' for one in found)} of {len(found)} equal byte for byte.",
+        "",
+    ]
+    report = ROOT / "reports" / "benchmark" / "killed.md"
+    report.write_text("\n".join(lines))
+    print(report)
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ synthetic is refused, and no sample leaves that is short, invalid or outside its
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from ehrsynth.conditions import Condition
 from ehrsynth.encoding import codes_to_values, decode
 from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
-from ehrsynth.progress import Progress, silent
+from ehrsynth.progress import Progress, part, silent
 from ehrsynth.schema import Schema
 from ehrsynth.schema.columns import Strict
 from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
+from ehrsynth.tables.streaming import TableStream, subsample
 
 Codes = NDArray[np.int64]
+
+COUNTED = "every patient, counted exactly"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,28 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a model that was learnt piece by piece has seen of its table.
+
+    `patients` were read and checked; of `learnt_from` of them, as `how` says, the relations between columns
+    were learnt.
+    """
+
+    patients: int
+    learnt_from: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class AbstractFitted(ABC):
-    """A fitted model. It holds its schema and the recipe that made it."""
+    """A fitted model. It holds its schema and the recipe that made it.
+
+    `coverage` is None where the whole table was learnt in memory.
+    """
 
     schema: Schema
     recipe: "AbstractGenerator"
+    coverage: Coverage | None = field(default=None, kw_only=True)
 
     @property
     def privacy(self) -> PrivacySpent | None:
@@ -267,6 +287,44 @@ class AbstractGenerator(Strict, ABC):
             summary = f"{self.name} needs at least 2 patients; the table has {len(table)}"
             raise NotEnoughData(summary)
         return self._fit(table, schema, seed, progress or silent)
+
+    def fit_stream(
+        self, table: TableStream, *, seed: int, most: int, progress: Progress | None = None
+    ) -> AbstractFitted:
+        """Learn a patient table that need not fit into memory; the model's `coverage` says from what.
+
+        Every row is read and checked. What can be counted is counted over all of them, exactly; else the
+        model is learnt from a uniform subsample of the patients.
+
+        Parameters
+        ----------
+        seed
+            0 or larger; equal seeds give equal models, whatever the size of the pieces.
+        most
+            How many patients may be held in memory, at least 2. A table that has no more gives the model
+            that `fit` gives.
+
+        Raises
+        ------
+        DataError
+            If the table does not fit its schema, or has fewer than two rows.
+        RequestError
+            If the table is itself synthetic (see `ehrsynth.tables.origin`).
+        """
+        if most < 2:  # noqa: PLR2004 - one patient is no distribution
+            raise RequestError(f"{most} patients at most are no distribution: allow at least 2")
+        if table.marked and not table.accepted:
+            refuse_synthetic(mark_synthetic(pd.DataFrame()))
+        return self._fit_stream(table, seed, most, progress or silent)
+
+    def _fit_stream(self, table: TableStream, seed: int, most: int, progress: Progress) -> AbstractFitted:
+        drawn = subsample(table, most, seed=seed, progress=part(progress, 0.0, 0.3))
+        model = self.fit(drawn, table.schema, seed=seed, progress=part(progress, 0.3, 1.0))
+        if len(drawn) == table.rows:
+            return model
+        by = "their places" if table.schema.patient_key is None else "a keyed hash of each"
+        how = f"a uniform subsample of the patients, drawn by {by}"
+        return replace(model, coverage=Coverage(table.rows, len(drawn), how))
 
     @abstractmethod
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> AbstractFitted:

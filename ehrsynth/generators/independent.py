@@ -12,16 +12,18 @@ from pydantic import Field
 from ehrsynth.conditions import CodeSet, Condition
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError, SamplingExhausted
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts
+from ehrsynth.generators.base import COUNTED, AbstractFitted, AbstractGenerator, Coverage, Draw, Parts
 from ehrsynth.generators.counting import Counts
 from ehrsynth.generators.forgetting import AbstractForgetting
 from ehrsynth.generators.marginals import Marginal, marginal_of_counts, pack, unpack
 from ehrsynth.generators.rejection import collect, repaired
+from ehrsynth.generators.streamed import counted
 from ehrsynth.generators.ties import lead, own_counts, ties
-from ehrsynth.progress import Progress, silent
+from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
 from ehrsynth.schema.binding import columns_of
+from ehrsynth.tables.streaming import TableStream
 
 Codes = NDArray[np.int64]
 _REDRAWS = 30
@@ -191,6 +193,13 @@ class Independent(AbstractGenerator):
         counts = Counts.of(encode(table, schema))
         learnt = _learnt(counts, schema, progress)
         return FittedIndependent(schema, self, learnt, counts if self.counts else None)
+
+    def _fit_stream(self, table: TableStream, seed: int, most: int, progress: Progress) -> FittedIndependent:
+        counts = counted(table, part(progress, 0.0, 0.9))
+        learnt = _learnt(counts, table.schema, part(progress, 0.9, 1.0))
+        coverage = Coverage(table.rows, table.rows, COUNTED)
+        kept = counts if self.counts else None
+        return FittedIndependent(table.schema, self, learnt, kept, coverage=coverage)
 
 
 def _learnt(counts: Counts, schema: Schema, progress: Progress) -> tuple[Marginal, ...]:

@@ -5,6 +5,7 @@ plain values; ``weights.safetensors`` holds arrays; ``schema.yaml`` the schema; 
 """
 
 import json
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +18,13 @@ from safetensors.numpy import load_file, save_file
 
 from ehrsynth.errors import ModelError, RequestError, SchemaError
 from ehrsynth.files import canonical_json, check_seal, seal, whole_folder
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Parts
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Coverage, Parts
 from ehrsynth.registry import resolve
 from ehrsynth.schema import Schema
 from ehrsynth.schema.yaml_files import load_schema, save_schema
 
 FORMAT = 1
+COVERAGE = "coverage"  # only where a table was learnt piece by piece
 MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
 _FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
 # What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
@@ -46,6 +48,8 @@ def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
         "schema_hash": fitted.schema.hash(),
         "values": dict(parts.values),
     }
+    if fitted.coverage is not None:
+        model[COVERAGE] = asdict(fitted.coverage)
     # asarray with a copy keeps arrays of no dimension, which ascontiguousarray would not.
     arrays = {name: np.array(array, order="C", copy=True) for name, array in parts.arrays.items()}
     with whole_folder(folder) as draft:
@@ -75,7 +79,15 @@ def load_model(folder: Path | str) -> AbstractFitted:
     if schema.hash() != model["schema_hash"]:
         raise _damaged(folder, "its schema is not the one that it was fitted with")
     recipe = _recipe(folder, model)
-    return _rebuilt(folder, recipe, schema, Parts(model["values"], _read_arrays(folder)))
+    fitted = _rebuilt(folder, recipe, schema, Parts(model["values"], _read_arrays(folder)))
+    return replace(fitted, coverage=_coverage(folder, model)) if COVERAGE in model else fitted
+
+
+def _coverage(folder: Path, model: dict[str, Any]) -> Coverage:
+    try:
+        return Coverage(**model[COVERAGE])
+    except TypeError as error:
+        raise _damaged(folder, "it does not say from how many patients it learnt") from error
 
 
 def _rebuilt(folder: Path, recipe: AbstractGenerator, schema: Schema, parts: Parts) -> AbstractFitted:
@@ -97,7 +109,7 @@ def _read_model(folder: Path) -> dict[str, Any]:
             f"{folder} has model format {model['format']}; this version reads up to {FORMAT}: update ehrsynth"
         )
         raise ModelError(message)
-    if set(model) != _FIELDS or not isinstance(model["values"], dict):
+    if set(model) - {COVERAGE} != _FIELDS or not isinstance(model["values"], dict):
         raise _damaged(folder, f"{MODEL} does not have the fields of a model")
     return model
 

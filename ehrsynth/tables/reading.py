@@ -157,14 +157,26 @@ def _head(path: Path) -> bytes:
 
 def _read_parquet(path: Path, expected: Collection[str]) -> tuple[pd.DataFrame, bool]:
     table = _arrow_table(path)
-    _check_names(table.column_names, path.name, expected)
+    raw = raw_of_arrow(table, path.name, expected)
+    metadata = table.schema.metadata or {}
+    return raw, metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode()
+
+
+def raw_of_arrow(table: pa.Table, what: str, expected: Collection[str]) -> pd.DataFrame:
+    """An Arrow table's cells as words, as `read_raw` gives a file's.
+
+    Raises
+    ------
+    DataError
+        If names are repeated or empty, cells hold more than one value, or there are no rows.
+    """
+    _check_names(table.column_names, what, expected)
     if not table.num_rows:
-        raise NotEnoughData(f"{path.name} has columns and no rows: give at least one patient")
+        raise NotEnoughData(f"{what} has columns and no rows: give at least one patient")
     words, stored = words_of_arrow(table)
     raw = pd.DataFrame(words)
     raw.attrs = {STORED_AS: stored}
-    metadata = table.schema.metadata or {}
-    return raw, metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode()
+    return _with_origin(raw, marked=False)
 
 
 def _arrow_table(path: Path) -> pa.Table:

@@ -7,14 +7,21 @@ import typer
 
 from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
+    AtMost,
     DataFile,
     Generator,
     Json,
+    Scheduler,
     SchemaFile,
     Seed,
     Settings,
     Shards,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
     TrainOnSynthetic,
+    Unencrypted,
+    Workers,
 )
 
 OutModel = Annotated[Path, typer.Option("--out", "-o", help="The model folder to make.")]
@@ -28,30 +35,39 @@ def fit(
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
     shards: Shards = None,
+    at_most: AtMost = None,
     seed: Seed = None,
     train_on_synthetic: TrainOnSynthetic = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    tls_ca_file: TlsAuthority = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    unencrypted: Unencrypted = False,
     json: Json = False,
 ) -> None:
-    """Learn a table and save the model as a folder."""
+    """Learn a table and save the model as a folder.
+
+    A table that does not fit into memory is read piece by piece. A long fit that was killed goes on from
+    what was learnt when it is given the same command again.
+    """
     from ehrsynth.cli.drawing import drawn, show_facts
+    from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_free
+    from ehrsynth.generators.learning import Lesson, learn
     from ehrsynth.generators.recipes import parse_settings, recipe, sharded
-    from ehrsynth.randomness import fresh_seed
     from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables import accept_synthetic, read_table
 
     must_be_free(out)
     generator, given = sharded(generator, parse_settings(settings or []), shards)
     chosen = recipe(generator, given)
-    meaning = load_schema(schema)
-    table = read_table(data, meaning)
-    if train_on_synthetic:
-        table = accept_synthetic(table)
-    seed = fresh_seed() if seed is None else seed
-    with drawn() as progress:
-        model = chosen.fit(table, meaning, seed=seed, progress=progress)
-    model.save(out)
-    facts = {"model": str(out), "generator": generator, "patients": len(table), "seed": seed}
+    lesson = Lesson(data, load_schema(schema), chosen, at_most, accepted=train_on_synthetic)
+    asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
+    with drawn() as progress, engine(asked, workers, 1):
+        model, patients, seed = learn(lesson, out, seed=seed, progress=progress)
+    facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
     if model.decided:
         facts["decided"] = model.decided
+    if model.coverage is not None:
+        facts |= {"learnt_from": model.coverage.learnt_from, "how": model.coverage.how}
     show_facts(facts | {"settings": chosen.model_dump(mode="json")}, as_json=json)

@@ -46,7 +46,8 @@ def ending(error: BaseException) -> tuple[int, str]:
     if isinstance(error, EhrSynthError):
         return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt) or told_to_end.is_set():
-        return INTERRUPTED, "interrupted: nothing was written"
+        said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+        return INTERRUPTED, said or "interrupted: nothing was written"
     if isinstance(error, MemoryError):
         return WRONG, "not enough memory: use fewer rows or columns, or a machine with more"
     if isinstance(error, OSError) and error.errno is not None:

@@ -89,6 +89,16 @@ EvaluatedRows = Annotated[
         "--evaluated-rows", min=2, help="Measure on so many patients, drawn at random, where there are more."
     ),
 ]
+AtMost = Annotated[
+    int | None,
+    typer.Option(
+        "--at-most",
+        metavar="PATIENTS",
+        min=2,
+        help="Hold so many patients in memory: a longer Parquet file or database table is read in pieces, and"
+        " what cannot be counted is learnt from a uniform subsample. [default: 6,000,000 cells]",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

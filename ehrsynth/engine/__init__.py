@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from ehrsynth.engine.checkpoints import Checkpoints, Held
 
-__all__ = ["Checkpoints", "Engine", "Held", "InProcess", "current", "kept", "using", "work"]
+__all__ = ["Checkpoints", "Engine", "Held", "InProcess", "current", "keeping", "kept", "using", "work"]
 
 SharedT = TypeVar("SharedT")
 ItemT = TypeVar("ItemT")
@@ -69,19 +69,28 @@ def current() -> Engine:
 
 
 @contextmanager
-def using(engine: Engine, checkpoints: Checkpoints | None = None) -> Iterator[Engine]:
-    """Run what happens in the block on this engine, and keep its pieces in these checkpoints."""
-    tokens = _CURRENT.set(engine), _KEPT.set(checkpoints)
+def using(engine: Engine) -> Iterator[Engine]:
+    """Run what happens in the block on this engine."""
+    token = _CURRENT.set(engine)
     try:
         yield engine
     finally:
-        _CURRENT.reset(tokens[0])
-        _KEPT.reset(tokens[1])
+        _CURRENT.reset(token)
 
 
-def kept() -> "Checkpoints | Held":
-    """Where pieces that are done are kept, so that a killed run goes on from them; else a new `Held`."""
-    return _KEPT.get() or Held()
+def kept() -> Checkpoints | None:
+    """Where long work keeps the pieces that are done, so that a killed run goes on from them; or None."""
+    return _KEPT.get()
+
+
+@contextmanager
+def keeping(checkpoints: Checkpoints) -> Iterator[Checkpoints]:
+    """Keep the pieces of what happens in the block in these checkpoints."""
+    token = _KEPT.set(checkpoints)
+    try:
+        yield checkpoints
+    finally:
+        _KEPT.reset(token)
 
 
 def work(
@@ -90,7 +99,7 @@ def work(
     items: Sequence[ItemT],
     *,
     names: Sequence[str],
-    keep: "Checkpoints | Held",
+    keep: Checkpoints | Held,
     done: Callable[[int, int], None],
 ) -> None:
     """Have the bytes of every item kept: those that are not yet are worked out on the current engine.

@@ -21,6 +21,7 @@ from ehrsynth.files import canonical_json, whole_file
 JOURNAL, _LOCK = "journal.json", "lock"
 _FORMAT = 1
 _PRIVATE = 0o700
+_GOES_ON = "interrupted: the result was not written; the same command goes on from what is done"
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -118,7 +119,10 @@ def checkpoints(out: Path, asked: Mapping[str, Any], drawn: Mapping[str, Any]) -
             with whole_file(folder / JOURNAL) as draft:
                 draft.write_bytes(canonical_json(earlier))
         _clean(out)
-        yield Checkpoints(folder, {**earlier["asked"], **earlier["drawn"]})
+        try:
+            yield Checkpoints(folder, {**earlier["asked"], **earlier["drawn"]})
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_GOES_ON) from None
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -27,6 +27,7 @@ from ehrsynth.tables.reading import raw_of_arrow, words_of
 from ehrsynth.tables.validation import Violation, parse_and_check
 
 AT_ONCE = 100_000  # rows
+MOST_CELLS = 6_000_000  # of a table in memory, where nobody says otherwise
 _MAGIC = b"PAR1"
 _COUNTED = re.compile(r"^[\d,]+ rows? ")
 _DIFFERENT = re.compile(r" \([\d,]+ different\)")

@@ -3,11 +3,13 @@
 A table of 300 columns has thousands of small arrays; stacked by name they are some seventy.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 from ehrsynth.encoding import encoding
 from ehrsynth.errors import ModelError
@@ -25,6 +27,8 @@ from ehrsynth.schema import Schema
 Array = NDArray[Any]
 Fields = Mapping[str, Array]
 _TWO = 2
+_VALUES = "values"
+_HEAD = 8  # bytes of a safetensors file that say how long its JSON is
 # What checks of arrays of the wrong length, name or type raise.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, OverflowError)
 
@@ -99,6 +103,40 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
     chances = classifiers[len(order) :]
     repeated = {step: Echo(source, c) for (step, source), c in zip(echoes, chances, strict=True)}
     return Chain(schema, tuple(order), features, links, repeated)
+
+
+def pack_step(schema: Schema, link: Link, echo: Echo | None) -> bytes:
+    """One link of trees, and its echo if it has one, as bytes that travel and are kept."""
+    echoes = {} if echo is None else {0: echo}
+    values, arrays = pack_chain(Chain(schema, (0,), (), (link,), echoes))
+    contiguous = {name: np.array(array, order="C", copy=True) for name, array in arrays.items()}
+    return save(contiguous, metadata={_VALUES: json.dumps(values)})
+
+
+def unpack_step(packed: bytes, size: int, inputs: int) -> tuple[Link, Echo | None]:
+    """What `pack_step` packed, for a grid of `size` points and a link that sees so many inputs.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged.
+    """
+    try:
+        values = json.loads(_metadata(packed)[_VALUES])
+        arrays = load(packed)
+        sources = [int(source) for _, source in values["echo"]]
+        classifiers = _unpack_classifiers(values, arrays, [inputs] * (1 + len(sources)))
+        (forests,), (fields,) = _by_step("forest", values, arrays, 1), unstack("link", arrays, 1)
+        link = _unpack_link(fields, size, classifiers[0], forests, inputs)
+    except _DAMAGE as error:
+        raise ModelError(f"a kept link does not fit together ({type(error).__name__})") from error
+    return link, Echo(sources[0], classifiers[1]) if sources else None
+
+
+def _metadata(packed: bytes) -> dict[str, str]:
+    length = int.from_bytes(packed[:_HEAD], "little")
+    found: dict[str, str] = json.loads(packed[_HEAD : _HEAD + length])["__metadata__"]
+    return found
 
 
 def _by_step(name: str, values: Mapping[str, Any], arrays: Fields, steps: int) -> list[dict[int, Fields]]:

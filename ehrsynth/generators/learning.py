@@ -1,0 +1,100 @@
+"""A fit from a table on disk to a model on disk: whole or piece by piece, and able to go on when killed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from ehrsynth.engine import keeping
+from ehrsynth.engine.checkpoints import checkpoints
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.progress import Progress
+from ehrsynth.randomness import fresh_seed
+from ehrsynth.schema import Schema
+from ehrsynth.tables import accept_synthetic, read_table
+from ehrsynth.tables.databases import located
+from ehrsynth.tables.streaming import MOST_CELLS, TableStream, stream
+
+_WORTH_KEEPING = 1_000_000  # cells: smaller fits take seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is to be learnt: a table by its file or URL, and who learns it.
+
+    `at_most` patients are held in memory (None: `MOST_CELLS` cells); `accepted` if a table that is marked as
+    synthetic may be learnt from.
+    """
+
+    data: str
+    schema: Schema
+    recipe: AbstractGenerator
+    at_most: int | None = None
+    accepted: bool = False
+
+    @property
+    def most(self) -> int:
+        """How many patients are held in memory."""
+        return self.at_most or max(2, MOST_CELLS // len(self.schema.columns))
+
+
+def learn(
+    lesson: Lesson, out: Path, *, seed: int | None, progress: Progress
+) -> tuple[AbstractFitted, int, int]:
+    """Learn a table and save the model; what a killed run had learnt of the same is not learnt again.
+
+    Parameters
+    ----------
+    seed
+        None: a fresh one, or that of the run that is gone on from.
+
+    Returns
+    -------
+    model, patients, seed
+        How many patients the table has, and the seed that was used.
+
+    Raises
+    ------
+    DataError, RequestError, OutputError
+        As `read_table`, `fit` and `save`.
+    """
+    long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
+    if long is not None and long.rows * len(lesson.schema.columns) >= _WORTH_KEEPING:
+        with _kept(lesson, long, out, seed) as drawn:
+            model = _fitted(lesson, long, drawn, progress)
+            model.save(out)
+        return model, long.rows, drawn
+    drawn = fresh_seed() if seed is None else seed
+    if long is not None and long.rows > lesson.most:
+        model, patients = _fitted(lesson, long, drawn, progress), long.rows
+    else:
+        table = read_table(lesson.data, lesson.schema)
+        table = accept_synthetic(table) if lesson.accepted else table
+        model = lesson.recipe.fit(table, lesson.schema, seed=drawn, progress=progress)
+        patients = len(table)
+    model.save(out)
+    return model, patients, drawn
+
+
+def _fitted(lesson: Lesson, table: TableStream, seed: int, progress: Progress) -> AbstractFitted:
+    return lesson.recipe.fit_stream(table, seed=seed, most=lesson.most, progress=progress)
+
+
+@contextmanager
+def _kept(lesson: Lesson, table: TableStream, out: Path, seed: int | None) -> Iterator[int]:
+    """Keep what is done while the block runs; the seed to learn with."""
+    place = located(lesson.data)
+    state = place.stat() if isinstance(place, Path) else None
+    asked = {
+        "data": str(place),
+        "state": [table.rows, state.st_size, state.st_mtime_ns] if state else [table.rows],
+        "schema": lesson.schema.hash(),
+        "generator": lesson.recipe.name,
+        "recipe": lesson.recipe.model_dump(mode="json"),
+        "most": lesson.most,
+        "seed": seed,
+        "ehrsynth": version("ehrsynth"),
+    }
+    with checkpoints(out, asked, {"drawn": fresh_seed()}) as found, keeping(found):
+        yield found.asked["drawn"] if seed is None else seed

@@ -1,5 +1,11 @@
 """What all tests share."""
 
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +42,43 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
     if absent:
         pytest.fail(f"--data names a folder without {', '.join(absent)}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a database of a PostgreSQL server of the tests' own; without PostgreSQL they are skipped."""
+    programs = _postgresql_programs()
+    if programs is None:
+        pytest.skip("needs a PostgreSQL server: apt-get install postgresql")
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    try:
+        if as_user:
+            shutil.chown(folder, "postgres")
+        data = folder / "data"
+        made = [programs / "initdb", "-D", data, "-U", "ehrsynth", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        _quietly([*as_user, *map(str, made)])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        settings = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
+        control = [*as_user, str(programs / "pg_ctl"), "-D", str(data), "-w"]
+        _quietly([*control, "-l", str(folder / "log"), "-o", settings, "start"])
+        try:
+            yield f"postgresql://ehrsynth@127.0.0.1:{port}/postgres"
+        finally:
+            _quietly([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _quietly(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+
+def _postgresql_programs() -> Path | None:
+    """Where PostgreSQL's programs are: Debian keeps them off the PATH."""
+    found = shutil.which("initdb")
+    places = [Path(found).resolve().parent] if found else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((place for place in places if (place / "pg_ctl").is_file()), None)

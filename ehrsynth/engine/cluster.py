@@ -44,7 +44,10 @@ _SETTINGS = {
     "distributed.worker.memory.pause": 0.9,
     "distributed.worker.memory.terminate": False,
     "distributed.admin.log-length": 0,
-    "distributed.comm.require-encryption": None,
+    # Each opens a port for a browser: it answers this machine alone, and has nothing to say.
+    "distributed.scheduler.dashboard.status.task-stream-length": 0,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -214,8 +217,9 @@ def local(workers: int) -> Iterator[Cluster]:
                 host="127.0.0.1",
                 security=security,
                 protocol="tls",
-                dashboard_address=None,
-                worker_dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 local_directory=spill,
                 silence_logs=50,
             )

@@ -33,7 +33,7 @@ from ehrsynth.tables.writing import write_table
 Model = tuple[tuple[str, bytes], ...]  # the name and the content of each file of a model
 
 PART = 50_000
-_DRAWN = 0.97  # of the progress
+_DRAWN, _JOINED = 0.97, 0.98  # of the progress
 _HEAD = 4  # bytes that say how long the facts in front of a piece are
 
 
@@ -175,7 +175,7 @@ def _draw_and_join(
     names = [f"{place:06d}" for place in range(len(wanted))]
     work(draw_piece, model, wanted, names=names, keep=keep, done=report)
     facts: list[Facts] = []
-    progress(_DRAWN, "putting the pieces together")
+    progress(_JOINED, "putting the pieces together")
     join_pieces((_body(keep.get(name), facts) for name in names), out)
     progress(1.0, "written")
     return Facts.together(facts)

@@ -266,7 +266,8 @@ def _described(connection: "sa.Connection", place: DatabaseTable) -> dict[str, s
     if not looking.has_table(name, schema=schema):
         raise RequestError(f"{place} cannot be read: the database has no table or view {name!r}")
     if connection.dialect.name != "sqlite":
-        return {str(column["name"]): "" for column in looking.get_columns(name, schema=schema)}
+        asked: Any = sa.select(sa.literal_column("*")).select_from(_table(place)).limit(0)
+        return dict.fromkeys(connection.execute(asked).keys(), "")
     kinds_of = (("boolean", sa.Boolean), ("day", sa.Date), ("moment", sa.DateTime))
     return {
         str(column["name"]): next((k for k, t in kinds_of if isinstance(column["type"], t)), "")
@@ -339,10 +340,8 @@ def _insert(connection: "sa.Connection", made: "sa.Table", rows: pa.Table) -> No
 
 def _insert_into_duckdb(connection: "sa.Connection", made: "sa.Table", rows: pa.Table) -> None:
     # Its statements take one row at a time; it reads Arrow as it is.
-    import sqlalchemy as sa
-
     driver: Any = connection.connection.driver_connection
     driver.register("ehrsynth_piece", rows)
-    rows_of: Any = sa.text("SELECT * FROM ehrsynth_piece")
-    connection.execute(made.insert().from_select(made.columns.keys(), rows_of))
+    name = connection.dialect.identifier_preparer.format_table(made)
+    connection.exec_driver_sql(f"INSERT INTO {name} SELECT * FROM ehrsynth_piece")  # noqa: S608 - it is quoted
     driver.unregister("ehrsynth_piece")

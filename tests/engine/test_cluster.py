@@ -1,0 +1,134 @@
+"""Work on Dask: the same results, whoever dies; nobody else may join; no patient in a log."""
+
+import glob
+import os
+import signal
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from distributed import LocalCluster
+from distributed.security import Security
+
+from ehrsynth.engine.cluster import Cluster, Credentials, cluster, local
+from ehrsynth.errors import DataError, RequestError
+
+WORDS = ("SECRET-OF-A-PATIENT",)
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Cluster]:
+    with local(2) as found:
+        yield found
+
+
+def times(shared: int, item: int) -> bytes:
+    return bytes([shared * item])
+
+
+def who(_: None, item: float) -> int:
+    time.sleep(item)
+    return os.getpid()
+
+
+def wrong(shared: tuple[str, ...], item: str) -> bytes:
+    if item == "data":
+        raise DataError("column 'age': 3 rows are wrong")
+    raise ValueError(shared[0])
+
+
+def dies_once(folder: str, item: int) -> bytes:
+    """Kill the worker that this runs on the first time each item is tried."""
+    mark = Path(folder) / str(item)
+    if item % 3 == 0 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return bytes([item])
+
+
+def test_results_are_those_of_one_process_and_two_work(two: Cluster) -> None:
+    assert sorted(two.each(times, 3, list(range(20)))) == [(n, bytes([3 * n])) for n in range(20)]
+    assert two.workers == 2
+    pids = {pid for _, pid in two.each(who, None, [0.1] * 10)}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_a_killed_worker_loses_nothing(two: Cluster, tmp_path: Path) -> None:
+    found = dict(two.each(dies_once, str(tmp_path), list(range(7))))
+    assert found == {n: bytes([n]) for n in range(7)}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0", "3", "6"]
+
+
+def test_what_goes_wrong_comes_back_without_values(two: Cluster, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DataError, match="3 rows are wrong"):
+        list(two.each(wrong, WORDS, ["data"]))
+    with pytest.raises(RuntimeError, match=r"ValueError at test_cluster\.py") as caught:
+        list(two.each(wrong, WORDS, ["unexpected"]))
+    assert WORDS[0] not in str(caught.value)
+    captured = capfd.readouterr()
+    assert WORDS[0] not in captured.out + captured.err
+
+
+def test_its_ports_answer_this_machine_alone(two: Cluster) -> None:
+    import psutil
+
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    ports = [c for process in family for c in process.net_connections("tcp") if c.status == "LISTEN"]
+    assert ports
+    assert {c.laddr.ip for c in ports} == {"127.0.0.1"}
+
+
+def test_the_spill_folder_is_private(two: Cluster) -> None:
+    folders = [Path(f) for f in glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*")]  # noqa: PTH207
+    assert folders
+    assert all(stat.S_IMODE(f.stat().st_mode) == 0o700 for f in folders)
+
+
+def test_the_spill_folder_goes_with_the_cluster() -> None:
+    before = set(glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*"))  # noqa: PTH207
+    with local(1) as found:
+        assert dict(found.each(times, 1, [5])) == {0: b"\5"}
+    assert set(glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*")) <= before  # noqa: PTH207
+
+
+def pem(folder: Path, security: Security) -> Credentials:
+    files = {}
+    for name in ("tls_ca_file", "tls_client_cert", "tls_client_key"):
+        files[name] = folder / f"{name}.pem"
+        files[name].write_text(getattr(security, name))
+    return Credentials(*files.values())
+
+
+def test_an_existing_cluster_is_used_over_tls(tmp_path: Path) -> None:
+    security = Security.temporary()
+    given = {"security": security, "protocol": "tls", "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, silence_logs=50, **given) as made:
+        credentials = pem(tmp_path, security)
+        with cluster(made.scheduler_address, credentials) as found:
+            assert dict(found.each(times, 2, [4])) == {0: b"\x08"}
+        stranger = pem(tmp_path, Security.temporary())
+        with (
+            pytest.raises(RequestError, match="no Dask scheduler answers"),
+            cluster(made.scheduler_address, stranger),
+        ):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("tcp://scheduler.hospital:8786", "not encrypted"),
+        ("scheduler.hospital:8786", "not encrypted"),
+        ("tls://scheduler.hospital:8786", "--tls-ca"),
+    ],
+)
+def test_patients_do_not_travel_in_the_clear(address: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says), cluster(address, Credentials()):
+        pass

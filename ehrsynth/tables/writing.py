@@ -104,7 +104,7 @@ def write_tables(
         for table in following
         for line in islice(_lines(table, schema, _marks(table, asked=origin_column)), 1, None)
     )
-    with _sidecar(path, synthetic=synthetic, mixed=bool(mixed)):
+    with sidecar_kept(path, synthetic=synthetic, mixed=bool(mixed)):
         _write_lines(chain(lines, more), path, packed=ending == ".csv.gz")
 
 
@@ -149,7 +149,7 @@ def _write_lines(lines: Iterator[str], path: Path, *, packed: bool) -> None:
 
 
 @contextmanager
-def _sidecar(path: Path, *, synthetic: bool, mixed: bool) -> Iterator[None]:
+def sidecar_kept(path: Path, *, synthetic: bool, mixed: bool) -> Iterator[None]:
     """The mark is there before the file is, and goes when the file did not come."""
     beside = origin.sidecar(path)
     if not synthetic:

@@ -111,7 +111,8 @@ def sampled(model: Path, rows: int, scratch: Path) -> list[dict]:
 def _words(given: argparse.Namespace) -> str:
     at_most = f" --at-most {given.at_most}" if given.at_most else ""
     names = " ".join(given.generators)
-    return f" --rows {given.rows} --sampled {' '.join(map(str, given.sampled))} --generators {names}{at_most}"
+    sampled, by_trees = (" ".join(map(str, rows)) for rows in (given.sampled, given.sampled_by_trees))
+    return f" --rows {given.rows} --sampled {sampled} --sampled-by-trees {by_trees} --generators {names}{at_most}"
 
 
 def page(
@@ -161,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--sampled", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--sampled-by-trees", type=int, nargs="+", default=[500_000], help="autoregressive")
     parser.add_argument("--generators", nargs="+", default=["independent", "autoregressive"])
     parser.add_argument("--at-most", type=int, help="patients in memory; the program's own default if absent")
     parser.add_argument("--scratch", type=Path)
@@ -188,7 +190,7 @@ def main() -> None:
             fits[name] = measured([*words, "--out", scratch / name, "--workers", 1], os.cpu_count())
             print(name, fits[name], flush=True)
             samples[name] = []
-            for rows in given.sampled:
+            for rows in given.sampled_by_trees if name == "autoregressive" else given.sampled:
                 samples[name] += sampled(scratch / name, rows, scratch)
                 report = ROOT / "reports" / "benchmark" / "larger.md"
                 report.write_text(page(given, size, fits, samples))

@@ -81,7 +81,8 @@ def test_views_other_types_and_bad_cells(database: str) -> None:
     run(database, "DROP VIEW IF EXISTS seen", 'DROP TABLE IF EXISTS "odd"')
     run(
         database,
-        "CREATE TABLE odd (age INTEGER, dose NUMERIC(8, 3), moment TIMESTAMP, day DATE, word TEXT, flag BOOLEAN)",
+        "CREATE TABLE odd (age INTEGER, dose NUMERIC(8, 3), moment TIMESTAMP, day DATE, word TEXT,"
+        " flag BOOLEAN)",
         "INSERT INTO odd VALUES (71, 2.500, '2020-05-06 07:08:09', '2020-05-06', 'x,y', TRUE)",
         "INSERT INTO odd VALUES (NULL, NULL, NULL, NULL, NULL, NULL)",
         "CREATE VIEW seen AS SELECT * FROM odd",

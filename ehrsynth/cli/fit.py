@@ -24,6 +24,12 @@ from ehrsynth.cli.options import (
     Workers,
 )
 
+Distributed = Annotated[
+    bool,
+    typer.Option(
+        "--distributed", help="This is one of the processes that torchrun started to train a network."
+    ),
+]
 OutModel = Annotated[Path, typer.Option("--out", "-o", help="The model folder to make.")]
 
 
@@ -44,6 +50,7 @@ def fit(
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,
     unencrypted: Unencrypted = False,
+    distributed: Distributed = False,
     json: Json = False,
 ) -> None:
     """Learn a table and save the model as a folder.
@@ -54,7 +61,7 @@ def fit(
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_free
-    from ehrsynth.generators.learning import Lesson, learn
+    from ehrsynth.generators.learning import Lesson, learn, learn_together
     from ehrsynth.generators.recipes import parse_settings, recipe, sharded
     from ehrsynth.schema.yaml_files import load_schema
 
@@ -64,7 +71,9 @@ def fit(
     lesson = Lesson(data, load_schema(schema), chosen, at_most, accepted=train_on_synthetic)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
-        model, patients, seed = learn(lesson, out, seed=seed, progress=progress)
+        model, patients, seed = (learn_together if distributed else learn)(
+            lesson, out, seed=seed, progress=progress
+        )
     facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
     if model.decided:
         facts["decided"] = model.decided

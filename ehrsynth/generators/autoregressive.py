@@ -8,7 +8,7 @@ set, and the mass of the set is an exact importance weight. Rows are then resamp
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from ehrsynth.generators.base import (
     AbstractFitted,
     AbstractGenerator,
     Completions,
+    Coverage,
     Draw,
     Parts,
     Sample,
@@ -40,6 +41,10 @@ from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 from ehrsynth.tables.origin import mark_synthetic
+from ehrsynth.tables.streaming import TableStream
+
+if TYPE_CHECKING:
+    from ehrsynth.generators.chain.networks import Neural
 
 Codes = NDArray[np.int64]
 
@@ -156,10 +161,22 @@ class Autoregressive(AbstractGenerator):
             schema, self, learn_chain(table, schema, learner, seed=seed, progress=progress)
         )
 
+    def _fit_stream(self, table: TableStream, seed: int, most: int, progress: Progress) -> AbstractFitted:
+        if self.learner != "neural" or table.rows <= most:
+            return super()._fit_stream(table, seed, most, progress)
+        from ehrsynth.generators.chain.networks import learn_network_streamed
+
+        chain = learn_network_streamed(table, self._neural(), seed=seed, progress=progress)
+        coverage = Coverage(table.rows, table.rows, "every patient, in steps of some of them")
+        return FittedAutoregressive(table.schema, self, chain, coverage=coverage)
+
     def _network(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> Chain:
-        from ehrsynth.generators.chain.networks import Neural, learn_network  # torch is slow to import
+        from ehrsynth.generators.chain.networks import learn_network  # torch is slow to import
+
+        return learn_network(table, schema, self._neural(), seed=seed, progress=progress)
+
+    def _neural(self) -> "Neural":
+        from ehrsynth.generators.chain.networks import Neural
         from ehrsynth.generators.chain.teaching import Teaching
 
-        teaching = Teaching(self.epochs, self.batch_size, self.learning_rate)
-        neural = Neural(self.width, self.depth, teaching)
-        return learn_network(table, schema, neural, seed=seed, progress=progress)
+        return Neural(self.width, self.depth, Teaching(self.epochs, self.batch_size, self.learning_rate))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ehrsynth.engine import keeping
 from ehrsynth.engine.checkpoints import checkpoints
+from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import fresh_seed
@@ -66,15 +67,45 @@ def learn(
             model.save(out)
         return model, long.rows, drawn
     drawn = fresh_seed() if seed is None else seed
-    if long is not None and long.rows > lesson.most:
-        model, patients = _fitted(lesson, long, drawn, progress), long.rows
-    else:
-        table = read_table(lesson.data, lesson.schema)
-        table = accept_synthetic(table) if lesson.accepted else table
-        model = lesson.recipe.fit(table, lesson.schema, seed=drawn, progress=progress)
-        patients = len(table)
+    model, patients = _learnt(lesson, long, drawn, progress)
     model.save(out)
     return model, patients, drawn
+
+
+def learn_together(
+    lesson: Lesson, out: Path, *, seed: int | None, progress: Progress
+) -> tuple[AbstractFitted, int, int]:
+    """As `learn`, in several processes that torchrun started; the first one writes.
+
+    Raises
+    ------
+    RequestError
+        If torchrun did not start this process, or the recipe is none that trains a network of ours.
+    """
+    from ehrsynth.generators.autoregressive import Autoregressive
+    from ehrsynth.generators.chain.together import joined
+
+    if not (isinstance(lesson.recipe, Autoregressive) and lesson.recipe.learner == "neural"):
+        raise RequestError(
+            "--distributed trains a network: say --generator autoregressive --set learner=neural"
+        )
+    with joined() as team:
+        drawn = team.seed(fresh_seed() if seed is None else seed)
+        if team.leads:
+            return learn(lesson, out, seed=drawn, progress=progress)
+        long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
+        model, patients = _learnt(lesson, long, drawn, progress)
+        return model, patients, drawn
+
+
+def _learnt(
+    lesson: Lesson, long: TableStream | None, seed: int, progress: Progress
+) -> tuple[AbstractFitted, int]:
+    if long is not None and long.rows > lesson.most:
+        return _fitted(lesson, long, seed, progress), long.rows
+    table = read_table(lesson.data, lesson.schema)
+    table = accept_synthetic(table) if lesson.accepted else table
+    return lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress), len(table)
 
 
 def _fitted(lesson: Lesson, table: TableStream, seed: int, progress: Progress) -> AbstractFitted:

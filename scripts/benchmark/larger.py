@@ -112,7 +112,10 @@ def _words(given: argparse.Namespace) -> str:
     at_most = f" --at-most {given.at_most}" if given.at_most else ""
     names = " ".join(given.generators)
     sampled, by_trees = (" ".join(map(str, rows)) for rows in (given.sampled, given.sampled_by_trees))
-    return f" --rows {given.rows} --sampled {sampled} --sampled-by-trees {by_trees} --generators {names}{at_most}"
+    return (
+        f" --rows {given.rows} --sampled {sampled} --sampled-by-trees {by_trees} --generators {names}"
+        + at_most
+    )
 
 
 def page(

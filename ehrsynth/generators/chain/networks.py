@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,9 +24,13 @@ from ehrsynth.generators.chain.packing import stack, unstack
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.generators.chain.states import States
 from ehrsynth.generators.chain.teaching import Teaching, teach
-from ehrsynth.progress import Progress
+from ehrsynth.generators.counting import Counts
+from ehrsynth.generators.marginals import marginal_of_counts
+from ehrsynth.generators.streamed import counted
+from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, torch_generator
 from ehrsynth.schema import LearntColumn, Schema
+from ehrsynth.tables.streaming import TableStream
 
 Array = NDArray[Any]
 Codes = NDArray[np.int64]
@@ -54,9 +60,50 @@ def learn_network(
         As `ehrsynth.tables.read_table` gives it for `schema`; at least one row.
     """
     codes = encode(table, schema)
-    columns = [_coded(codes[:, place], column) for place, column in enumerate(schema.learnt)]
-    held = [len(np.unique(codes[:, place])) for place in range(len(columns))]
-    order = tuple(chain_order(schema, held))
+    counts = Counts.of(codes)
+    columns = _columns(counts, schema)
+    coded = columns, states_of(codes, columns)
+    return _taught(schema, counts, coded, neural, seed=seed, progress=progress)
+
+
+def learn_network_streamed(table: TableStream, neural: Neural, *, seed: int, progress: Progress) -> Chain:
+    """As `learn_network`, of a table that need not fit into memory: the same network.
+
+    The states come from counts over all patients. Each patient's states are then written to a private file,
+    which is removed at the end; a step reads its patients from there.
+    """
+    schema = table.schema
+    counts = counted(table, part(progress, 0.0, 0.1))
+    columns, seen, report = _columns(counts, schema), 0, part(progress, 0.1, 0.2)
+    with TemporaryDirectory(prefix="ehrsynth-spill-") as folder:  # mode 0700
+        shape = (counts.patients, len(columns))
+        states = np.memmap(Path(folder) / "states", np.int32, "w+", shape=shape)
+        for piece in table:
+            states[seen : seen + len(piece)] = states_of(encode(piece, schema), columns).numpy()
+            seen += len(piece)
+            report(seen / counts.patients, f"{seen} of {counts.patients} patients encoded")
+        coded, rest = (columns, torch.from_numpy(states)), part(progress, 0.2, 1.0)
+        return _taught(schema, counts, coded, neural, seed=seed, progress=rest)
+
+
+def _columns(counts: Counts, schema: Schema) -> list[Coded]:
+    return [
+        _coded(values, held, column)
+        for values, held, column in zip(counts.values, counts.held, schema.learnt, strict=True)
+    ]
+
+
+def _taught(
+    schema: Schema,
+    counts: Counts,
+    coded: tuple[Sequence[Coded], torch.Tensor],
+    neural: Neural,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Chain:
+    columns, states = coded
+    order = tuple(chain_order(schema, [len(values) for values in counts.values]))
     network = new_network(
         columns, width=neural.width, depth=neural.depth, seed=derived_seed(seed, "network", "weights")
     )
@@ -65,7 +112,7 @@ def learn_network(
     with threadpool_limits(1):
         teach(
             found,
-            states_of(codes, columns),
+            states,
             order,
             teaching=neural.teaching,
             generator=torch_generator(seed, "network", "teaching"),
@@ -74,9 +121,9 @@ def learn_network(
     return chain_of(schema, found, order)
 
 
-def _coded(codes: Codes, column: LearntColumn) -> Coded:
+def _coded(values: Codes, held: Codes, column: LearntColumn) -> Coded:
     ordered = encoding(column).numeric
-    states = States.learn(codes, column.size, listed=not ordered)
+    states = States.of(marginal_of_counts(values, held, column.size, listed=not ordered))
     return Coded(states, cells_of(states, ordered=ordered, families=families(column)), ordered)
 
 

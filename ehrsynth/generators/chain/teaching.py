@@ -5,15 +5,21 @@ others hide columns in a random order, which is what conditions and completions 
 say when to stop.
 """
 
+import copy
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import torch
 from torch import Tensor
 
+from ehrsynth.engine import kept
 from ehrsynth.errors import RequestError
+from ehrsynth.generators.chain.course import Course
 from ehrsynth.generators.chain.network import AnyOrder
+from ehrsynth.generators.chain.together import shared_among, team
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import torch_generator
 
@@ -21,10 +27,10 @@ _HELD_OUT, _FEWEST_HELD_OUT, _MOST_HELD_OUT = 0.1, 20, 4_000
 _LOOKS, _IN_VAIN = 40, 10
 _FEWEST, _STEPS_AN_EPOCH = 32, 40  # patients in a step; a small table is cut into so many steps
 _WARM_UP = 100
-_LARGEST_GRADIENT = 1.0
 _DECAY = 1e-3
 _AVERAGING = 0.995
 _FEWEST_STEPS = 300
+_HASHED_TOGETHER = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,14 @@ def teach(
 ) -> None:
     """Train in place; the averaged weights that did best on the patients held out stay.
 
+    Where several processes were started together, each works on its part of every step. What is learnt is
+    kept at each look at the patients held out, so that a killed run goes on from there.
+
+    Parameters
+    ----------
+    states
+        n x columns, any whole numbers; it may lie on a disk, since a step reads its patients alone.
+
     Raises
     ------
     RequestError
@@ -92,47 +106,53 @@ def teach(
     if all(len(column.states) == 1 for column in model.columns):
         progress(1.0, "nothing to learn")
         return
-    network = model.network
-    taught, held_out = _parted(states, generator)
+    us, keep = team(), kept()
+    taught, held_out = _parted(len(states), generator)
     batch = max(1, min(teaching.batch, max(_FEWEST, len(taught) // _STEPS_AN_EPOCH), len(taught)))
     steps = max(_FEWEST_STEPS, teaching.epochs * math.ceil(len(taught) / batch))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=teaching.rate, weight_decay=_DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
-    averaged = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    best, least, in_vain = averaged, math.inf, 0
-    for step in range(1, steps + 1):
-        rows = torch.randint(len(taught), (batch,), generator=generator)
-        loss = losses(model, taught[rows], hidden(batch, order, generator)).mean()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-        optimiser.step()
-        schedule.step()
-        keep = min(_AVERAGING, step / (9 + step))
-        with torch.no_grad():
-            for name, weight in network.named_parameters():
-                averaged[name].lerp_(weight, 1 - keep)
+    course = Course(model.network, generator, teaching.rate, _DECAY)
+    name = _name(states, order, teaching, generator) if keep is not None else ""
+    if (earlier := us.handed_out(keep.get(name) if keep is not None else None)) is not None:
+        course.restore(earlier)
+    learner = AnyOrder(model.columns, shared_among(model.network, us))  # type: ignore[arg-type]
+    judges = states[held_out].long()
+    while course.step < steps and course.in_vain < _IN_VAIN:
+        step = course.step + 1
+        rows = taught[torch.randint(len(taught), (batch,), generator=generator)]
+        known = us.own(hidden(batch, order, generator))
+        # Parts may differ by a patient: each counts as much as in one process.
+        loss = losses(learner, states[us.own(rows)].long(), known).sum() / batch * us.size
+        course.take(loss, pace=_pace(course.step, steps), averaging=min(_AVERAGING, step / (9 + step)))
         if step % max(1, steps // _LOOKS) and step < steps:
             continue
         progress(step / steps, f"step {step} of {steps}")
-        judged = _judged(model, averaged, held_out, order, generator.initial_seed())
+        judged = us.agreed(_judged(model, course.averaged, judges, order, generator.initial_seed()))
         if not math.isfinite(judged):
             raise RequestError(f"training diverged by step {step} of {steps}: set a lower rate")
-        if judged < least:
-            best, least, in_vain = {k: w.clone() for k, w in averaged.items()}, judged, 0
-        elif (in_vain := in_vain + 1) >= _IN_VAIN:
-            break
-    network.load_state_dict(best)
+        course.judge(judged)
+        if keep is not None:
+            keep.put(name, course.pack())
+    model.network.cpu().load_state_dict(course.best)
     progress(1.0, "trained")
 
 
-def _parted(states: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Those who teach and those held out; of few patients all do both."""
-    order, away = torch.randperm(len(states), generator=generator), int(len(states) * _HELD_OUT)
+def _name(states: Tensor, order: Sequence[int], teaching: Teaching, generator: torch.Generator) -> str:
+    """What the course depends on, as the name that it is kept under."""
+    said = f"{version('ehrsynth')} {list(order)} {teaching} {generator.initial_seed()} {tuple(states.shape)}"
+    found = hashlib.sha256(said.encode())
+    for start in range(0, len(states), _HASHED_TOGETHER):
+        found.update(states[start : start + _HASHED_TOGETHER].to(torch.int64).numpy().tobytes())
+    return f"network-{found.hexdigest()[:16]}"
+
+
+def _parted(patients: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Those who teach and those held out, by their places; of few patients all do both."""
+    order, away = torch.randperm(patients, generator=generator), int(patients * _HELD_OUT)
     if away < _FEWEST_HELD_OUT:
-        return states, states
+        everyone = torch.arange(patients)
+        return everyone, everyone
     away = min(away, _MOST_HELD_OUT)
-    return states[order[away:]], states[order[:away]]
+    return order[away:], order[:away]
 
 
 def _pace(step: int, steps: int) -> float:
@@ -144,10 +164,8 @@ def _judged(
     model: AnyOrder, weights: dict[str, Tensor], held_out: Tensor, order: Sequence[int], seed: int
 ) -> float:
     """The mean loss of weights on patients held out, with the same columns hidden each time."""
-    own = {name: weight.detach().clone() for name, weight in model.network.named_parameters()}
+    looked_at = copy.deepcopy(model.network).cpu()
+    looked_at.load_state_dict(weights)
     known = hidden(len(held_out), order, torch_generator(seed, "held out"))
     with torch.no_grad():
-        model.network.load_state_dict(weights)
-        found = float(losses(model, held_out, known).mean())
-        model.network.load_state_dict(own)
-    return found
+        return float(losses(AnyOrder(model.columns, looked_at), held_out, known).mean())

@@ -1,0 +1,110 @@
+"""Models learnt piece by piece: exact where they count, from a declared subsample elsewhere."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ehrsynth.errors import NotEnoughData, RequestError
+from ehrsynth.generators.base import Coverage
+from ehrsynth.generators.learning import Lesson, learn
+from ehrsynth.generators.recipes import recipe
+from ehrsynth.generators.storage import load_model
+from ehrsynth.progress import silent
+from ehrsynth.tables import mark_synthetic, read_table, write_table
+from ehrsynth.tables.streaming import TableStream, stream, subsample
+from ward import WARD, patients
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> TableStream:
+    path = tmp_path_factory.mktemp("streamed") / "t.parquet"
+    write_table(patients(700), WARD, path)
+    found = stream(path, WARD)
+    assert found is not None
+    return replace(found, at_once=100)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("independent", {"counts": True}),
+        ("autoregressive", {"learner": "neural", "width": 8, "depth": 1, "epochs": 1}),
+    ],
+)
+def test_what_counts_or_takes_steps_learns_from_everybody(
+    table: TableStream, name: str, settings: dict, tmp_path: Path
+) -> None:
+    chosen = recipe(name, settings)
+    model = chosen.fit_stream(table, seed=1, most=50)
+    model.save(tmp_path / "streamed")
+    chosen.fit(read_table(table.place, WARD), WARD, seed=1).save(tmp_path / "whole")
+    assert weights(tmp_path / "streamed") == weights(tmp_path / "whole")
+    assert (model.coverage.patients, model.coverage.learnt_from) == (700, 700)
+
+
+def test_trees_learn_from_a_subsample_and_say_so(table: TableStream, tmp_path: Path) -> None:
+    chosen = recipe("autoregressive", {"rounds": 5, "trees": 2})
+    model = chosen.fit_stream(table, seed=1, most=200)
+    model.save(tmp_path / "streamed")
+    assert model.coverage == Coverage(
+        700, 200, "a uniform subsample of the patients, drawn by a keyed hash of each"
+    )
+    assert load_model(tmp_path / "streamed").coverage == model.coverage
+    chosen.fit(subsample(table, 200, seed=1), WARD, seed=1).save(tmp_path / "subsample")
+    assert weights(tmp_path / "streamed") == weights(tmp_path / "subsample")
+    assert "seed" not in json.loads((tmp_path / "streamed" / "model.json").read_text())["coverage"]
+
+
+def test_a_table_that_fits_is_learnt_as_ever(table: TableStream, tmp_path: Path) -> None:
+    chosen = recipe("cart")
+    chosen.fit_stream(table, seed=1, most=700).save(tmp_path / "streamed")
+    chosen.fit(read_table(table.place, WARD), WARD, seed=1).save(tmp_path / "whole")
+    for file in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "streamed" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_synthetic_and_empty_tables_are_refused(tmp_path: Path) -> None:
+    write_table(mark_synthetic(patients(50)), WARD, tmp_path / "s.parquet")
+    with pytest.raises(RequestError, match="--train-on-synthetic"):
+        recipe("independent").fit_stream(stream(tmp_path / "s.parquet", WARD), seed=1, most=10)
+    accepted = stream(tmp_path / "s.parquet", WARD, accepted=True)
+    assert recipe("independent").fit_stream(accepted, seed=1, most=10).coverage.patients == 50
+    assert recipe("cart").fit_stream(accepted, seed=1, most=20).coverage.learnt_from == 20
+    write_table(patients(1), WARD, tmp_path / "one.parquet")
+    with pytest.raises(NotEnoughData):
+        recipe("independent").fit_stream(stream(tmp_path / "one.parquet", WARD), seed=1, most=10)
+    with pytest.raises(RequestError, match="at least 2"):
+        recipe("independent").fit_stream(accepted, seed=1, most=1)
+
+
+def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, monkeypatch) -> None:
+    from ehrsynth.generators import learning
+    from ehrsynth.generators.chain import learning as links
+
+    monkeypatch.setattr(learning, "_WORTH_KEEPING", 1)
+    lesson = Lesson(str(table.place), WARD, recipe("autoregressive", {"rounds": 3, "trees": 2}), 300)
+    learnt, step = [], links.learn_step
+
+    def dies(ground, number):
+        learnt.append(number)
+        if len(learnt) == 4:
+            raise MemoryError
+        return step(ground, number)
+
+    monkeypatch.setattr(links, "learn_step", dies)
+    with pytest.raises(MemoryError):
+        learn(lesson, tmp_path / "model", seed=None, progress=silent)
+    assert not (tmp_path / "model").exists()
+    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, progress=silent)
+    assert len(learnt) < 4 + len(WARD.learnt)
+    assert patients_read == 700
+    learn(lesson, tmp_path / "again", seed=seed, progress=silent)
+    for file in (tmp_path / "again").iterdir():
+        assert (tmp_path / "model" / file.name).read_bytes() == file.read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"model", "again"}

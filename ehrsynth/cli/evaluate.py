@@ -9,12 +9,20 @@ from ehrsynth.cli.options import (
     Json,
     OutFolder,
     PolicyFile,
+    Scheduler,
     SchemaFile,
     SecondOpinion,
     Seed,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+    Unencrypted,
+    Workers,
     all_must_be_there,
     must_be_there,
 )
+
+_LONG, _SIDE_BY_SIDE = 5_000, 20  # patients; metrics and attacks
 
 Train = Annotated[
     str,
@@ -53,24 +61,40 @@ def evaluate(
     attempts: Attempts = 1,
     second_opinion: SecondOpinion = False,
     seed: Seed = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    tls_ca_file: TlsAuthority = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    unencrypted: Unencrypted = False,
     json: Json = False,
 ) -> None:
-    """Measure a synthetic table and say what the gate would; with --policy, a no ends with exit code 3."""
+    """Measure a synthetic table and say what the gate would; with --policy, a no ends with exit code 3.
+
+    Of tables that do not fit into memory a uniform subsample is measured, and the report says of how many.
+    """
     from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_free
     from ehrsynth.cli.results import show_results
     from ehrsynth.errors import ReleaseBlocked
-    from ehrsynth.randomness import fresh_seed
+    from ehrsynth.randomness import derived_seed, fresh_seed
     from ehrsynth.release.appraisal import appraise, write_appraisal
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables import read_table
+    from ehrsynth.tables.streaming import read_at_most
 
     must_be_free(out)
     meaning, limits = load_schema(schema), load_policy(policy)
-    real, unseen, made, *copies = (read_table(file, meaning) for file in (train, holdout, *synthetic))
+    asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     seed = fresh_seed() if seed is None else seed
-    with drawn() as progress:
+    (real, trained), (unseen, held_out), (made, drawn_rows), *others = (
+        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", str(place)))
+        for place, file in enumerate((train, holdout, *synthetic))
+    )
+    given = {"train": trained, "holdout": held_out, "synthetic": drawn_rows}
+    pieces = _SIDE_BY_SIDE if len(real) >= _LONG else 1
+    with drawn() as progress, engine(asked, workers, pieces):
         found = appraise(
             real,
             unseen,
@@ -80,7 +104,8 @@ def evaluate(
             policy=limits,
             rows=rows,
             attempts=attempts,
-            copies=copies,
+            copies=[table for table, _ in others],
+            given=given,
             second_opinion=second_opinion,
             progress=progress,
         )

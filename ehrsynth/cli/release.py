@@ -15,12 +15,18 @@ from ehrsynth.cli.options import (
     OutFolder,
     PolicyFile,
     Remedies,
+    Scheduler,
     SchemaFile,
     SecondOpinion,
     Seed,
     Settings,
     Shards,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
     TrainOnSynthetic,
+    Unencrypted,
+    Workers,
 )
 
 Rows = Annotated[
@@ -62,6 +68,12 @@ def release(
     remedies: Remedies = 600.0,
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    tls_ca_file: TlsAuthority = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    unencrypted: Unencrypted = False,
     json: Json = False,
 ) -> None:
     """Check, split, learn, sample, evaluate, decide: OUT/share may leave, OUT/internal may not.
@@ -69,15 +81,18 @@ def release(
     A no ends with exit code 3 and its reasons, and there is no OUT/share.
     """
     from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.results import show_results
     from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
+    from ehrsynth.tables.databases import without_passwords
 
     meaning, limits = load_schema(schema), load_policy(policy)
     generator, given = sharded(generator, parse_settings(settings or []), shards)
-    with drawn() as progress:
+    asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
+    with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
             data,
             meaning,
@@ -93,7 +108,7 @@ def release(
             remedy_seconds=remedies,
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
-            command=shlex.join(["ehrsynth", *sys.argv[1:]]),
+            command=shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])]),
             progress=progress,
         )
     if made.decision.released or json:

@@ -251,6 +251,7 @@ def _run(given: Mapping[str, Any]) -> None:
     from ehrsynth.release.policy import load_policy
     from ehrsynth.release.twins import make_twins
     from ehrsynth.schema.yaml_files import load_schema
+    from ehrsynth.tables.databases import without_passwords
 
     _check(given)
     with drawn() as progress:
@@ -263,7 +264,7 @@ def _run(given: Mapping[str, Any]) -> None:
             seed=given["seed"],
             policy=load_policy(given["policy"]),
             train_on_synthetic=given["train_on_synthetic"],
-            command=shlex.join(["ehrsynth", *sys.argv[1:]]),
+            command=shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])]),
             progress=progress,
         )
     _show(made.answer, given["out"], as_json=given["json"])

@@ -1,11 +1,12 @@
 """Every metric and every attack over one set of tables, in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 import pandas as pd
 
+from ehrsynth.engine import InProcess, current
 from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.controls import MINIMUM, controls
@@ -14,7 +15,7 @@ from ehrsynth.evaluation.privacy.bounds import LEVEL, Simultaneous
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.evaluation.summaries import SMALL_CELL, ColumnSummary, summarise
 from ehrsynth.evaluation.table_one import Row, table_one
-from ehrsynth.progress import Progress, part
+from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.registry import known, resolve
 from ehrsynth.schema import Schema
@@ -180,27 +181,58 @@ def _measured(
 ) -> tuple[dict[str, Score], dict[str, Risk]]:
     """Every metric and every attack, by name."""
     wanted = [*_names("metric", metrics), *_names("attack", attacks)]
-    functions = {name: resolve(what, name) for what, name in wanted}
-    scores: dict[str, Score] = {}
-    risks: dict[str, Risk] = {}
-    for place, (what, name) in enumerate(wanted):
-        share = _BOUND_FROM / len(wanted)
-        report = part(progress, place * share, (place + 1) * share)
-        report(0.0, name.replace("_", " "))
-        if what == "metric":
-            made = scene.union if name in _OF_EVERY_ROW else scene.copies[0]
-            scores[name] = functions[name](
-                scene.train, scene.holdout, made, schema, seed=seed, progress=report
-            )
-        elif scene.control is None:
-            risks[name] = _no_control(name, len(scene.holdout))
-        else:
-            risks[name] = functions[name](*scene.attacked, schema, seed=seed, progress=report)
+    for what, name in wanted:
+        resolve(what, name)  # a name that is not known is said before the work
+    found = dict(_each(_Task(scene, schema, seed), wanted, progress))
+    scores = {name: one for _, name in wanted if isinstance(one := found[name], Score)}
+    risks = {name: one for _, name in wanted if isinstance(one := found[name], Risk)}
     # Here and not above: SciPy's statistics change the warning filters of whoever imports ehrsynth.
     from ehrsynth.evaluation.privacy.combined import combined
 
     together = combined(risks)
     return scores, risks if together is None else {**risks, together.name: together}
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What every metric and attack needs."""
+
+    scene: _Scene
+    schema: Schema
+    seed: int
+
+
+def _each(
+    task: _Task, wanted: Sequence[tuple[str, str]], progress: Progress | None
+) -> Iterator[tuple[str, Score | Risk]]:
+    """Every result by its name: one after the other here, or side by side on the engine that was set."""
+    share = _BOUND_FROM / max(1, len(wanted))
+    if isinstance(current(), InProcess):
+        for place, (what, name) in enumerate(wanted):
+            report = part(progress, place * share, (place + 1) * share)
+            report(0.0, name.replace("_", " "))
+            yield name, _one(task, (what, name), report)
+        return
+    report = part(progress, 0.0, _BOUND_FROM)
+    report(0.0, f"{len(wanted)} metrics and attacks side by side")
+    for done, (place, result) in enumerate(current().each(_one, task, wanted), 1):
+        name = wanted[place][1]
+        report(done / len(wanted), f"{name.replace('_', ' ')} is done")
+        yield name, result
+
+
+def _one(task: _Task, wanted: tuple[str, str], progress: Progress = silent) -> Score | Risk:
+    (what, name), scene = wanted, task.scene
+    found: Score | Risk
+    if what == "metric":
+        made = scene.union if name in _OF_EVERY_ROW else scene.copies[0]
+        tables = (scene.train, scene.holdout, made)
+        found = resolve(what, name)(*tables, task.schema, seed=task.seed, progress=progress)
+        return found
+    if scene.control is None:
+        return _no_control(name, len(scene.holdout))
+    found = resolve(what, name)(*scene.attacked, task.schema, seed=task.seed, progress=progress)
+    return found
 
 
 def _combined(scene: _Scene, schema: Schema, seed: int) -> Mapping[str, Any]:

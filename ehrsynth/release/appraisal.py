@@ -1,7 +1,7 @@
 """A synthetic table that somebody else made, held against the same policy as our own releases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +43,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     attempts: int = 1,
     copies: Sequence[pd.DataFrame] = (),
     second_opinion: bool = False,
+    given: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> Appraisal:
     """Evaluate a synthetic table and hold it against a policy.
@@ -59,6 +60,9 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         Further synthetic tables of the same generator: the attacks look at all of them together.
     second_opinion
         Also ask the package anonymeter about three of the risks.
+    given
+        How many rows "train", "holdout" and "synthetic" have of which these tables are subsamples; None if
+        they are all.
     """
     policy = load_policy() if policy is None else policy
     evaluation = evaluate(
@@ -75,6 +79,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
+    whole = dict(evaluation.rows_given if given is None else given)
+    evaluation = replace(evaluation, rows_given=whole)
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)
@@ -91,7 +97,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         policy_hash=policy.hash(),
         versions={"ehrsynth": version("ehrsynth")},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=Rows(len(real), len(train), len(holdout), len(synthetic)),
+        rows=Rows(whole["train"] + whole["holdout"], whole["train"], whole["holdout"], whole["synthetic"]),
         measured_on=dict(evaluation.rows),
         guessed=schema.guessed(),
         seed=seed,

@@ -40,6 +40,7 @@ from ehrsynth.tables import (
     split,
     table_from_frame,
 )
+from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
 
 KEY_BYTES = 32
@@ -234,7 +235,8 @@ def _real(  # noqa: PLR0913 - what a person decided
     if len(table) < _FEWEST:
         summary = f"a release needs at least {_FEWEST} patients, one to learn from and one to compare with"
         raise NotEnoughData(f"{summary}; the table has {len(table)}")
-    data_hash = _hash(table) if isinstance(data, pd.DataFrame) else sha256(data)
+    in_memory = isinstance(data, pd.DataFrame) or is_database(data)
+    data_hash = _hash(table) if in_memory else sha256(str(data))
     actions: tuple[str, ...] = ()
     if train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)

@@ -32,6 +32,7 @@ from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
 from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, split, table_from_frame
+from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
 from ehrsynth.twins.cohort import DRAWS, Cohort, twin_cohort
 from ehrsynth.twins.pairs import pairs
@@ -172,8 +173,8 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
     data_hash = (
         hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
-        if isinstance(data, pd.DataFrame)
-        else sha256(data)
+        if isinstance(data, pd.DataFrame) or is_database(data)
+        else sha256(str(data))
     )
     hidden = Secrets(
         secrets.token_bytes(_KEY_BYTES) if key is None else key,

@@ -6,7 +6,7 @@ says of an error can hold the password or a patient's value: only its kind leave
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -86,17 +86,22 @@ def located(text: str | Path | DatabaseTable) -> "Path | DatabaseTable":
     return DatabaseTable.parse(text) if isinstance(text, str) and "://" in text else Path(text)
 
 
-def without_passwords(words: str) -> str:
-    """The same command line with every URL of a table as it may be printed."""
-    return " ".join(_harmless(word) for word in words.split(" "))
+def is_database(data: object) -> bool:
+    """Whether it names a table of a database, and no file."""
+    return isinstance(data, DatabaseTable) or (isinstance(data, str) and "://" in data)
+
+
+def without_passwords(words: Sequence[str]) -> list[str]:
+    """The words of a command line with every URL as it may be printed."""
+    return [_harmless(word) for word in words]
 
 
 def _harmless(word: str) -> str:
     option, equals, rest = word.partition("=") if word.startswith("--") else ("", "", word)
-    if "://" not in rest or rest.partition("://")[0].partition("+")[0].strip("'\"") not in _DRIVERS:
+    if "://" not in rest:
         return word
     try:
-        return f"{option}{equals}{DatabaseTable.parse(rest.strip(chr(34) + chr(39)))}"
+        return f"{option}{equals}{DatabaseTable.parse(rest)}"
     except RequestError:
         return f"{option}{equals}(a URL)"
 

@@ -23,7 +23,7 @@ from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.schema import Schema
 from ehrsynth.tables import origin
 from ehrsynth.tables.databases import DatabaseTable, count_rows, located, read_frames
-from ehrsynth.tables.reading import raw_of_arrow, words_of
+from ehrsynth.tables.reading import raw_of_arrow, read_table, words_of
 from ehrsynth.tables.validation import Violation, parse_and_check
 
 AT_ONCE = 100_000  # rows
@@ -155,6 +155,33 @@ def subsample(table: TableStream, rows: int, *, seed: int, progress: Progress | 
         drawn.add(piece, order)
         report(min(1.0, seen / table.rows), f"{seen} of {table.rows} patients read")
     return drawn.table()
+
+
+def read_at_most(
+    path: Path | str | DatabaseTable, schema: Schema, rows: int | None, *, seed: int
+) -> tuple[pd.DataFrame, int]:
+    """A table, or a uniform subsample of it where it is long and of a kind that is read piece by piece.
+
+    Parameters
+    ----------
+    rows
+        How many patients may be held in memory; None: `MOST_CELLS` cells.
+
+    Returns
+    -------
+    table, rows
+        How many rows the table has, held or not.
+
+    Raises
+    ------
+    DataError, RequestError
+        As `read_table`.
+    """
+    most, long = rows or max(2, MOST_CELLS // len(schema.columns)), stream(path, schema)
+    if long is None or long.rows <= most:
+        table = read_table(path, schema)
+        return table, len(table)
+    return subsample(long, most, seed=seed), long.rows
 
 
 class _Smallest:

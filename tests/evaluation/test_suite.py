@@ -6,6 +6,7 @@ import pytest
 
 from cohort import COHORT, cohort
 from ehrsynth import registry
+from ehrsynth.engine import using
 from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.base import Evidence, Risk
 from ehrsynth.evaluation.matrix import row_hashes, stacked
@@ -129,3 +130,25 @@ def test_a_group_of_five_patients_is_left_out_of_the_bound_and_named(one_attack)
 def test_without_evidence_there_is_no_bound() -> None:
     tables = cohort(60, 1), cohort(60, 2), cohort(60, 3)
     assert evaluate(*tables, COHORT, seed=0, metrics=QUICK, attacks=[]).bound is None
+
+
+class Elsewhere:
+    """An engine that is not this process, and finishes in another order."""
+
+    workers = 2
+
+    def each(self, function, shared, items):
+        for place in reversed(range(len(items))):
+            yield place, function(shared, items[place])
+
+
+def test_side_by_side_is_the_same_evaluation() -> None:
+    tables, said = (cohort(120, 1), cohort(120, 2), cohort(120, 3)), []
+    chosen = {"metrics": [*QUICK, "missingness"], "attacks": ["exact_match", "nearest_record"], "seed": 4}
+    plain = evaluate(*tables, COHORT, **chosen)
+    with using(Elsewhere()):
+        found = evaluate(*tables, COHORT, **chosen, progress=lambda f, _: said.append(f))
+    assert list(found.scores) == list(plain.scores)
+    assert list(found.risks) == list(plain.risks)
+    assert (found.scores, found.risks, found.bound) == (plain.scores, plain.risks, plain.bound)
+    assert said == sorted(said)

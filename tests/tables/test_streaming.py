@@ -10,7 +10,7 @@ import pytest
 from ehrsynth.errors import DataError, RequestError
 from ehrsynth.schema import Schema
 from ehrsynth.tables import is_synthetic, mark_synthetic, read_table, write_table
-from ehrsynth.tables.streaming import TableStream, stream, subsample
+from ehrsynth.tables.streaming import TableStream, read_at_most, stream, subsample
 from ward import WARD, patients
 
 KEYLESS = WARD.subset(tuple(column.name for column in WARD.learnt))
@@ -133,3 +133,14 @@ def test_no_such_table(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy")
     with pytest.raises(RequestError):
         stream(f"sqlite:///{tmp_path}/none.db?table=t", WARD)
+
+
+def test_at_most_so_many_are_held(file: Path, tmp_path: Path) -> None:
+    table, rows = read_at_most(file, WARD, 60, seed=1)
+    assert (len(table), rows) == (60, 500)
+    pd.testing.assert_frame_equal(table, subsample(opened(file), 60, seed=1))
+    table, rows = read_at_most(file, WARD, None, seed=1)
+    assert (len(table), rows) == (500, 500)
+    write_table(patients(100), WARD, tmp_path / "t.csv")
+    table, rows = read_at_most(tmp_path / "t.csv", WARD, 60, seed=1)
+    assert (len(table), rows) == (100, 100)  # the evaluation itself takes fewer

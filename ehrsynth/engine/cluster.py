@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,8 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "pyarrow", "scikit-learn")
+ANSWER_IN = "15s"  # a scheduler that is there
+WORKERS_IN = 120  # seconds: a cluster's queue may have to start them
 _AHEAD = 2  # pieces that wait for each worker
 _DEATHS = 20  # workers that may die at one piece before it is taken for the cause
 _LOOK = 5.0  # seconds
@@ -91,21 +94,33 @@ class Cluster:
         items: Sequence[ItemT],
     ) -> Iterator[tuple[int, ResultT]]:
         """See `ehrsynth.engine.Engine.each`; the pieces of a worker that died run again on another."""
-        # A task and not scattered data: who holds it may die, and then it is made again.
-        common = self._submitted(_same, shared)
+        with self._there():
+            # A task and not scattered data: who holds it may die, and then it is made again.
+            common = self._submitted(_same, (shared, _versions()))
         waiting = list(range(len(items)))[::-1]
         running: dict[Any, int] = {}
         try:
             while waiting or running:
-                while waiting and len(running) < _AHEAD * self.workers:
-                    place = waiting.pop()
-                    running[self._submitted(_careful, function, common, items[place])] = place
-                for future in self._finished(running):
-                    place = running.pop(future)
-                    yield place, _opened(future.result())
+                with self._there():
+                    while waiting and len(running) < _AHEAD * self.workers:
+                        place = waiting.pop()
+                        running[self._submitted(_careful, function, common, items[place])] = place
+                    done = [(running.pop(future), future.result()) for future in self._finished(running)]
+                for place, result in done:
+                    yield place, _opened(result)
         finally:
             for future in (*running, common):
                 future.release()
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Whatever Dask raises in the block means that the scheduler went."""
+        try:
+            yield
+        except EhrSynthError:
+            raise
+        except Exception:  # noqa: BLE001 - it has a dozen words for it
+            raise self._gone("cancelled") from None
 
     def _submitted(self, function: Callable[..., Any], *given: Any) -> Any:
         with warnings.catch_warnings():
@@ -176,7 +191,7 @@ def cluster(address: str, credentials: Credentials, *, unencrypted: bool = False
 
 def _client(address: str, security: Security) -> Client:
     try:
-        return Client(address, security=security, set_as_default=False, timeout="15s")
+        return Client(address, security=security, set_as_default=False, timeout=ANSWER_IN)
     except (OSError, TypeError, ValueError) as error:
         raise RequestError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}): see that it runs, and that"
@@ -185,19 +200,22 @@ def _client(address: str, security: Security) -> Client:
 
 
 def _refuse_others(client: Client, address: str) -> None:
-    own = _versions()
+    try:
+        client.wait_for_workers(1, timeout=WORKERS_IN)
+    except TimeoutError:
+        raise RequestError(f"the cluster at {address} has no workers: start some") from None
     try:
         found = client.run(_versions)
     except Exception:  # noqa: BLE001 - a worker without ehrsynth cannot even read the question
         found = {"": {}}
-    if not found:
-        raise RequestError(f"the cluster at {address} has no workers: start some")
-    other = sorted({name for versions in found.values() for name in own if versions.get(name) != own[name]})
-    if other:
-        wanted = ", ".join(f"{name} {own[name]}" for name in other)
-        raise RequestError(
-            f"workers at {address} have other packages, and would give other bytes: install {wanted} there"
-        )
+    for versions in found.values():
+        if versions != _versions():
+            raise RequestError(_other_packages(versions, _versions()))
+
+
+def _other_packages(found: dict[str, str], wanted: dict[str, str]) -> str:
+    other = ", ".join(f"{name} {wanted[name]}" for name in wanted if found.get(name) != wanted[name])
+    return f"workers of the cluster have other packages, and would give other bytes: install {other} there"
 
 
 @contextmanager
@@ -238,6 +256,7 @@ def _own_certificate() -> Security:
     return found
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
@@ -252,8 +271,11 @@ def _same(shared: SharedT) -> SharedT:
     return shared
 
 
-def _careful(function: Callable[[Any, Any], Any], shared: Any, item: Any) -> tuple[str, Any]:
+def _careful(function: Callable[[Any, Any], Any], common: Any, item: Any) -> tuple[str, Any]:
     """The result, or what went wrong in words that hold no patient's value."""
+    shared, versions = common
+    if versions != _versions():  # a worker that came later
+        return "RequestError", _other_packages(_versions(), versions)
     try:
         return "", function(shared, item)
     except EhrSynthError as error:

@@ -3,7 +3,10 @@
 import glob
 import os
 import signal
+import socket
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +20,7 @@ from distributed import LocalCluster
 from distributed.security import Security
 
 from ehrsynth.engine.cluster import Cluster, Credentials, cluster, local
-from ehrsynth.errors import DataError, RequestError
+from ehrsynth.errors import DataError, OutputError, RequestError
 
 WORDS = ("SECRET-OF-A-PATIENT",)
 
@@ -132,3 +135,25 @@ def test_an_existing_cluster_is_used_over_tls(tmp_path: Path) -> None:
 def test_patients_do_not_travel_in_the_clear(address: str, says: str) -> None:
     with pytest.raises(RequestError, match=says), cluster(address, Credentials()):
         pass
+
+
+def test_a_scheduler_that_is_killed_is_said() -> None:
+    program = Path(sys.executable).with_name("dask")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    words = ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
+    scheduler = subprocess.Popen([program, *words], **quiet)
+    worker = subprocess.Popen([program, "worker", address, "--no-nanny", "--no-dashboard"], **quiet)
+    try:
+        with cluster(address, Credentials()) as found:
+            results = found.each(who, None, [0.2] * 50)
+            next(results)
+            scheduler.kill()
+            with pytest.raises(OutputError, match="is gone"):
+                list(results)
+    finally:
+        for process in (scheduler, worker):
+            process.kill()
+            process.wait()

@@ -80,12 +80,14 @@ class Cluster:
     """Pieces of work on the workers of a Dask cluster."""
 
     def __init__(self, client: Client, address: str) -> None:
-        self._client, self._address = client, address
+        self._client, self._address, self._workers = client, address, 1
 
     @property
     def workers(self) -> int:
         """How many pieces run at a time, at least 1."""
-        return max(1, int(sum(self._client.nthreads().values())))
+        with suppress(Exception):  # a connection may break; that of the work says if it matters
+            self._workers = max(1, int(sum(self._client.nthreads().values())))
+        return self._workers
 
     def each(
         self,
@@ -99,15 +101,23 @@ class Cluster:
             common = self._submitted(_same, (shared, _versions()))
         waiting = list(range(len(items)))[::-1]
         running: dict[Any, int] = {}
+        failures = 0
         try:
             while waiting or running:
                 with self._there():
                     while waiting and len(running) < _AHEAD * self.workers:
                         place = waiting.pop()
                         running[self._submitted(_careful, function, common, items[place])] = place
-                    done = [(running.pop(future), future.result()) for future in self._finished(running)]
-                for place, result in done:
-                    yield place, _opened(result)
+                    done = [(running.pop(future), _fetched(future)) for future in self._finished(running)]
+                for place, packed in done:
+                    if packed is not None:
+                        yield place, _opened(packed)
+                        continue
+                    # Who held it died while it was fetched.
+                    waiting.append(place)
+                    failures += 1
+                    if failures > _DEATHS:
+                        raise self._gone("error")
         finally:
             for future in (*running, common):
                 future.release()
@@ -136,7 +146,8 @@ class Cluster:
             If the scheduler is gone, or workers died again and again.
         """
         while True:
-            done = [future for future in running if future.status != "pending"]
+            # Lost: who held it died, and it is worked out again.
+            done = [future for future in running if future.status not in {"pending", "lost"}]
             for future in done:
                 if future.status != "finished":
                     raise self._gone(future.status)
@@ -265,6 +276,14 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "no version"
     return found
+
+
+def _fetched(future: Any) -> tuple[str, Any] | None:
+    try:
+        packed: tuple[str, Any] = future.result()
+    except Exception:  # noqa: BLE001 - what a task raised is in what it gave back
+        return None
+    return packed
 
 
 def _same(shared: SharedT) -> SharedT:

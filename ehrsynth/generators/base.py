@@ -315,6 +315,11 @@ class AbstractGenerator(Strict, ABC):
             raise RequestError(f"{most} patients at most are no distribution: allow at least 2")
         if table.marked and not table.accepted:
             refuse_synthetic(mark_synthetic(pd.DataFrame()))
+        if getattr(self, "asked", None) is not None and table.rows > most:
+            # Who leaves a subsample of fixed size lets another in: that is more than one patient's influence.
+            raise RequestError(
+                f"a guarantee needs every patient: hold all {table.rows:,} in memory (--at-most {table.rows})"
+            )
         return self._fit_stream(table, seed, most, progress or silent)
 
     def _fit_stream(self, table: TableStream, seed: int, most: int, progress: Progress) -> AbstractFitted:

@@ -216,9 +216,10 @@ def _table(place: DatabaseTable) -> Any:
 @contextmanager
 def _connected(place: DatabaseTable, *, writing: bool = False) -> Iterator["sa.Connection"]:
     """A connection with one transaction; whatever the driver raises leaves as words without values."""
-    engine, problem = _engine(place), ""
+    engine, problem, reached = _engine(place), "", False
     try:
         with engine.begin() as connection:
+            reached = True
             yield connection
     except (EhrSynthError, OSError, MemoryError, KeyboardInterrupt, GeneratorExit):
         raise
@@ -226,10 +227,12 @@ def _connected(place: DatabaseTable, *, writing: bool = False) -> Iterator["sa.C
         problem = type(getattr(error, "orig", None) or error).__name__
     finally:
         engine.dispose()
+    if problem and not reached:
+        raise RequestError(f"{place} cannot be reached ({problem}): see that the server runs and lets you in")
     if problem and writing:
         raise OutputError(f"{place} was not written ({problem}), and nothing was left behind")
     if problem:
-        raise RequestError(f"{place} cannot be read ({problem}): see that the server runs and lets you in")
+        raise RequestError(f"{place} cannot be read ({problem}): see that you may read this table")
 
 
 def _engine(place: DatabaseTable) -> "sa.Engine":

@@ -29,6 +29,7 @@ from ehrsynth.tables.validation import Violation, parse_and_check
 AT_ONCE = 100_000  # rows
 MOST_CELLS = 6_000_000  # of a table in memory, where nobody says otherwise
 _MAGIC = b"PAR1"
+_BUFFER = 1 << 20  # bytes of each column
 _COUNTED = re.compile(r"^[\d,]+ rows? ")
 _DIFFERENT = re.compile(r" \([\d,]+ different\)")
 _KEY = "%016x"  # 16 characters, as SipHash wants
@@ -91,7 +92,9 @@ class TableStream:
             return
         damaged = False
         try:
-            for batch in pq.ParquetFile(self.place).iter_batches(self.at_once):
+            # Buffered: a file may be one large row group.
+            file = pq.ParquetFile(self.place, buffer_size=_BUFFER, pre_buffer=False)
+            for batch in file.iter_batches(self.at_once):
                 yield raw_of_arrow(pa.Table.from_batches([batch]), self.place.name, expected)
         except (pa.ArrowException, OSError):
             damaged = True  # the exception may quote what it stumbled over

@@ -117,7 +117,7 @@ def test_a_password_is_in_no_text() -> None:
     place = located(URL)
     with pytest.raises(RequestError) as caught:
         read_table(URL, COHORT)
-    with pytest.raises(OutputError) as written:
+    with pytest.raises(RequestError, match="cannot be reached") as written:
         write_table(cohort(5, 1), COHORT, URL)
     shown = "postgresql://reader@127.0.0.1:1/registry?table=patients"
     assert str(place) == shown

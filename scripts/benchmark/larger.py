@@ -14,6 +14,8 @@ import hashlib
 import json
 import os
 import platform
+import re
+import resource
 import subprocess
 import sys
 import time
@@ -34,6 +36,7 @@ from ehrsynth.tables.writing import write_table
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).parent / "ehrsynth"
+REPORT = ROOT / "reports" / "benchmark" / "larger.md"
 COLUMNS, TRAITS, GROUP = 30, 5, 100_000
 LIMIT = 4_000  # MB
 KEY = {"name": "id", "kind": "identifier", "pattern": "P########", "roles": ("patient_key",)}
@@ -69,7 +72,7 @@ def measured(words: list, processors: int) -> dict:
     """Run the program on so many processors; seconds, and the most memory of all its processes (MB)."""
     allowed = sorted(os.sched_getaffinity(0))[:processors]
     command = ["taskset", "-c", ",".join(map(str, allowed)), str(PROGRAM), *map(str, words), "--json"]
-    start, most = time.perf_counter(), 0
+    start, most, before = time.perf_counter(), 0, resource.getrusage(resource.RUSAGE_CHILDREN)
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     while run.poll() is None:
         most = max(most, memory(run.pid))
@@ -77,7 +80,10 @@ def measured(words: list, processors: int) -> dict:
     seconds = time.perf_counter() - start
     if run.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {run.returncode}")
-    return {"seconds": seconds, "memory": most / 1e6, **json.loads(run.stdout.read())}
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    found = {"seconds": seconds, "processor": processor, "memory": most / 1e6, "load": os.getloadavg()[0]}
+    return found | json.loads(run.stdout.read())
 
 
 def memory(pid: int) -> int:
@@ -118,46 +124,51 @@ def _words(given: argparse.Namespace) -> str:
     )
 
 
-def page(
-    given: argparse.Namespace, size: float, fits: dict[str, dict], samples: dict[str, list[dict]]
-) -> str:
+def page(kept: dict) -> str:
     """The report as Markdown."""
-    rows = given.rows
     packages = ("ehrsynth", "numpy", "pyarrow", "lightgbm", "distributed")
     lines = [
         "# Larger than memory",
         "",
-        f"`python scripts/benchmark/larger.py{_words(given)}`, {dt.datetime.now(dt.UTC):%Y-%m-%d}.",
-        f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)};",
-        f"{platform.machine()}, {os.cpu_count()} processors. Memory: all processes of the program together.",
+        *(f"- `python scripts/benchmark/larger.py{words}`" for words in kept["commands"]),
         "",
-        f"## Fit from {rows:,} rows of {COLUMNS} columns and a key ({size:,.0f} MB of Parquet)",
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}. Python {platform.python_version()},",
+        f"{', '.join(f'{name} {version(name)}' for name in packages)}; {platform.machine()},",
+        f"{os.cpu_count()} processors. Memory: all processes of the program together, as resident. Seconds: on",
+        "the clock / of the processors. Where other work ran beside (load: how many processes wanted a",
+        "processor when it ended, its own included), only the seconds of the processors compare.",
+        "",
+        f"## Fit {COLUMNS} columns and a key",
         "",
         f"Wanted: under {LIMIT:,} MB.",
         "",
-        "| generator | seconds | memory (MB) | kept | patients read | learnt from | how |",
-        "|---|---|---|---|---|---|---|",
+        "| generator | rows | MB of Parquet | seconds | load | memory (MB) | kept | learnt from | how |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for name, one in fits.items():
-        kept = "yes" if one["memory"] < LIMIT else "NO"
+    for name, one in kept["fits"].items():
+        fine = "yes" if one["memory"] < LIMIT else "NO"
         learnt, how = one.get("learnt_from", one["patients"]), one.get("how", "all of them, in memory")
         lines.append(
-            f"| {name} | {one['seconds']:.0f} | {one['memory']:,.0f} | {kept} | {one['patients']:,} |"
-            f" {learnt:,} | {how} |"
+            f"| {name} | {one['patients']:,} | {one['size']:,.0f} | {_seconds(one)} | {one['load']:.0f} |"
+            f" {one['memory']:,.0f} | {fine} | {learnt:,} | {how} |"
         )
     lines += ["", "## Sample to Parquet", ""]
     lines += [
-        "| generator | rows | seconds, 1 worker | 2 workers | times as fast | MB, 1 | MB, 2 | equal bytes |"
+        "| generator | rows | 1 worker (s) | load | 2 workers (s) | load | MB, 1 | MB, 2 | equal bytes |"
     ]
-    lines += ["|---|---|---|---|---|---|---|---|"]
-    for name, found in samples.items():
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    for name, found in kept["samples"].items():
         for one, two in zip(found[::2], found[1::2], strict=True):
             lines.append(
-                f"| {name} | {one['rows']:,} | {one['seconds']:.0f} | {two['seconds']:.0f} |"
-                f" {one['seconds'] / two['seconds']:.2f} | {one['memory']:,.0f} | {two['memory']:,.0f} |"
+                f"| {name} | {one['rows']:,} | {_seconds(one)} | {one['load']:.0f} | {_seconds(two)} |"
+                f" {two['load']:.0f} | {one['memory']:,.0f} | {two['memory']:,.0f} |"
                 f" {'yes' if one['digest'] == two['digest'] else 'NO'} |"
             )
     return "\n".join([*lines, ""])
+
+
+def _seconds(one: dict) -> str:
+    return f"{one['seconds']:.0f} / {one['processor']:.0f}"
 
 
 def main() -> None:
@@ -168,36 +179,35 @@ def main() -> None:
     parser.add_argument("--sampled-by-trees", type=int, nargs="+", default=[500_000], help="autoregressive")
     parser.add_argument("--generators", nargs="+", default=["independent", "autoregressive"])
     parser.add_argument("--at-most", type=int, help="patients in memory; the program's own default if absent")
+    parser.add_argument("--add", action="store_true", help="keep what earlier runs found of other generators")
     parser.add_argument("--scratch", type=Path)
     given = parser.parse_args()
-    fits, samples = {}, {}
+    earlier = REPORT.with_suffix(".json")
+    kept = json.loads(earlier.read_text()) if given.add else {"commands": [], "fits": {}, "samples": {}}
+    kept["commands"].append(_words(given))
     with TemporaryDirectory(prefix="ehrsynth-larger-", dir=given.scratch) as folder:
         scratch, schema = Path(folder), schema_of()
         table = scratch / "table.parquet"
         write(given.rows, schema, table)
         save_schema(schema, scratch / "schema.yaml")
-        size = table.stat().st_size / 1e6
         most = ["--at-most", given.at_most] if given.at_most else []
         for name in given.generators:
-            words = [
-                "fit",
-                table,
-                "--schema",
-                scratch / "schema.yaml",
-                "--generator",
-                name,
-                "--seed",
-                1,
-                *most,
-            ]
-            fits[name] = measured([*words, "--out", scratch / name, "--workers", 1], os.cpu_count())
-            print(name, fits[name], flush=True)
-            samples[name] = []
+            words = ["fit", table, "--schema", scratch / "schema.yaml", "--generator", name, "--seed", 1]
+            fit = measured([*words, *most, "--out", scratch / name, "--workers", 1], os.cpu_count())
+            kept["fits"][name] = fit | {"size": table.stat().st_size / 1e6}
+            kept["samples"][name] = []
+            print(name, fit, flush=True)
             for rows in given.sampled_by_trees if name == "autoregressive" else given.sampled:
-                samples[name] += sampled(scratch / name, rows, scratch)
-                report = ROOT / "reports" / "benchmark" / "larger.md"
-                report.write_text(page(given, size, fits, samples))
-    print(report)
+                kept["samples"][name] += sampled(scratch / name, rows, scratch)
+                earlier.write_text(_without_places(kept))
+                REPORT.write_text(page(kept))
+    print(REPORT)
+
+
+def _without_places(kept: dict) -> str:
+    """The numbers as JSON, without the scratch folder's name."""
+    text = json.dumps(kept, indent=1)
+    return re.sub(r'"(model|table)": "[^"]*/', r'"\1": "', text) + "\n"
 
 
 if __name__ == "__main__":

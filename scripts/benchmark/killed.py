@@ -4,7 +4,8 @@
 
 writes reports/benchmark/killed.md. An own Dask scheduler with two workers runs beside it. Each kill -9 comes
 when a random number of pieces is done, and up to half a second later. The table must then be whole or absent;
-the same command is given again on a new cluster, and its bytes must be those of a run that nobody disturbed.
+what was killed is started anew, the same command is given again, and its bytes must be those of a run that
+nobody disturbed.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import datetime as dt
 import hashlib
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -52,6 +52,15 @@ class Cluster:
     def _worker(self) -> subprocess.Popen:
         return self._dask("worker", self.address, "--no-nanny", "--nthreads", "1", "--no-dashboard")
 
+    def heal(self) -> None:
+        """Start anew what was killed; workers without their scheduler end too."""
+        if self.scheduler.poll() is not None:
+            self.stop()
+            self.__init__()
+        for place, worker in enumerate(self.workers):
+            if worker.poll() is not None:
+                self.workers[place] = self._worker()
+
     def stop(self) -> None:
         """End what is left of it."""
         for process in (*self.workers, self.scheduler):
@@ -77,27 +86,23 @@ def wait_for(pieces: int, folder: Path, run: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def one_kill(victim: str, moment: tuple[int, float], given: tuple[Path, int, Path], expected: str) -> dict:
+def one_kill(
+    cluster: Cluster, victim: str, moment: tuple[int, float], given: tuple[Path, int, Path], expected: str
+) -> dict:
     """Start, kill after a while, look, start again, compare."""
     model, rows, out = given
-    cluster = Cluster()
-    try:
-        run = sampling(model, rows, out, cluster.address)
-        wait_for(moment[0], out.with_name(f".{out.name}.unfinished"), run)
-        time.sleep(moment[1])
-        killed = {"worker": cluster.workers[0], "scheduler": cluster.scheduler, "client": run}[victim]
-        was_running = run.poll() is None
-        killed.send_signal(signal.SIGKILL)
-        code = run.wait(timeout=600)
-        after = digest(out)
-        pieces = len(list(out.parent.glob(f".{out.name}.unfinished/*.piece")))
-    finally:
-        cluster.stop()
-    again = Cluster()
-    try:
-        sampling(model, rows, out, again.address).wait(timeout=600)
-    finally:
-        again.stop()
+    run = sampling(model, rows, out, cluster.address)
+    wait_for(moment[0], out.with_name(f".{out.name}.unfinished"), run)
+    time.sleep(moment[1])
+    killed = {"worker": cluster.workers[0], "scheduler": cluster.scheduler, "client": run}[victim]
+    was_running = run.poll() is None
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    code = run.wait(timeout=900)
+    after = digest(out)
+    pieces = len(list(out.parent.glob(f".{out.name}.unfinished/*.piece")))
+    cluster.heal()
+    sampling(model, rows, out, cluster.address).wait(timeout=900)
     end = digest(out)
     left = [file.name for file in out.parent.iterdir() if file.name.startswith(f".{out.name}")]
     out.unlink(missing_ok=True)
@@ -131,15 +136,14 @@ def main() -> None:
         sampling(scratch / "model", given.rows, scratch / "undisturbed.parquet", None).wait()
         alone = time.perf_counter() - start
         expected = digest(scratch / "undisturbed.parquet")
-        out, found = scratch / "rows.parquet", []
+        out, found, cluster = scratch / "rows.parquet", [], Cluster()
         for number in range(given.kills):
             moment = draw.randrange(given.rows // PART), draw.random() / 2
-            one = one_kill(
-                VICTIMS[number % len(VICTIMS)], moment, (scratch / "model", given.rows, out), expected
-            )
+            wanted = scratch / "model", given.rows, out
+            one = one_kill(cluster, VICTIMS[number % len(VICTIMS)], moment, wanted, expected)
             print(one, flush=True)
             found.append(one)
-        shutil.rmtree(scratch / "model")
+        cluster.stop()
     lines = [
         "# Killed at random moments",
         "",

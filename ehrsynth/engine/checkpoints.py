@@ -5,7 +5,6 @@ file that appears whole or not at all, with its hash in front, so that a piece w
 is worked out again. The folder goes when the result is in its place.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -127,6 +126,10 @@ def checkpoints(out: Path, asked: Mapping[str, Any], drawn: Mapping[str, Any]) -
 
 
 def _take(lock: IO[str], out: Path) -> None:
+    try:
+        import fcntl  # not on Windows, where two runs are not told apart
+    except ModuleNotFoundError:
+        return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it goes with the process, however that ends
     except OSError:

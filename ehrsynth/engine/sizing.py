@@ -1,18 +1,20 @@
 """How many workers a machine bears."""
 
 import os
+from contextlib import suppress
 
 _NEEDED = 1.5e9  # bytes of memory of a worker
 
 
 def machine_workers() -> int:
     """A worker for each processor that this process may use, as far as the memory reaches; at least 1."""
-    processors = len(os.sched_getaffinity(0))
-    return max(1, min(processors, int(_memory() // _NEEDED)))
+    with suppress(AttributeError):  # only Linux says which ones are allowed
+        return max(1, min(len(os.sched_getaffinity(0)), _room()))
+    return max(1, min(os.cpu_count() or 1, _room()))
 
 
-def _memory() -> float:
+def _room() -> int:
     try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (ValueError, OSError):  # a system that does not say
-        return _NEEDED
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _NEEDED)
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return 1

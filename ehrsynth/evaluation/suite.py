@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from ehrsynth.engine import InProcess, current
 from ehrsynth.errors import RequestError
@@ -223,15 +224,16 @@ def _each(
 
 def _one(task: _Task, wanted: tuple[str, str], progress: Progress = silent) -> Score | Risk:
     (what, name), scene = wanted, task.scene
-    found: Score | Risk
     if what == "metric":
         made = scene.union if name in _OF_EVERY_ROW else scene.copies[0]
-        tables = (scene.train, scene.holdout, made)
-        found = resolve(what, name)(*tables, task.schema, seed=task.seed, progress=progress)
-        return found
-    if scene.control is None:
+        tables: tuple[pd.DataFrame, ...] = (scene.train, scene.holdout, made)
+    elif scene.control is None:
         return _no_control(name, len(scene.holdout))
-    found = resolve(what, name)(*scene.attacked, task.schema, seed=task.seed, progress=progress)
+    else:
+        tables = scene.attacked
+    # The number of threads decides how sums round: the same numbers here and on a worker.
+    with threadpool_limits(1):
+        found: Score | Risk = resolve(what, name)(*tables, task.schema, seed=task.seed, progress=progress)
     return found
 
 

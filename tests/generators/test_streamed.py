@@ -108,3 +108,11 @@ def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, 
     for file in (tmp_path / "again").iterdir():
         assert (tmp_path / "model" / file.name).read_bytes() == file.read_bytes()
     assert {file.name for file in tmp_path.iterdir()} == {"model", "again"}
+
+
+def test_a_csv_that_is_longer_than_allowed_is_not_held_in_silence(tmp_path: Path) -> None:
+    write_table(patients(60), WARD, tmp_path / "t.csv")
+    lesson = Lesson(str(tmp_path / "t.csv"), WARD, recipe("independent"), 50)
+    with pytest.raises(RequestError, match="Parquet"):
+        learn(lesson, tmp_path / "model", seed=1, progress=silent)
+    learn(replace(lesson, at_most=60), tmp_path / "model", seed=1, progress=silent)

@@ -69,3 +69,24 @@ def test_a_process_that_torchrun_did_not_start_is_told(monkeypatch: pytest.Monke
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(RequestError, match="torchrun"), joined():
         pass
+
+
+def test_a_network_on_another_device_gives_its_scores_back_here() -> None:
+    from ehrsynth.generators.chain.together import _OnDevice
+
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    placed = _OnDevice(_Two(network), torch.device("cpu"))
+    given = torch.ones(4, 3)
+    assert all(torch.equal(one, network(given)) for one in placed(given))
+    sum(scores.sum() for scores in placed(given)).backward()
+    assert network[0].weight.grad is not None
+
+
+class _Two(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = self.network(given)
+        return scores, scores

@@ -107,8 +107,8 @@ def _learnt(
     table = accept_synthetic(table) if lesson.accepted else table
     if lesson.at_most is not None and len(table) > lesson.at_most:
         raise RequestError(
-            f"{lesson.data} has {len(table):,} patients, and a CSV is read whole: write it as Parquet, which is"
-            " read in pieces, or do without --at-most"
+            f"{lesson.data} has {len(table):,} patients, and a CSV is read whole: write it as Parquet, which"
+            " is read in pieces, or do without --at-most"
         )
     return lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress), len(table)
 

@@ -106,14 +106,12 @@ def descend(  # noqa: PLR0913 - what a private training is made of
     for step in range(descent.steps):
         raw = ledger.open(descent.event)
         rows = prepare(raw) if rows is None else rows
-        chosen = participants(len(rows), descent.rate, stream)
-        generator = stream.torch_generator()
-        total = clipped_sum(sampled, loss, rows[chosen], generator, together=descent.together)
-        for parameter, private in zip(module.parameters(), total, strict=True):
-            noise = torch.normal(0.0, descent.multiplier * descent.clip, parameter.shape, generator=generator)
-            parameter.grad = (private + noise) / descent.expected
+        for parameter, gradient in zip(
+            module.parameters(), private_gradient(sampled, loss, rows, descent, stream), strict=True
+        ):
+            parameter.grad = gradient
         if public_loss is not None:
-            _add_public(module, sampled, public_loss, generator)
+            _add_public(module, sampled, public_loss, stream.torch_generator())
         optimiser.step()
         if after is not None:
             after(step)
@@ -121,6 +119,25 @@ def descend(  # noqa: PLR0913 - what a private training is made of
     sampled.remove_hooks()
     if not all(bool(torch.isfinite(p).all()) for p in module.parameters()):
         raise RequestError("private training diverged: set a lower learning rate")
+
+
+def private_gradient(
+    sampled: Any, loss: Loss, rows: Tensor, descent: Descent, stream: NoiseStream
+) -> list[Tensor]:
+    """One step's gradient: of a Poisson sample, each row clipped, summed, with noise, over the divisor."""
+    chosen = participants(len(rows), descent.rate, stream)
+    generator = stream.torch_generator()
+    total = clipped_sum(sampled, loss, rows[chosen], generator, together=descent.together)
+    spread = noise_deviation(descent)
+    return [
+        (part + torch.normal(0.0, spread, part.shape, generator=generator)) / descent.expected
+        for part in total
+    ]
+
+
+def noise_deviation(descent: Descent) -> float:
+    """The standard deviation of the noise on the sum of clipped gradients."""
+    return descent.multiplier * descent.clip
 
 
 def participants(n: int, rate: float, stream: NoiseStream) -> Tensor:

@@ -157,18 +157,20 @@ def _best_event(with_: Floats, without: Floats, delta: float) -> _Event:
 
 def _bound_of(event: _Event, with_: Floats, without: Floats, delta: float, error: float) -> float:
     likely, rare = (with_, without) if event.with_ else (without, with_)
-    return epsilon_bound(event.seen(likely), len(likely), event.seen(rare), len(rare), delta, error)
+    return epsilon_bound(
+        event.seen(likely), len(likely), event.seen(rare), len(rare), delta=delta, error=error
+    )
 
 
 def epsilon_bound(
-    hits: int, runs: int, false_hits: int, false_runs: int, delta: float, error: float
+    hits: int, runs: int, false_hits: int, false_runs: int, *, delta: float, error: float
 ) -> float:
     """The largest epsilon that the counts refute, 0 or larger.
 
     ln((lower end of the rate of hits - delta) / upper end of the rate of false hits), each end one-sided with
     half the error.
 
-    >>> round(epsilon_bound(200, 200, 0, 200, 0.0, 0.05), 2)
+    >>> round(epsilon_bound(200, 200, 0, 200, delta=0.0, error=0.05), 2)
     3.98
     """
     low = stats.beta.ppf(error / 2, hits, runs - hits + 1) if hits else 0.0

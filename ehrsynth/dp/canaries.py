@@ -53,15 +53,15 @@ def audit_canaries(
     order = np.argsort(scores, kind="stable")
     right = int(inside[order[-side:]].sum() + (~inside[order[:side]]).sum())
     guesses, error = 2 * side, ERROR / audits
-    bound = lower_bound(m, guesses, right, delta, error)
-    seen = detectable_by_canaries(m, guesses, claim, delta, error)
+    bound = lower_bound(m, guesses, right, delta=delta, error=error)
+    seen = detectable_by_canaries(m, guesses, claim=claim, delta=delta, error=error)
     return Verdict(name, claim, delta, bound, seen, guesses, error)
 
 
-def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: float) -> float:
+def p_value(canaries: int, guesses: int, right: int, *, epsilon: float, delta: float) -> float:
     """At most how likely so many right guesses are under (epsilon, delta).
 
-    >>> p_value(100, 100, 50, 1.0, 0.0) > 0.5
+    >>> p_value(100, 100, 50, epsilon=1.0, delta=0.0) > 0.5
     True
     """
     chance = 1 / (1 + math.exp(-epsilon))
@@ -74,30 +74,30 @@ def p_value(canaries: int, guesses: int, right: int, epsilon: float, delta: floa
     return min(1.0, tail + 2 * canaries * delta * steepest)
 
 
-def lower_bound(canaries: int, guesses: int, right: int, delta: float, error: float) -> float:
+def lower_bound(canaries: int, guesses: int, right: int, *, delta: float, error: float) -> float:
     """The largest epsilon that so many right guesses refute, 0 or larger.
 
-    >>> round(lower_bound(100, 100, 100, 0.0, 0.05), 2)
+    >>> round(lower_bound(100, 100, 100, delta=0.0, error=0.05), 2)
     3.49
     """
-    if p_value(canaries, guesses, right, 0.0, delta) > error:
+    if p_value(canaries, guesses, right, epsilon=0.0, delta=delta) > error:
         return 0.0
     low, high = 0.0, _LARGEST
     while high - low > _FINEST:
         middle = (low + high) / 2
-        refuted = p_value(canaries, guesses, right, middle, delta) <= error
+        refuted = p_value(canaries, guesses, right, epsilon=middle, delta=delta) <= error
         low, high = (middle, high) if refuted else (low, middle)
     return low
 
 
-def detectable_by_canaries(canaries: int, guesses: int, claim: float, delta: float, error: float) -> float:
+def detectable_by_canaries(canaries: int, guesses: int, *, claim: float, delta: float, error: float) -> float:
     """The smallest true epsilon that these guesses tell from the claim with power 0.95; or infinity.
 
     Of the mechanisms with that epsilon, the one that is easiest to attack: each guess is right with
     probability 1 / (1 + exp(-epsilon)).
     """
     counts = np.arange(guesses + 1)
-    refuting = [c for c in counts if p_value(canaries, guesses, int(c), claim, delta) <= error]
+    refuting = [c for c in counts if p_value(canaries, guesses, int(c), epsilon=claim, delta=delta) <= error]
     if not refuting:
         return math.inf
     fewest = min(refuting)

@@ -107,7 +107,7 @@ def descend(  # noqa: PLR0913 - what a private training is made of
         raw = ledger.open(descent.event)
         rows = prepare(raw) if rows is None else rows
         for parameter, gradient in zip(
-            module.parameters(), private_gradient(sampled, loss, rows, descent, stream), strict=True
+            module.parameters(), private_gradient(sampled, loss, rows, descent, stream=stream), strict=True
         ):
             parameter.grad = gradient
         if public_loss is not None:
@@ -122,7 +122,7 @@ def descend(  # noqa: PLR0913 - what a private training is made of
 
 
 def private_gradient(
-    sampled: Any, loss: Loss, rows: Tensor, descent: Descent, stream: NoiseStream
+    sampled: Any, loss: Loss, rows: Tensor, descent: Descent, *, stream: NoiseStream
 ) -> list[Tensor]:
     """One step's gradient: of a Poisson sample, each row clipped, summed, with noise, over the divisor."""
     chosen = participants(len(rows), descent.rate, stream)

@@ -98,7 +98,7 @@ def noise() -> Finding:
     module, rows = _probe()
     descent = Descent(rate=0.5, steps=1, multiplier=2.5, clip=0.4, expected=7.0, learning_rate=1.0)
     sampled, stream = training.per_sample(module, descent.clip), NoiseStream(1, "soundness")
-    steps = [training.private_gradient(sampled, _no_loss, rows, descent, stream) for _ in range(60)]
+    steps = [training.private_gradient(sampled, _no_loss, rows, descent, stream=stream) for _ in range(60)]
     sampled.remove_hooks()
     drawn = torch.cat([part.flatten() for step in steps for part in step]).double().numpy()
     promised = descent.multiplier * descent.clip / descent.expected
@@ -135,7 +135,7 @@ def empty_steps() -> Finding:
     module, rows = _probe()
     descent = Descent(rate=1e-12, steps=1, multiplier=1.0, clip=1.0, expected=3.0, learning_rate=1.0)
     sampled = training.per_sample(module, descent.clip)
-    found = training.private_gradient(sampled, _loss, rows, descent, NoiseStream(3, "soundness"))
+    found = training.private_gradient(sampled, _loss, rows, descent, stream=NoiseStream(3, "soundness"))
     sampled.remove_hooks()
     holds = all(bool((part != 0).all()) for part in found)
     return Finding("steps without anybody", holds, "take their noise" if holds else "have no noise")

@@ -66,6 +66,7 @@ class AIM(AbstractPrivateGenerator):
     outcome_weight: float = Field(default=2.0, gt=0, description="weight of what holds an outcome")
     most_cells: int = Field(default=250_000, ge=100, description="size of the model: numbers in all cliques")
     steps: int = Field(default=1_000, ge=1, le=100_000, description="most steps of the last fit")
+    looked_at: int = Field(default=300, ge=1, description="candidates in a round, drawn at random where more")
     round_steps: int = Field(default=100, ge=1, le=100_000, description="most steps of fitting in a round")
 
     def _fit_private(self, till: Till, schema: Schema, progress: Progress) -> FittedGraphical:
@@ -81,6 +82,7 @@ class AIM(AbstractPrivateGenerator):
         model = estimate(sizes, measured, impossible, steps=self.steps)
         candidates = list(workload(schema, ones.columns, self.outcome_weight))
         epsilon = float(np.sqrt(8 * (1 - _NOISE_SHARE) * per_round))
+        chance = stream.numpy_generator()
         while candidates and ledger.rho_left > _ENOUGH * rho:
             # The last round takes what is left.
             cost = 1 / (2 * deviation**2) + epsilon**2 / 8
@@ -88,12 +90,23 @@ class AIM(AbstractPrivateGenerator):
                 deviation = multiplier_of(_NOISE_SHARE * ledger.rho_left)
                 epsilon = float(np.sqrt(8 * (1 - _NOISE_SHARE) * ledger.rho_left))
             spent = 1 - ledger.rho_left / rho
-            possible = [c for c in candidates if self._fits(c, sizes, model, spent)]
+            # A random part of many candidates: which one has nothing to do with the patients.
+            drawn = chance.permutation(len(candidates))[: self.looked_at]
+            possible = [candidates[k] for k in drawn if self._fits(candidates[k], sizes, model, spent)]
             if not possible:
                 break
-            chosen = select(ledger, schema, ones.columns, model, possible, deviation, epsilon, stream)
+            chosen = select(
+                ledger,
+                model,
+                possible,
+                schema=schema,
+                columns=ones.columns,
+                deviation=deviation,
+                epsilon=epsilon,
+                stream=stream,
+            )
             rows = bin_rows(ledger.open(Gaussian(deviation)), schema, ones.columns)
-            found = measure(rows, chosen.variables, chosen.groups, deviation, stream)
+            found = measure(rows, chosen.variables, chosen.groups, deviation=deviation, stream=stream)
             measured.append(found)
             before = found.gathered(model.calibrated.marginal(chosen.variables)) * model.total
             model = estimate(sizes, measured, impossible, steps=self.round_steps, start=model)
@@ -137,12 +150,13 @@ def _candidate(
     return Candidate(variables, groups, weight)
 
 
-def select(  # noqa: PLR0913, PLR0917
+def select(  # noqa: PLR0913 - what is counted, how finely, and what it may cost
     ledger: Ledger[Codes],
-    schema: Schema,
-    columns: Sequence[Binned],
     model: Estimate,
     candidates: Sequence[Candidate],
+    *,
+    schema: Schema,
+    columns: Sequence[Binned],
     deviation: float,
     epsilon: float,
     stream: NoiseStream,

@@ -57,6 +57,13 @@ class PrivacySpent:
     rows_per_patient: int = 1
     void: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """The guarantee in a sentence."""
+        if self.void:
+            return f"none: {self.void}"
+        return f"epsilon {self.epsilon:.4g}, delta {self.delta:.3g} for each patient, by {self.accountant}"
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -250,7 +257,13 @@ class AbstractGenerator(Strict, ABC):
         return None
 
     def fit(
-        self, table: pd.DataFrame, schema: Schema, *, seed: int | None, progress: Progress | None = None
+        self,
+        table: pd.DataFrame,
+        schema: Schema,
+        *,
+        seed: int | None,
+        progress: Progress | None = None,
+        share: float = 1.0,
     ) -> AbstractFitted:
         """Learn a patient table.
 
@@ -261,6 +274,9 @@ class AbstractGenerator(Strict, ABC):
         seed
             0 or larger; equal seeds give equal models on the same machine. None: fresh. Under differential
             privacy a seed that somebody knows voids the guarantee, and the model says so.
+        share
+            Of the schema's public rows, how many are expected in the table, above 0, at most 1; only
+            differential privacy asks.
 
         Raises
         ------
@@ -276,7 +292,8 @@ class AbstractGenerator(Strict, ABC):
         if self.asked is not None:
             from ehrsynth.generators.private import admitted
 
-            return self._fit_private(admitted(self, table, schema, seed), schema, progress or silent)
+            till = admitted(self, table, schema, seed, share=share)
+            return self._fit_private(till, schema, progress or silent)
         if schema.rows_per_patient > 1:
             summary = f"{self.name} takes one row per patient; the schema allows {schema.rows_per_patient}"
             raise RequestError(f"{summary}: keep one row of each, or learn with --epsilon")

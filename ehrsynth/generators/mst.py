@@ -51,8 +51,8 @@ class MST(AbstractPrivateGenerator):
         impossible = zeros(schema, ones.columns, variables_of(schema))
         alone = estimate(sizes, ones.measurements, impossible, steps=self.steps)
         progress(0.2, "single columns")
-        tree = select_tree(ledger, schema, ones.columns, alone, self.choice_share * rho, stream)
-        twos = measure_tree(ledger, schema, ones.columns, tree, stream)
+        tree = select_tree(ledger, schema, ones.columns, alone, rho=self.choice_share * rho, stream=stream)
+        twos = measure_tree(ledger, schema, ones.columns, tree, stream=stream)
         spent = till.receipt(ledger.close())
         progress(0.5, f"{len(tree)} pairs")
         found = estimate(sizes, [*ones.measurements, *twos], impossible, steps=self.steps, start=alone)
@@ -65,6 +65,7 @@ def select_tree(
     schema: Schema,
     columns: Sequence[Binned],
     alone: Estimate,
+    *,
     rho: float,
     stream: NoiseStream,
 ) -> list[Clique]:
@@ -102,6 +103,7 @@ def measure_tree(
     schema: Schema,
     columns: Sequence[Binned],
     tree: Sequence[Clique],
+    *,
     stream: NoiseStream,
 ) -> list[Measurement]:
     """Count the pairs of the tree with what is left of the budget."""
@@ -110,5 +112,6 @@ def measure_tree(
     deviation = multiplier_of(ledger.rho_left / len(tree))
     rows = bin_rows(ledger.open(Gaussian(deviation, len(tree))), schema, columns)
     return [
-        measure(rows, pair, [np.arange(columns[v].size) for v in pair], deviation, stream) for pair in tree
+        measure(rows, pair, [np.arange(columns[v].size) for v in pair], deviation=deviation, stream=stream)
+        for pair in tree
     ]

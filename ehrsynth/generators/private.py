@@ -60,8 +60,15 @@ class Till:
         )
 
 
-def admitted(recipe: AbstractGenerator, table: pd.DataFrame, schema: Schema, seed: int | None) -> Till:
+def admitted(
+    recipe: AbstractGenerator, table: pd.DataFrame, schema: Schema, seed: int | None, *, share: float = 1.0
+) -> Till:
     """Check what must be public, and lock the table away.
+
+    Parameters
+    ----------
+    share
+        Of the public rows, how many are expected in the table: a release holds out the others.
 
     Raises
     ------
@@ -81,7 +88,7 @@ def admitted(recipe: AbstractGenerator, table: pd.DataFrame, schema: Schema, see
     _check_unit(table, schema)
     return Till(
         budget,
-        patients,
+        max(1, round(patients * share)),
         NoiseStream(seed, recipe.name, "noise"),
         "" if seed is None else SEEDED,
         lambda: encode(table, schema),

@@ -3,8 +3,10 @@
 A generator is seen from outside only, as something that fits and samples.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,7 +43,26 @@ class Trial:
     @property
     def broken(self) -> bool:
         """Whether anything refutes the claim."""
-        return any(v.broken for v in self.verdicts) or not all(f.holds for f in self.findings)
+        return bool(self.reasons)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What refutes it; empty where nothing does."""
+        parts = [f"{f.name}: {f.detail}" for f in self.findings if not f.holds]
+        return (*parts, *(v.sentence for v in self.verdicts if v.broken))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; what would never have been told apart is null."""
+        verdicts = [
+            asdict(v)
+            | {"detectable": v.detectable if math.isfinite(v.detectable) else None, "sentence": v.sentence}
+            for v in self.verdicts
+        ]
+        return {
+            "verdict": "broken" if self.broken else "not broken at this resolution",
+            "parts": [asdict(f) for f in self.findings],
+            "audits": verdicts,
+        }
 
 
 def try_guarantee(  # noqa: PLR0913 - what a person decides

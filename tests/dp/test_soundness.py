@@ -49,10 +49,10 @@ def shuffled_batches(monkeypatch: pytest.MonkeyPatch) -> soundness.Finding:
 def no_noise_without_anybody(monkeypatch: pytest.MonkeyPatch) -> soundness.Finding:
     whole = descent.private_gradient
 
-    def skipping(sampled, loss, rows, settings, stream):
+    def skipping(sampled, loss, rows, settings, *, stream):
         if not len(participants(len(rows), settings.rate, stream)):
             return [torch.zeros_like(p) for p in sampled.parameters()]
-        return whole(sampled, loss, rows, settings, stream)
+        return whole(sampled, loss, rows, settings, stream=stream)
 
     monkeypatch.setattr(descent, "private_gradient", skipping)
     return soundness.empty_steps()
@@ -127,7 +127,8 @@ def test_the_divisor_does_not_depend_on_who_is_there() -> None:
     data, settings = torch.from_numpy(rows(21)).float(), Descent(1.0, 1, 1e-9, 1.0, 10.0, 0.1)
     sampled = descent.per_sample(Line(), 1.0)
     one, other = (
-        descent.private_gradient(sampled, squares, data[:n], settings, NoiseStream(4)) for n in (20, 21)
+        descent.private_gradient(sampled, squares, data[:n], settings, stream=NoiseStream(4))
+        for n in (20, 21)
     )
     alone = descent.clipped_sum(sampled, squares, data[20:], torch.Generator(), together=9)
     for a, b, part in zip(one, other, alone, strict=True):

@@ -224,11 +224,11 @@ def test_what_was_spent_survives_storage() -> None:
 def test_bounds_from_the_data_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measuring.noisy_counts
 
-    def narrowed(ledger, places, states, deviation, stream):
+    def narrowed(ledger, places, states, **noise):
         rows = ledger._read()
         for place, one in zip(places, states, strict=True):
             one.high[-1] = max(one.low[-1], rows[:, place].max())
-        return whole(ledger, places, states, deviation, stream)
+        return whole(ledger, places, states, **noise)
 
     monkeypatch.setattr(measuring, "noisy_counts", narrowed)
     assert not domain_is_public(made("mst"), SCHEMA.subset(("age", "cost"))).holds
@@ -237,9 +237,9 @@ def test_bounds_from_the_data_are_caught(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_unpaid_release_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mst.measure_tree
 
-    def unpaid(ledger, *rest):
+    def unpaid(ledger, *rest, **stream):
         ledger._read()  # looks at everybody once more, for nothing
-        return whole(ledger, *rest)
+        return whole(ledger, *rest, **stream)
 
     monkeypatch.setattr(mst, "measure_tree", unpaid)
     with pytest.raises(AssertionError, match="without a paid event"):

@@ -52,7 +52,7 @@ def measure_ones(
     places = modelled(schema)
     states = [public_states(schema.learnt[place]) for place in places]
     deviation = multiplier_of(rho / max(len(places), 1))
-    counts = noisy_counts(ledger, places, states, deviation, stream)
+    counts = noisy_counts(ledger, places, states, deviation=deviation, stream=stream)
     # Every column counts the same patients: their sums agree but for noise, and more cells have more of it.
     sums, weights = [c.sum() for c in counts], [1 / len(c) for c in counts]
     total = max(1.0, float(np.average(sums, weights=weights))) if counts else 1.0
@@ -70,6 +70,7 @@ def noisy_counts(
     ledger: Ledger[Codes],
     places: Sequence[int],
     states: Sequence[States],
+    *,
     deviation: float,
     stream: NoiseStream,
 ) -> list[Floats]:
@@ -108,7 +109,7 @@ def counted(bins: Codes, variables: Clique, groups: Sequence[Codes], shape: Sequ
 
 
 def measure(
-    bins: Codes, variables: Clique, groups: Sequence[Codes], deviation: float, stream: NoiseStream
+    bins: Codes, variables: Clique, groups: Sequence[Codes], *, deviation: float, stream: NoiseStream
 ) -> Measurement:
     """Count combinations with noise; the caller has paid for one `Gaussian` of this deviation."""
     shape = tuple(int(group.max()) + 1 for group in groups)

@@ -115,7 +115,11 @@ RULED = Schema(
         {"kind": "implication", "if": "day > 6", "then": "low < 2"},
         {"kind": "inequality", "low": "low", "high": "high"},
         {"kind": "present_together", "columns": ("day", "also")},
-        {"kind": "fixed_combination", "columns": ("dead", "also"), "values": (("true", "a"), ("false", None))},
+        {
+            "kind": "fixed_combination",
+            "columns": ("dead", "also"),
+            "values": (("true", "a"), ("false", None)),
+        },
     ),
 )
 

@@ -230,7 +230,7 @@ def test_the_same_table_again_adds_nothing(released) -> None:
 
 
 def test_only_the_attacks_look_at_earlier_tables(patients, schema) -> None:
-    """A table of copies that left before is found by the attacks; the new table's scores know nothing of it."""
+    """Copies that left before are found by the attacks; the new table's scores know nothing of them."""
     from ehrsynth.evaluation.suite import evaluate
     from ehrsynth.tables import table_from_frame
 

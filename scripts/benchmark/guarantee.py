@@ -184,7 +184,10 @@ def main() -> None:
         found = json.loads(path.read_text())
         print(name, found["seconds"], "s", *(one["sentence"] for one in found["audits"]), flush=True)
     cells = {n: json.loads((OUT / f"{n}.json").read_text()) for n in TINY if (OUT / f"{n}.json").is_file()}
-    (OUT.parent / "dp.md").write_text(page(cells, caught()), encoding="utf-8")
+    bugs = OUT / "bugs.json"
+    if not bugs.is_file():
+        write_json(bugs, caught())
+    (OUT.parent / "dp.md").write_text(page(cells, json.loads(bugs.read_text())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ BASELINE, ALWAYS = "dp-independent", ("mst", "aim", "autoregressive")
 PEERS = (
     "An MST after the published code reached TSTR 0.840 at epsilon 1 and 0.847 at epsilon 3, pairs 0.054 "
     "and 0.045, in about 5 minutes on one core; TabularARGN at epsilon 1 reached 0.846 in 151 s. Both "
-    "were measured before, on another split of Adult of the same size, and not again here. smartnoise- "
+    "were measured before, on another split of Adult of the same size, and not again here. smartnoise-"
     "synth's MST and AIM, which issue 5 names as peers, have not been run."
 )
 
@@ -32,7 +32,7 @@ MEASURES = (
 )
 ATTACKED = (
     "`python scripts/benchmark/private_attacks.py`: each generator learns 871 patients drawn from "
-    "SUPPORT2 at epsilon 1, and attacks try to tell them from others who were not learnt from. A true- "
+    "SUPPORT2 at epsilon 1, and attacks try to tell them from others who were not learnt from. A true-"
     "positive rate is within the guarantee when it is not above e^epsilon times the false-positive rate "
     "plus delta. Both rates are estimates, and may be above by chance: `refuted` means that intervals (95 "
     "% over all attacks and rates of all generators together) exclude the cap."

@@ -65,7 +65,7 @@ def demo(
             generator=generator,
             settings=parse_settings(given),
             evaluated_rows=evaluated_rows,
-            remedy_seconds=remedies,
+            remedy_seconds=remedies or 0.0,
             seed=seed,
             key=KEY,
             register=Path(nowhere) / "register.json",

@@ -33,7 +33,7 @@ Seed = Annotated[
     typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
 ]
 Remedies = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--remedies",
         metavar="SECONDS",

@@ -47,6 +47,8 @@ SplitKey = Annotated[
     ),
 ]
 
+_LOOKED_FOR = 600.0  # seconds
+
 
 def release(
     data: DataFile,
@@ -65,7 +67,7 @@ def release(
     evaluated_rows: EvaluatedRows = None,
     seed: Seed = None,
     split_key: SplitKey = None,
-    remedies: Remedies = 600.0,
+    remedies: Remedies = None,
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
@@ -85,6 +87,8 @@ def release(
 
     meaning, limits = known_to_all(load_schema(schema), public_rows), load_policy(policy)
     given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
+    # Every remedy tried looks at the patients again: under an epsilon none is looked for.
+    seconds = remedies if remedies is not None else 0.0 if given.get("epsilon") else _LOOKED_FOR
     with drawn() as progress:
         made = make_release(
             data,
@@ -98,7 +102,7 @@ def release(
             key=_bytes(split_key),
             policy=limits,
             evaluated_rows=evaluated_rows,
-            remedy_seconds=remedies,
+            remedy_seconds=seconds,
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             register=register,

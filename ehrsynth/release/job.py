@@ -21,12 +21,15 @@ from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacyS
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.books import Books
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.register import place_of
 from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
+from ehrsynth.release.together import earlier_copies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -41,6 +44,7 @@ from ehrsynth.tables.generalise import generalise
 
 KEY_BYTES = 32
 _FEWEST = 2
+LEARNT = 0.5  # of the patients: the others are held out
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -95,6 +99,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     remedy_seconds: float = 0.0,
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
+    register: Path | None = None,
     command: str = "",
     progress: Progress | None = None,
 ) -> ReleaseResult:
@@ -116,7 +121,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         all of them together: whoever gets one gets all.
     seed, key
         None: fresh. The split is keyed by a secret apart from the seed, because a seed can be guessed; both
-        stand in the internal manifest, and giving both makes the same table again.
+        stand in the internal manifest, and giving both makes the same table again. Under differential
+        privacy a seed is refused, and the noise can never be made again.
     policy
         The gate's limits; default `schemas/policy.yaml`.
     evaluated_rows
@@ -128,6 +134,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         Also ask the package anonymeter about three of the risks; shown inside, decides nothing.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
+    register
+        The register of what was learnt from this data set; default beside `out`.
     command
         How this was asked for; shown inside only.
 
@@ -142,6 +150,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     ReleaseBlocked
         Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
         all are listed, and nothing is written.
+    BudgetExceeded
+        If epsilon over all that was learnt from this data set would pass the policy's cap; nothing is
+        written.
     """
     out, report = Path(out), progress or silent
     if copies < 1:
@@ -150,10 +161,22 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     _must_be_free(out)
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
+    books = Books(place_of(out, register), schema, policy)
+    books.check(chosen, seed, remedies=remedy_seconds > 0)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
-    real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
+    real = _real(
+        data,
+        schema,
+        out,
+        seed=seed,
+        key=key,
+        policy=policy,
+        train_on_synthetic=train_on_synthetic,
+        private=chosen.asked is not None,
+    )
     model, drawn = _synthetic(real, chosen, rows, copies, report)
+    books.check_learnt(model)
     evaluation = evaluate(
         real.train,
         real.holdout,
@@ -165,6 +188,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         level=policy.family_wise_level.value,
         attempts=real.secrets.attempt,
         copies=drawn[1:],
+        earlier=earlier_copies(books.earlier(model), drawn, real.schema),
         second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
@@ -175,10 +199,13 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             decision, _remedies(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
         )
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
-    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command)
+    composed = books.enter_private(out, model, released=decision.released)
+    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
     write_release(
         out, Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy)
     )
+    if decision.released:
+        books.enter_tables(out, model, len(drawn))
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
 
@@ -222,6 +249,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     key: bytes | None,
     policy: Policy,
     train_on_synthetic: bool,
+    private: bool,
 ) -> _Real:
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
     if len(table) < _FEWEST:
@@ -232,7 +260,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     if train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    table, schema, generalised = generalise(table, schema)
+    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
     train, holdout = split(table, schema, key=key)
     hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
@@ -253,7 +281,12 @@ def _synthetic(
     """The fitted model and the tables drawn from it, one after another."""
     seed = real.secrets.seed
     model = chosen.fit(
-        real.train, real.schema, seed=derived_seed(seed, "release", "fit"), progress=part(report, 0.05, 0.5)
+        real.train,
+        real.schema,
+        # The noise of a private fit comes from a key that is kept nowhere.
+        seed=None if chosen.asked is not None else derived_seed(seed, "release", "fit"),
+        progress=part(report, 0.05, 0.5),
+        share=LEARNT,
     )
     public = real.schema.rows.value if real.schema.rows is not None else None
     wanted = rows or (public if model.privacy is not None and public else len(real.train))
@@ -275,6 +308,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
     evaluation: Evaluation,
     drawn: Sequence[pd.DataFrame],
     command: str,
+    composed: float | None,
 ) -> Provenance:
     schema = real.schema
     return Provenance(
@@ -292,7 +326,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(len(real.table), len(real.train), len(real.holdout), len(drawn[0])),
         measured_on=dict(evaluation.rows),
-        guarantee=_guarantee(model.privacy),
+        guarantee=_guarantee(model.privacy, composed),
         guessed=schema.guessed(),
         actions=(*real.actions, *([model.decided] if model.decided else [])),
         seed=real.secrets.seed,
@@ -310,8 +344,12 @@ def _called(policy: Policy) -> str:
     return f"{title}, with changed limits" if changed else title
 
 
-def _guarantee(spent: PrivacySpent | None) -> Guarantee | None:
-    return None if spent is None else Guarantee(spent.epsilon, spent.delta, spent.accountant)
+def _guarantee(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:
+    if spent is None:
+        return None
+    return Guarantee(
+        spent.epsilon, spent.delta, spent.accountant, dict(spent.by), spent.rows_per_patient, composed
+    )
 
 
 def _versions() -> dict[str, str]:

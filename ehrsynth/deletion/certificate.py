@@ -26,7 +26,8 @@ _FIELDS = {
 }  # fmt: skip
 NOT_UNDONE = (
     "Tables that were already released are not undone, nor what others made of them: they tell as much "
-    "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn."
+    "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn. "
+    "Other releases of the same patients must forget them one by one."
 )
 _CLAIM = (
     "Certificate of exact forgetting. It states an algorithm: what took the place of the old model was made "

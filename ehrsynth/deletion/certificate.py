@@ -151,11 +151,11 @@ def _unproven(found: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def shows(content: bytes, key: bytes, hashed: bytes) -> bool:
-    """Whether a certificate that is in order certifies that one patient, by keyed hash, is absent."""
+def certified(content: bytes, key: bytes) -> frozenset[bytes]:
+    """The keyed hashes of the patients whom a certificate proves absent; none where it is not in order."""
     if problems_of(content, key):
-        return False
-    return hashed.hex() in {one["missing"] for one in json.loads(content)["absence"]}
+        return frozenset()
+    return frozenset(bytes.fromhex(one["missing"]) for one in json.loads(content)["absence"])
 
 
 def read_key(file: Path) -> bytes:

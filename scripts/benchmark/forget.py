@@ -51,6 +51,7 @@ COMPARED: dict[str, tuple[str, Json, Json]] = {
     "cart": ("cart", {}, {}),
 }
 QUICK: dict[str, Json] = {
+    "auto": {"candidates": ["cart", "independent"], "splits": 2},
     "ctgan": {"epochs": 3},
     "tvae": {"epochs": 3},
     "diffusion": {"epochs": 5},

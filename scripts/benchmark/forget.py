@@ -247,8 +247,8 @@ def of_attacks() -> Iterator[str]:
 TEXT = """# Forgetting
 
 Written by `python scripts/benchmark/forget.py measure --data DIR` and `... report` on {date}; ehrsynth {own},
-scikit-learn {sklearn}, lightgbm {lightgbm}, torch {torch}; one thread, seconds of the processor. The table is the stroke trial (`ist`),
-half to learn from, half held out, splits as in [tabular.md](tabular.md).
+scikit-learn {sklearn}, lightgbm {lightgbm}, torch {torch}. Seconds are those of the processor. The table is
+the stroke trial (`ist`), half to learn from, half held out, splits as in [tabular.md](tabular.md).
 
 ## {shards} shards against one model
 

@@ -132,6 +132,11 @@ def sha256(path: Path | str) -> str:
     return digest.hexdigest()
 
 
+def content_hash(content: bytes) -> str:
+    """Hex SHA-256 of bytes in memory."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def keyed_hash(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA256, 32 bytes: without the key it can neither be computed nor tested against a guess."""
     return hmac.digest(key, message, "sha256")

@@ -27,6 +27,7 @@ GENERATORS = {
     "diffusion": "ehrsynth.generators.diffusion:Diffusion",
     "independent": "ehrsynth.generators.independent:Independent",
     "mst": "ehrsynth.generators.mst:MST",
+    "sharded": "ehrsynth.generators.sharded:Sharded",
     "tvae": "ehrsynth.generators.tvae:TVAE",
 }
 METRICS = {

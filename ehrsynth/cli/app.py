@@ -11,6 +11,7 @@ from ehrsynth.cli import (
     demo,
     evaluate,
     fit,
+    forget,
     images,
     listing,
     rebalance,
@@ -47,6 +48,7 @@ app.command("rebalance")(guarded(rebalance.rebalance))
 app.command("twins")(guarded(twins.twins))
 app.command("audit")(guarded(audit.audit))
 app.command("verify")(guarded(verify.verify))
+app.command("forget")(guarded(forget.forget))
 app.add_typer(images.app, name="images")
 app.command("list")(guarded(listing.listing))
 

@@ -18,6 +18,7 @@ from ehrsynth.cli.options import (
     SchemaFile,
     Seed,
     Settings,
+    Shards,
     TrainOnSynthetic,
 )
 
@@ -36,6 +37,7 @@ def fit(
     public_rows: PublicRows = None,
     register: Register = None,
     policy: PolicyFile = None,
+    shards: Shards = None,
     seed: Seed = None,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
@@ -48,7 +50,7 @@ def fit(
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_free
     from ehrsynth.cli.privacy import known_to_all, with_epsilon
-    from ehrsynth.generators.recipes import parse_settings, recipe
+    from ehrsynth.generators.recipes import parse_settings, recipe, sharded
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.release.books import Books
     from ehrsynth.release.policy import load_policy
@@ -57,7 +59,8 @@ def fit(
     from ehrsynth.tables import accept_synthetic, read_table
 
     must_be_free(out)
-    chosen = recipe(generator, with_epsilon(generator, parse_settings(settings or []), epsilon, delta))
+    generator, given = sharded(generator, parse_settings(settings or []), shards)
+    chosen = recipe(generator, with_epsilon(generator, given, epsilon, delta))
     meaning = known_to_all(load_schema(schema), public_rows)
     books = Books(place_of(out, register), meaning, load_policy(policy))
     if chosen.asked is not None and seed is None:

@@ -28,6 +28,15 @@ Settings = Annotated[
         "--set", metavar="KEY=VALUE", help="A setting of the generator, for instance epochs=20; repeatable."
     ),
 ]
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        "--shards",
+        metavar="K",
+        min=2,
+        help="Learn K models, each of a part of the patients: to forget one, a K-th is learnt again.",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),

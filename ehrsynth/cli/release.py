@@ -23,6 +23,7 @@ from ehrsynth.cli.options import (
     SecondOpinion,
     Seed,
     Settings,
+    Shards,
     TrainOnSynthetic,
 )
 
@@ -61,6 +62,7 @@ def release(
     delta: Delta = None,
     public_rows: PublicRows = None,
     register: Register = None,
+    shards: Shards = None,
     policy: PolicyFile = None,
     rows: Rows = None,
     copies: Copies = 1,
@@ -80,13 +82,14 @@ def release(
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.privacy import known_to_all, with_epsilon
     from ehrsynth.cli.results import show_results
-    from ehrsynth.generators.recipes import parse_settings
+    from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
 
     meaning, limits = known_to_all(load_schema(schema), public_rows), load_policy(policy)
-    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
+    generator, given = sharded(generator, parse_settings(settings or []), shards)
+    given = with_epsilon(generator, given, epsilon, delta)
     # Every remedy tried looks at the patients again: under an epsilon none is looked for.
     seconds = remedies if remedies is not None else 0.0 if given.get("epsilon") else _LOOKED_FOR
     with drawn() as progress:

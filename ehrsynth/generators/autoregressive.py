@@ -17,7 +17,6 @@ from pydantic import Field, model_validator
 
 from ehrsynth.conditions import Condition
 from ehrsynth.encoding import decode, encode
-from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.base import (
     AbstractDensity,
     AbstractFitted,
@@ -36,8 +35,9 @@ from ehrsynth.generators.chain.learning import learn_chain
 from ehrsynth.generators.chain.link import Learner
 from ehrsynth.generators.chain.packing import pack_chain, unpack_chain
 from ehrsynth.generators.chain.particles import Chain
+from ehrsynth.generators.edges import draw_edge
 from ehrsynth.generators.rejection import collect
-from ehrsynth.progress import Progress, part, silent
+from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 from ehrsynth.tables.origin import mark_synthetic
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 Codes = NDArray[np.int64]
 
-EDGE = 20  # one row in so many is at the edge
-_FEWEST_FOR_AN_EDGE = 2_000
 _SCORED_TOGETHER = 20_000
 # Interactions that few patients cannot bear out are learnt from many.
 _FEW, _LEAVES_OF_FEW, _LEAVES_OF_MANY = 10_000, 4, 7
@@ -89,76 +87,24 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
         Minus infinity means that no patient like this can be drawn. Rules between columns are not part of the
         chain: a row that breaks one has a value all the same.
         """
-        return self._log_prob(encode(table, self.schema))
-
-    def _log_prob(self, codes: Codes) -> NDArray[np.float64]:
+        codes = encode(table, self.schema)
         pieces = np.split(codes, range(_SCORED_TOGETHER, len(codes), _SCORED_TOGETHER))
         return np.concatenate([self.chain.log_prob(piece) for piece in pieces])
 
-    def complete(
-        self, rows: pd.DataFrame, *, draws: int, seed: int, progress: Progress | None = None
-    ) -> Completions:
-        """Fill the missing cells of partial patients, each patient under its own evidence.
-
-        A missing cell is unknown: it gets a present value, drawn from what the model knows of such patients.
-        It stays missing where a rule of the schema says that such patients have no value, or where the model
-        gives a value less than one chance in a hundred to be present.
-
-        Parameters
-        ----------
-        rows
-            Partial patients with the schema's columns and dtypes; missing cells are allowed in every column.
-        draws
-            How many completions of each patient, at least 1.
-
-        Raises
-        ------
-        SamplingExhausted
-            If for some patients nothing valid was found: what is known of them breaks the schema's rules, or
-            the model gives it no chance.
-        """
-        if draws < 1 or not len(rows):
-            raise RequestError(
-                f"{draws} draws of {len(rows)} patients were asked for; at least 1 can be made"
-            )
+    def _complete(self, rows: pd.DataFrame, draws: int, seed: int, progress: Progress) -> Completions:
         rng, known = numpy_generator(seed, self.recipe.name, "complete"), encode(rows, self.schema)
-        found = complete_codes(self.chain, known, draws, rng=rng, progress=progress or silent)
-        failed = int((found.effective_sample_size == 0).sum())
-        if failed:
-            raise SamplingExhausted(
-                f"{failed} of {len(rows)} patients cannot be completed: nothing is returned",
-                ["what is known of them breaks a rule of the schema, or the model gives it no chance"],
-            )
+        found = complete_codes(self.chain, known, draws, rng=rng, progress=progress)
         table, patient = decode(found.codes, self.schema), np.repeat(np.arange(len(rows)), draws)
         for name in set(self.schema.names) - {column.name for column in self.schema.learnt}:
             if rows[name].notna().all():  # else new ones stand there
                 table[name] = rows[name].iloc[patient].array
-        return Completions(mark_synthetic(table), patient, found.effective_sample_size)
+        return Completions(mark_synthetic(table), patient, found.effective_sample_size, found.log_probability)
 
     def edge(
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
     ) -> Sample:
-        """Draw valid patients of low density, for testing edge cases.
-
-        Of 20 times as many patients as asked for (at least 2,000) those with the lowest `log_prob` are kept.
-        `probability` is the share of patients (of those that meet the condition) that is as rare or rarer.
-
-        Parameters
-        ----------
-        n, where, seed
-            As for `sample`.
-        """
-        if n < 1:
-            raise RequestError(f"{n} rows were asked for; at least 1 can be drawn")
-        condition = None if where is None else Condition.parse(where, self.schema)
-        candidates = max(EDGE * n, _FEWEST_FOR_AN_EDGE)
-        drawn = self._draw(candidates, condition, seed, part(progress, 0.0, 0.8))
-        self._check(drawn, candidates, condition)
-        rows = np.argsort(self._log_prob(drawn.codes), kind="stable")[:n]
-        part(progress, 0.8, 1.0)(1.0, f"{n} rows")
-        table = mark_synthetic(decode(drawn.codes[np.sort(rows)], self.schema))
-        worth = max(1.0, n * drawn.effective_sample_size / candidates)
-        return Sample(table, worth, n / candidates, drawn.probability * n / candidates)
+        """Draw valid patients of low density, for testing edge cases: see `ehrsynth.generators.edges`."""
+        return draw_edge(self, n, where=where, seed=seed, progress=progress)
 
     def parts(self) -> Parts:
         """The links, what they see of each column, and the order."""

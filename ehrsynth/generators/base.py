@@ -114,13 +114,15 @@ class Completions:
     """Partial patients with their unknown cells filled, `draws` rows for each, one after the other.
 
     `patient` is the number of the partial row (from 0) that each row completes, `effective_sample_size` how
-    many independent draws each partial row's completions are worth (n numbers). The known cells are real: the
-    table is marked as synthetic so that nothing learns from it, and is not for sharing.
+    many independent draws each partial row's completions are worth (n numbers), `log_probability` the
+    estimated log probability of what is known of each under the model, in nats (n numbers). The known cells
+    are real: the table is marked as synthetic so that nothing learns from it, and is not for sharing.
     """
 
     table: pd.DataFrame
     patient: NDArray[np.int64]
     effective_sample_size: NDArray[np.float64]
+    log_probability: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +218,44 @@ class AbstractDensity(ABC):
     def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """The log probability of each row, in nats; at most 0 and higher is likelier."""
 
-    @abstractmethod
     def complete(
         self, rows: pd.DataFrame, *, draws: int, seed: int, progress: Progress | None = None
     ) -> Completions:
-        """Fill the missing cells of partial patients, each patient under its own evidence."""
+        """Fill the missing cells of partial patients, each patient under its own evidence.
+
+        A missing cell is unknown: it gets a present value, drawn from what the model knows of such patients.
+        It stays missing where a rule of the schema says that such patients have no value, or where the model
+        gives a value less than one chance in a hundred to be present.
+
+        Parameters
+        ----------
+        rows
+            Partial patients with the schema's columns and dtypes; missing cells are allowed in every column.
+        draws
+            How many completions of each patient, at least 1.
+
+        Raises
+        ------
+        SamplingExhausted
+            If for some patients nothing valid was found: what is known of them breaks the schema's rules, or
+            the model gives it no chance.
+        """
+        if draws < 1 or not len(rows):
+            raise RequestError(
+                f"{draws} draws of {len(rows)} patients were asked for; at least 1 can be made"
+            )
+        found = self._complete(rows, draws, seed, progress or silent)
+        failed = int((found.effective_sample_size == 0).sum())
+        if failed:
+            raise SamplingExhausted(
+                f"{failed} of {len(rows)} patients cannot be completed: nothing is returned",
+                ["what is known of them breaks a rule of the schema, or the model gives it no chance"],
+            )
+        return found
+
+    @abstractmethod
+    def _complete(self, rows: pd.DataFrame, draws: int, seed: int, progress: Progress) -> Completions:
+        """Completions of each patient; those that cannot be completed are worth 0."""
 
     @abstractmethod
     def edge(

@@ -1,21 +1,24 @@
 """Each column by itself: the baseline that every other generator must beat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ehrsynth.conditions import CodeSet, Condition
 from ehrsynth.encoding import encode
-from ehrsynth.errors import SamplingExhausted
+from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts
-from ehrsynth.generators.marginals import Marginal, learn_marginal, pack, unpack
+from ehrsynth.generators.counting import Counts
+from ehrsynth.generators.forgetting import AbstractForgetting
+from ehrsynth.generators.marginals import Marginal, marginal_of_counts, pack, unpack
 from ehrsynth.generators.rejection import collect, repaired
-from ehrsynth.generators.ties import lead, own_codes
-from ehrsynth.progress import Progress
+from ehrsynth.generators.ties import lead, own_counts, ties
+from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
 from ehrsynth.schema.binding import columns_of
@@ -34,7 +37,7 @@ class _Group:
 
 
 @dataclass(frozen=True, eq=False)
-class FittedIndependent(AbstractFitted):
+class FittedIndependent(AbstractFitted, AbstractForgetting):
     """One `Marginal` a learnt column.
 
     A condition is met by truncating each column: without rules between columns its probability is exact.
@@ -43,6 +46,39 @@ class FittedIndependent(AbstractFitted):
     """
 
     marginals: tuple[Marginal, ...]
+    counts: Counts | None = field(default=None, repr=False)
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the counts were kept: then a patient is subtracted from them."""
+        return self.counts is not None
+
+    def forget(
+        self,
+        rows: pd.DataFrame,
+        remaining: pd.DataFrame,
+        *,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Self:
+        """The model that a fit of the remaining patients gives, byte for byte, by subtraction.
+
+        Raises
+        ------
+        RequestError
+            If the counts were not kept, or the patients to forget were never counted.
+        """
+        if self.counts is None:
+            raise RequestError(
+                "this model kept no counts to subtract from: fit again, or next time with counts=true"
+            )
+        left = self.counts.without(encode(rows, self.schema))
+        if left.patients != len(remaining) or left.patients < 2:  # noqa: PLR2004 - one is no distribution
+            raise RequestError(
+                f"{left.patients} patients would be left, and {len(remaining)} are given: give the table that"
+                " was learnt, and keep at least 2 patients"
+            )
+        return type(self)(self.schema, self.recipe, _learnt(left, self.schema, progress or silent), left)
 
     @cached_property
     def _groups(self) -> tuple[_Group, ...]:
@@ -114,13 +150,16 @@ class FittedIndependent(AbstractFitted):
         return direct if direct * _PROBE >= 100 else min(1.0, mass * acceptance)  # noqa: PLR2004 - 10 % error
 
     def parts(self) -> Parts:
-        """The shares of all columns."""
-        return Parts({}, pack(self.marginals))
+        """The shares of all columns, and the counts where they were kept."""
+        kept = {} if self.counts is None else self.counts.pack()
+        return Parts({}, pack(self.marginals) | kept)
 
     @classmethod
     def from_parts(cls, schema: Schema, recipe: AbstractGenerator, parts: Parts) -> Self:
         """Rebuild from `parts`."""
-        return cls(schema, recipe, unpack(parts.arrays, [c.size for c in schema.learnt]))
+        sizes = [c.size for c in schema.learnt]
+        counts = Counts.unpack(parts.arrays, sizes) if "counts.length" in parts.arrays else None
+        return cls(schema, recipe, unpack(parts.arrays, sizes), counts)
 
 
 def _groups(schema: Schema) -> list[_Group]:
@@ -143,10 +182,23 @@ class Independent(AbstractGenerator):
     name: ClassVar[str] = "independent"
     fitted: ClassVar[type[AbstractFitted]] = FittedIndependent
 
+    counts: bool = Field(
+        default=False,
+        description="keep exact counts, to forget patients by subtraction; they tell single patients' values",
+    )
+
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedIndependent:
-        own, marginals = own_codes(encode(table, schema), schema), []
-        for done, (column, codes) in enumerate(zip(schema.learnt, own, strict=True), 1):
-            listed = isinstance(column, BooleanColumn | CategoryColumn | CodeColumn)
-            marginals.append(learn_marginal(codes, column.size, listed=listed))
-            progress(done / len(own), f"column {done} of {len(own)}")
-        return FittedIndependent(schema, self, tuple(marginals))
+        counts = Counts.of(encode(table, schema))
+        learnt = _learnt(counts, schema, progress)
+        return FittedIndependent(schema, self, learnt, counts if self.counts else None)
+
+
+def _learnt(counts: Counts, schema: Schema, progress: Progress) -> tuple[Marginal, ...]:
+    """A marginal for each column, of what is its own to learn (`ehrsynth.generators.ties`)."""
+    marginals = []
+    for place, (column, tie) in enumerate(zip(schema.learnt, ties(schema), strict=True)):
+        values, held = own_counts(counts.values[place], counts.held[place], tie)
+        listed = isinstance(column, BooleanColumn | CategoryColumn | CodeColumn)
+        marginals.append(marginal_of_counts(values, held, column.size, listed=listed))
+        progress((place + 1) / len(counts.values), f"column {place + 1} of {len(counts.values)}")
+    return tuple(marginals)

@@ -113,11 +113,22 @@ def learn_marginal(codes: Codes, size: int, *, listed: bool) -> Marginal:
         Whether the schema lists the values one by one (categories, codes, booleans): each then keeps its
         own share, however rare.
     """
-    present = codes[codes >= 0]
-    missing = 1 - len(present) / len(codes)
-    values, counts = np.unique(present, return_counts=True)
+    return marginal_of_counts(*np.unique(codes, return_counts=True), size, listed=listed)
+
+
+def marginal_of_counts(values: Codes, counts: Codes, size: int, *, listed: bool) -> Marginal:
+    """As `learn_marginal`, from how many patients hold each code; equal counts give equal bytes.
+
+    Parameters
+    ----------
+    values, counts
+        The codes that occur (-1 for missing), sorted, and how many patients hold each: at least 1.
+    """
+    present, patients = values >= 0, int(counts.sum())
+    values, counts = values[present], counts[present]
+    missing = 1 - int(counts.sum()) / patients
     points = np.ones(len(values), bool) if listed else _crowded(counts)
-    low, high, held = _bins(np.sort(present[~np.isin(present, values[points])]), size, alone=not points.any())
+    low, high, held = _bins(np.repeat(values[~points], counts[~points]), size, alone=not points.any())
     low, high = np.concatenate([values[points], low]), np.concatenate([values[points], high])
     held = np.concatenate([counts[points], held]).astype(np.float64)
     total = held.sum()

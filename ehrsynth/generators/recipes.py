@@ -44,6 +44,17 @@ def _in_words(name: str, place: tuple[int | str, ...], message: str) -> str:
     return f"setting {'.'.join(map(str, place)) or 'combination'} of {name}: {message}"
 
 
+def sharded(
+    name: str, settings: Mapping[str, object], shards: int | None
+) -> tuple[str, Mapping[str, object]]:
+    """The name and settings of so many shards of a generator (see `sharded`); None: the generator's own."""
+    if shards is None:
+        return name, settings
+    if name == "sharded":
+        raise RequestError("shards are given twice: name the generator of each shard, and how many there are")
+    return "sharded", {"generator": name, "settings": dict(settings), "shards": shards}
+
+
 def parse_settings(words: Sequence[str]) -> dict[str, object]:
     """Settings from words of the form ``key=value``; a value is JSON where it can be read so, else a string.
 

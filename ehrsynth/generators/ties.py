@@ -68,6 +68,14 @@ def own_codes(codes: Codes, schema: Schema) -> list[Codes]:
     return found
 
 
+def own_counts(values: Codes, held: Codes, tie: int) -> tuple[Codes, Codes]:
+    """As `own_codes` for one column, from how many patients hold each code."""
+    if tie == RECOMPUTED:
+        return np.zeros(1, np.int64), np.ones(1, np.int64)
+    own = values >= 0
+    return (values[own], held[own]) if tie != FREE and own.any() else (values, held)
+
+
 def settle(codes: Codes, schema: Schema) -> Codes:
     """Rows of codes with every tied column missing where its leader is, and every formula computed."""
     tied = ties(schema)

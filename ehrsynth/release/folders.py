@@ -13,6 +13,8 @@ from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.card import card
 from ehrsynth.release.manifest import Secrets, hashes, internal_manifest, public_manifest, write_manifest
 from ehrsynth.release.policy import Policy
+from ehrsynth.release.renewal import Renewal
+from ehrsynth.release.request import Request
 from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
@@ -35,9 +37,10 @@ class Product:
     model: AbstractFitted
     secrets: Secrets
     policy: Policy
+    request: Request
 
 
-def write_release(out: Path, made: Product) -> None:
+def write_release(out: Path, made: Product, renewal: Renewal | None = None) -> None:
     """Write `internal/` and, when the gate said yes, `share/`.
 
     Raises
@@ -47,7 +50,9 @@ def write_release(out: Path, made: Product) -> None:
     """
     with whole_folder(out) as draft:
         shared = _write_share(draft / SHARE, made) if made.decision.released else {}
-        _write_internal(draft / INTERNAL, made, shared)
+        _write_internal(draft / INTERNAL, made, shared, renewal)
+        if renewal is not None:
+            renewal.finish(draft)
 
 
 def _write_share(folder: Path, made: Product) -> dict[str, str]:
@@ -62,13 +67,14 @@ def _write_share(folder: Path, made: Product) -> dict[str, str]:
     return files
 
 
-def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None:
+def _write_internal(folder: Path, made: Product, shared: dict[str, str], renewal: Renewal | None) -> None:
     folder.mkdir(mode=PRIVATE_FOLDER)
     _write(folder / "report.html", _page(made, shareable=False))
     results = as_json(made.decision, made.provenance, made.evaluation)
     (folder / "report.json").write_bytes(canonical_json(results))
     made.model.save(folder / "model")
     save_schema(made.schema, folder / "schema.yaml")
+    made.request.save(folder)
     (folder / "policy.json").write_bytes(canonical_json(made.policy.as_json()))
     if not made.decision.released:
         # Kept so that the one who must mend it can look at it; it may not leave.
@@ -76,6 +82,10 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None
     manifest = internal_manifest(
         made.decision, made.provenance, made.secrets, made.schema.as_json(), shared=shared
     )
+    if renewal is not None:
+        manifest["replaces"] = dict(renewal.record)
+        for name, content in renewal.files(made.decision).items():
+            (folder / name).write_bytes(content)
     write_manifest(folder, manifest)
     seal(folder)
     _close(folder)

@@ -7,7 +7,7 @@ leaves nothing behind.
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +22,7 @@ from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.release.books import Books
+from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
@@ -29,6 +30,8 @@ from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.register import place_of
 from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
+from ehrsynth.release.renewal import Renewal, with_checks
+from ehrsynth.release.request import Options, Request
 from ehrsynth.release.together import earlier_copies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
@@ -81,6 +84,7 @@ class _Real:
     actions: tuple[str, ...]
     secrets: Secrets
     facts: Facts
+    census: Census
 
 
 def release(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -101,6 +105,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     train_on_synthetic: bool = False,
     register: Path | None = None,
     command: str = "",
+    renewal: Renewal | None = None,
     progress: Progress | None = None,
 ) -> ReleaseResult:
     """Make a release: check, generalise, scan, split, fit, sample, evaluate, decide, write two folders.
@@ -138,6 +143,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         The register of what was learnt from this data set; default beside `out`.
     command
         How this was asked for; shown inside only.
+    renewal
+        Where this takes the place of an earlier release (`ehrsynth.deletion`): what is done otherwise.
 
     Raises
     ------
@@ -175,24 +182,14 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         train_on_synthetic=train_on_synthetic,
         private=chosen.asked is not None,
     )
-    model, drawn = _synthetic(real, chosen, rows, copies, report)
+    real = _renewed(real, renewal)
+    model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
     books.check_learnt(model)
-    evaluation = evaluate(
-        real.train,
-        real.holdout,
-        drawn[0],
-        real.schema,
-        seed=derived_seed(seed, "release", "evaluate"),
-        progress=part(report, 0.55, 0.94),
-        rows=evaluated_rows,
-        level=policy.family_wise_level.value,
-        attempts=real.secrets.attempt,
-        copies=drawn[1:],
-        earlier=earlier_copies(books.earlier(model), drawn, real.schema),
-        second_opinion=second_opinion,
-    )
-    evaluation = held(evaluation, policy)
-    decision = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
+    drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic)
+    earlier = earlier_copies(books.earlier(model), drawn, real.schema)
+    evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
+    decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
     if remedy_seconds > 0 and attacked(decision, policy):
         looking = part(report, 0.94, 0.95)
         decision = with_remedies(
@@ -201,13 +198,23 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     composed = books.enter_private(out, model, released=decision.released)
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
+    request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
     write_release(
-        out, Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy)
+        out,
+        Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy, request),
+        renewal,
     )
     if decision.released:
         books.enter_tables(out, model, len(drawn))
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
+
+
+def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
+    """The releases that are replaced looked at these patients too."""
+    if renewal is None:
+        return real
+    return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
 
 
 def _remedies(
@@ -260,44 +267,74 @@ def _real(  # noqa: PLR0913 - what a person decided
     if train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
+    census = take_census(table, schema, certificate_key(key))
+    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     train, holdout = split(table, schema, key=key)
     hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
     facts = facts_of(table, len(holdout), schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts)
+    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census)
 
 
 def _hash(table: pd.DataFrame) -> str:
     return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
 
 
-def _synthetic(
-    real: _Real, chosen: AbstractGenerator, rows: int | None, copies: int, report: Progress
-) -> tuple[AbstractFitted, tuple[pd.DataFrame, ...]]:
-    """The fitted model and the tables drawn from it, one after another."""
+def _learnt(
+    real: _Real, chosen: AbstractGenerator, renewal: Renewal | None, report: Progress
+) -> AbstractFitted:
+    # The noise of a private fit comes from a key that is kept nowhere.
+    seed = None if chosen.asked is not None else derived_seed(real.secrets.seed, "release", "fit")
+    if renewal is not None and seed is not None:
+        model = renewal.learn(chosen, real.train, real.schema, seed=seed, progress=report)
+        if model is not None:
+            return model
+    return chosen.fit(real.train, real.schema, seed=seed, progress=report, share=LEARNT)
+
+
+def _drawn(
+    real: _Real, model: AbstractFitted, rows: int | None, copies: int, report: Progress
+) -> tuple[pd.DataFrame, ...]:
+    """The tables drawn from the model, one after another."""
     seed = real.secrets.seed
-    model = chosen.fit(
-        real.train,
-        real.schema,
-        # The noise of a private fit comes from a key that is kept nowhere.
-        seed=None if chosen.asked is not None else derived_seed(seed, "release", "fit"),
-        progress=part(report, 0.05, 0.5),
-        share=LEARNT,
-    )
     public = real.schema.rows.value if real.schema.rows is not None else None
     wanted = rows or (public if model.privacy is not None and public else len(real.train))
     # The first copy is the table that a release of one copy with this seed would have.
     seeds = [derived_seed(seed, "release", "sample", *([str(n)] if n else [])) for n in range(copies)]
-    step = 0.05 / copies
     drawn = [
-        model.sample(wanted, seed=one, progress=part(report, 0.5 + n * step, 0.5 + (n + 1) * step)).table
+        model.sample(wanted, seed=one, progress=part(report, n / copies, (n + 1) / copies)).table
         for n, one in enumerate(seeds)
     ]
-    return model, tuple(drawn)
+    return tuple(drawn)
+
+
+def _evaluated(
+    real: _Real,
+    tables: tuple[Sequence[pd.DataFrame], Sequence[pd.DataFrame]],
+    policy: Policy,
+    options: Options,
+    report: Progress,
+) -> Evaluation:
+    """What the copies drawn, and the tables released earlier, show."""
+    drawn, earlier = tables
+    evaluation = evaluate(
+        real.train,
+        real.holdout,
+        drawn[0],
+        real.schema,
+        seed=derived_seed(real.secrets.seed, "release", "evaluate"),
+        progress=report,
+        rows=options.evaluated_rows,
+        level=policy.family_wise_level.value,
+        attempts=real.secrets.attempt,
+        copies=drawn[1:],
+        earlier=earlier,
+        second_opinion=options.second_opinion,
+    )
+    return held(evaluation, policy)
 
 
 def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.errors import DataError, ModelError, RequestError
+from ehrsynth.errors import DataError, ModelError, ReleaseBlocked, RequestError
 from ehrsynth.files import SEAL, check_seal, sha256
 from ehrsynth.release.manifest import MANIFEST, hashes
+from ehrsynth.release.withdrawal import withdrawal
 
 SHARE, INTERNAL = "share", "internal"
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
@@ -17,12 +18,16 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found: the recorded decision, how many files were looked at, and all that is wrong."""
+    """What was found: the recorded decision, how many files were looked at, and all that is wrong.
+
+    `withdrawn` says when the release was withdrawn and what took its place; empty for one that was not.
+    """
 
     folder: Path
     decision: str
     files: int
     problems: tuple[str, ...]
+    withdrawn: str = ""
 
     @property
     def intact(self) -> bool:
@@ -40,6 +45,19 @@ class Verification:
         if self.problems:
             summary = f"{self.folder} was changed after it was written: use an intact copy"
             raise DataError(summary, self.problems)
+
+    def raise_if_withdrawn(self) -> None:
+        """Raise if the release was withdrawn.
+
+        Raises
+        ------
+        ReleaseBlocked
+            Says when, and what took its place.
+        """
+        if self.withdrawn:
+            raise ReleaseBlocked(
+                f"{self.folder} was withdrawn: use no table or model of it", [self.withdrawn]
+            )
 
 
 def verify(folder: Path | str) -> Verification:
@@ -72,7 +90,15 @@ def verify(folder: Path | str) -> Verification:
         problems += [*_seal(internal, INTERNAL), *_modes(internal), *_agree(folder, manifest)]
         files += len(hashes(internal))
         decision = str(manifest.get("decision", decision))
-    return Verification(folder, decision, files, tuple(problems))
+    return Verification(folder, decision, files, tuple(problems), _withdrawn(folder))
+
+
+def _withdrawn(folder: Path) -> str:
+    said = withdrawal(folder)
+    if said is None:
+        return ""
+    successor = f"{said['successor']} took its place" if "successor" in said else "nothing took its place"
+    return f"withdrawn on {said.get('date', 'an unknown day')}: {successor}"
 
 
 def _manifest(folder: Path, problems: list[str]) -> Mapping[str, Any]:

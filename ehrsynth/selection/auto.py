@@ -69,11 +69,8 @@ class FittedAuto(AbstractFitted, AbstractDensity):
         """As the chosen model."""
         return knows_density(self.chosen).log_prob(table)
 
-    def complete(
-        self, rows: pd.DataFrame, *, draws: int, seed: int, progress: Progress | None = None
-    ) -> Completions:
-        """As the chosen model."""
-        return knows_density(self.chosen).complete(rows, draws=draws, seed=seed, progress=progress)
+    def _complete(self, rows: pd.DataFrame, draws: int, seed: int, progress: Progress) -> Completions:
+        return knows_density(self.chosen)._complete(rows, draws, seed, progress)  # noqa: SLF001 - as `_draw`
 
     def edge(
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None

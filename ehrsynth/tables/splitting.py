@@ -5,7 +5,7 @@ exact deletion and honest membership attacks need it. Without the key nobody can
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,12 @@ from ehrsynth.files import keyed_hash
 from ehrsynth.schema import Schema
 from ehrsynth.tables.spelling import table_words
 
+HOLDOUT = 0.5
 _PURPOSE = b"ehrsynth split 1\0"
 
 
 def split(
-    table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float = 0.5
+    table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float = HOLDOUT
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a table into the patients to learn from and those held out.
 
@@ -59,30 +60,39 @@ def split(
 
 def held_out(table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float) -> NDArray[np.bool_]:
     """True for each row that is held out; see `split`."""
-    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in _patients(table, schema))
+    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in patient_bytes(table, schema))
     draws = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.float64) / 2.0**64
     held: NDArray[np.bool_] = draws < holdout
     return held
 
 
-def _patients(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
-    """What tells each patient from all others, as bytes."""
+def patient_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
+    """What tells each patient from all others, as bytes: for keyed hashes, never to be stored.
+
+    The patient key, or where the schema has none the row's content and how many equal rows came before.
+    """
     if schema.patient_key is not None:
         only_key = schema.subset((schema.patient_key,))
         words = table_words(table, only_key)[schema.patient_key]
         return (f"key {word}".encode() for word in words)
+    return numbered(row_bytes(table, schema))
+
+
+def row_bytes(table: pd.DataFrame, schema: Schema) -> Iterator[bytes]:
+    """Each row's content, whatever the order of columns, as bytes: for keyed hashes, never to be stored."""
     # Lengths in front of the words keep ("ab", "c") and ("a", "bc") apart.
     words_of = table_words(table, schema, quote=lambda word: f"{len(word)}:{word}")
     names = sorted(schema.names)
     head = "".join(f"{len(name)}:{name}" for name in names)
     rows = map("".join, zip(*(words_of[name] for name in names), strict=True))
-    return _numbered(rows, head)
+    return (f"{head} {row}".encode() for row in rows)
 
 
-def _numbered(rows: Iterator[str], head: str) -> Iterator[bytes]:
-    seen: Counter[str] = Counter()
+def numbered(rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Rows told apart by how many equal ones came before."""
+    seen: Counter[bytes] = Counter()
     for row in rows:
-        yield f"row {seen[row]} {head} {row}".encode()
+        yield b"row %d " % seen[row] + row
         seen[row] += 1
 
 

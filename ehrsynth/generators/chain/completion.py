@@ -32,10 +32,12 @@ class Completed:
     """For each of n rows `draws` completions, a row's own following each other, and what they are worth.
 
     `effective_sample_size` holds n numbers, at most `draws`; 0 marks a row for which nothing valid was found.
+    `log_probability` holds the estimated log probability of what is known of each row, -inf for such a one.
     """
 
     codes: Codes
     effective_sample_size: Floats
+    log_probability: Floats
 
 
 def complete_codes(
@@ -46,42 +48,60 @@ def complete_codes(
     Rows for which nothing valid is found are tried again with more particles, up to a bound.
     """
     codes, worth = np.repeat(known, draws, axis=0), np.zeros(len(known))
+    chance = np.full(len(known), -np.inf)
     size = max(PARTICLES, 2 * draws)
     while True:
         todo = np.flatnonzero(worth == 0)
         together = max(1, _TOGETHER // size)
         for rows in np.split(todo, range(together, len(todo), together)):
             places = (rows[:, None] * draws + np.arange(draws)).ravel()
-            codes[places], worth[rows] = _families(chain, known[rows], draws, size, rng)
+            codes[places], worth[rows], chance[rows] = _families(chain, known[rows], draws, size, rng)
             progress(float((worth > 0).mean()), f"{int((worth > 0).sum())} of {len(worth)} patients")
         if (worth > 0).all() or size >= max(_MOST_PARTICLES, 2 * draws):
-            return Completed(codes, np.minimum(worth, draws))
+            return Completed(codes, np.minimum(worth, draws), chance)
         size *= 4
 
 
 def _families(
     chain: Chain, known: Codes, draws: int, size: int, rng: np.random.Generator
-) -> tuple[Codes, Floats]:
+) -> tuple[Codes, Floats, Floats]:
     evidence = np.repeat(known, size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
+    chance = np.zeros(len(known))
     if chain.any_order:
+        chance += _log_known(chain, known)
         _show(run, evidence)
     for step, place in enumerate(chain.order):
         given = evidence[:, place] >= 0
         run.put(step, _filled(run, step, evidence[:, place], rng))
         if chain.any_order:
             continue  # what was drawn saw all evidence already
-        # Until something was drawn, a family's particles are equal, and so are their weights.
+        # Until something was drawn, a family's particles are equal: the weight of one is that of all.
+        first = np.flatnonzero((given & ~begun)[::size] & (not run.computed[step]))
+        chance[first] += _log_evidence(run, step, first * size, evidence[first * size, place])
         weighed = np.flatnonzero(given & begun & (not run.computed[step]))
         begun |= ~given
         if len(weighed):
             run.log_weight[weighed] += _log_evidence(run, step, weighed, evidence[weighed, place])
-            _resample(run, size, rng)
+            chance += _resample(run, size, rng)
     codes, valid = repaired(run.codes, chain.schema)
     valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
     run.log_weight[~valid] = -np.inf
     weight = _weights(run.log_weight, size)
-    return codes[_chosen(weight, draws, rng)], _worth(weight)
+    return codes[_chosen(weight, draws, rng)], _worth(weight), chance + _log_mean(run.log_weight, size)
+
+
+def _log_known(chain: Chain, known: Codes) -> Floats:
+    """The log probability of the known cells of each row, for links that need not know the others."""
+    run, chance = Particles(chain, len(known)), np.zeros(len(known))
+    run.codes = known.copy()
+    for step, place in enumerate(chain.order):
+        given = np.flatnonzero(known[:, place] >= 0)
+        if len(given) and not run.computed[step]:
+            chance[given] += _log_evidence(run, step, given, known[given, place])
+        run.put(step, known[:, place])
+        run.matrix[known[:, place] < 0, step] = UNKNOWN
+    return chance
 
 
 def _show(run: Particles, evidence: Codes) -> None:
@@ -117,16 +137,24 @@ def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -
     return codes
 
 
-def _resample(run: Particles, size: int, rng: np.random.Generator) -> None:
-    """Resample each family whose particles are worth less than half of them."""
+def _resample(run: Particles, size: int, rng: np.random.Generator) -> Floats:
+    """Resample each family whose particles are worth less than half of them; gives their log mean weights."""
     weight = _weights(run.log_weight, size)
     worth = _worth(weight)
     uneven = (worth < size / 2) & (worth > 0)
+    mean = np.where(uneven, _log_mean(run.log_weight, size), 0.0)
     if uneven.any():
         rows = np.arange(len(run)).reshape(-1, size)
         rows[uneven] = _chosen(weight, size, rng).reshape(-1, size)[uneven]
         run.log_weight[np.repeat(uneven, size)] = 0.0
         run.codes, run.matrix = run.codes[rows.ravel()], np.asfortranarray(run.matrix[rows.ravel()])
+    return mean
+
+
+def _log_mean(log_weight: Floats, size: int) -> Floats:
+    """The log of each family's mean weight; -inf where all weights are 0."""
+    by_family = log_weight.reshape(-1, size)
+    return np.asarray(np.logaddexp.reduce(by_family, axis=1) - np.log(size))
 
 
 def _weights(log_weight: Floats, size: int) -> Floats:

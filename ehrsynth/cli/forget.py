@@ -1,0 +1,108 @@
+"""`ehrsynth forget`: make a release again as if some patients had never been in the table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ehrsynth.cli.options import Json, OutFolder
+
+Release = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RELEASE", help="A folder that `release` or `forget` made.", exists=True, file_okay=False
+    ),
+]
+Patients = Annotated[
+    Path,
+    typer.Option(
+        "--patients",
+        "-p",
+        metavar="IDS",
+        help="A file with one patient key a line, or with a column of the key's name. Without a patient key"
+        " in the schema: a table with the patients' rows.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        "-d",
+        help="The table that the release was made of; the patients to forget may be in it or not.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
+KeepOldModel = Annotated[
+    bool,
+    typer.Option(
+        "--keep-old-model",
+        help="Leave the old release's model on the disk: it has not forgotten the patients.",
+    ),
+]
+TestSeed = Annotated[
+    int | None,
+    typer.Option(
+        "--test-seed",
+        min=0,
+        help="For tests: with the old release's seed, the bytes of a fit that never saw the patients. No"
+        " table is published then. [default: a fresh one]",
+    ),
+]
+
+
+def forget(
+    release: Release,
+    patients: Patients,
+    data: Data,
+    out: OutFolder,
+    *,
+    keep_old_model: KeepOldModel = False,
+    test_seed: TestSeed = None,
+    json: Json = False,
+) -> None:
+    """Forget patients, exactly: OUT is RELEASE as it would have been had they never been in the table.
+
+    The model forgets at once, also a single patient; RELEASE is marked as withdrawn and its model erased. OUT
+    has a certificate, which `verify` checks. A new table is published when 11 patients or more were forgotten
+    since the last one, or under differential privacy: else it waits. Ends with 3 when the patients are
+    forgotten and the gate says no to a new table.
+    """
+    from ehrsynth.cli.drawing import drawn, show_facts
+    from ehrsynth.deletion.job import forget as make_forget
+    from ehrsynth.errors import ReleaseBlocked
+
+    with drawn() as progress:
+        made = make_forget(
+            release,
+            patients,
+            data,
+            out,
+            keep_old_model=keep_old_model,
+            seed=test_seed,
+            command="ehrsynth forget",
+            progress=progress,
+        )
+    facts = {
+        "verdict": "forgotten",
+        "release": str(made.folder),
+        "certificate": str(made.folder / "certificate.json"),
+        "patients_forgotten": made.patients,
+        "method": made.method,
+        "table": made.table,
+        "forgotten_since_the_last_table": made.pending,
+        "withdrawn": str(release),
+        "files_erased": len(made.erased),
+        "decision": made.decision.verdict,
+        "reasons": list(made.decision.reasons),
+    }
+    if not json:
+        facts["reasons"] = " ".join(made.decision.reasons) or None
+    show_facts(facts, as_json=json)
+    if made.table == "blocked":
+        raise ReleaseBlocked(
+            "the patients are forgotten; a new table is blocked",
+            (*made.decision.reasons, f"see {out / 'internal'}"),
+        )

@@ -1,0 +1,148 @@
+"""What an earlier release says of itself: what it was asked for, its secrets, and who was forgotten."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.errors import RequestError
+from ehrsynth.files import canonical_json, sha256
+from ehrsynth.release.census import certificate_key
+from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.policy import Policy
+from ehrsynth.release.request import Request, load_request
+from ehrsynth.release.verify import INTERNAL, SHARE, verify
+from ehrsynth.release.withdrawal import withdrawal
+
+FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Who was forgotten, as keyed hashes.
+
+    Parameters
+    ----------
+    forgotten
+        All that were forgotten in this release and those before it.
+    pending
+        Those of them who were still behind the last table that left.
+    published
+        Whether a table left.
+    """
+
+    forgotten: tuple[str, ...] = field(default=(), repr=False)
+    pending: tuple[str, ...] = field(default=(), repr=False)
+    published: bool = False
+
+    def with_more(self, hashes: tuple[bytes, ...]) -> "Ledger":
+        """After more were forgotten."""
+        more = [one.hex() for one in hashes]
+        pending = tuple(sorted({*self.pending, *more})) if self.published else ()
+        return Ledger(tuple(sorted({*self.forgotten, *more})), pending, self.published)
+
+    def after_a_table(self) -> "Ledger":
+        """After a new table left."""
+        return Ledger(self.forgotten, (), published=True)
+
+    def as_bytes(self) -> bytes:
+        """As it is stored."""
+        kept = {"forgotten": self.forgotten, "pending": self.pending, "published": self.published}
+        return canonical_json({name: list(v) if isinstance(v, tuple) else v for name, v in kept.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """One release that is to be replaced."""
+
+    folder: Path
+    request: Request
+    policy: Policy
+    split_key: bytes = field(repr=False)
+    attempt: int
+    ledger: Ledger
+    manifest_hash: str
+
+    @property
+    def key(self) -> bytes:
+        """Of all keyed hashes about patients."""
+        return certificate_key(self.split_key)
+
+    @property
+    def model(self) -> Path:
+        """The folder of its model; gone where it was erased."""
+        return self.folder / INTERNAL / "model"
+
+    @property
+    def model_hash(self) -> str | None:
+        """Hex SHA-256 of the model's seal, which holds the hash of each of its files."""
+        return sha256(self.model / "seal.json") if (self.model / "seal.json").is_file() else None
+
+    @property
+    def certificate_hash(self) -> str | None:
+        """Hex SHA-256 of the certificate of the forgetting that made it, if one did."""
+        file = self.folder / CERTIFICATE
+        return sha256(file) if file.is_file() else None
+
+
+def read_earlier(folder: Path) -> Earlier:
+    """Read a release that is to be replaced.
+
+    Raises
+    ------
+    RequestError
+        If it is no release with its internal folder, or was withdrawn already.
+    DataError
+        If it was changed after it was written.
+    """
+    internal = folder / INTERNAL
+    if (folder / "model.json").is_file():
+        raise RequestError(
+            f"{folder} is a model without its release: fit again without the patients, or, of shards,"
+            " use its `forget` in Python"
+        )
+    if not (internal / MANIFEST).is_file():
+        raise RequestError(f"{folder} is no release with its {INTERNAL} folder, which forgetting needs")
+    gone = withdrawal(folder)
+    if gone is not None:
+        successor = gone.get("successor", "another release")
+        raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
+    verify(folder).raise_if_changed()
+    manifest = _read(internal / MANIFEST)
+    request = load_request(internal)
+    try:
+        return Earlier(
+            folder,
+            request,
+            Policy.model_validate(_read(internal / "policy.json")),
+            bytes.fromhex(manifest["split_key"]),
+            int(manifest["attempt"]),
+            _ledger(internal / FORGOTTEN, published=(folder / SHARE).is_dir()),
+            sha256(internal / MANIFEST),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def succeeds(folder: Path, earlier: Earlier) -> bool:
+    """Whether a folder is a release that took the place of an earlier one."""
+    try:
+        found = _read(folder / INTERNAL / MANIFEST)
+        return bool(found["replaces"]["manifest_sha256"] == earlier.manifest_hash)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _read(file: Path) -> dict[str, Any]:
+    found = json.loads(file.read_bytes())
+    if not isinstance(found, dict):
+        raise TypeError(file.name)
+    return found
+
+
+def _ledger(file: Path, *, published: bool) -> Ledger:
+    if not file.is_file():
+        return Ledger(published=published)
+    found: Mapping[str, Any] = _read(file)
+    return Ledger(tuple(found["forgotten"]), tuple(found["pending"]), bool(found["published"]) or published)

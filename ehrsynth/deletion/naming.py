@@ -1,0 +1,119 @@
+"""Who is to be forgotten: from a list of patient keys, or of whole rows where the schema has no key.
+
+Identifiers live as long as the call; what is kept of them is a keyed hash.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ehrsynth.errors import DataError, RequestError
+from ehrsynth.release.census import hashed_patient
+from ehrsynth.schema import Schema
+from ehrsynth.tables import read_table
+from ehrsynth.tables.splitting import numbered, patient_bytes, row_bytes
+
+_DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The patients to forget.
+
+    Parameters
+    ----------
+    rows
+        True for each row of the table that is one of theirs.
+    hashes
+        Their keyed hashes, sorted; also of those who are no longer in the table.
+    absent
+        How many of them are no longer in the table.
+    """
+
+    rows: NDArray[np.bool_] = field(repr=False)
+    hashes: tuple[bytes, ...] = field(repr=False)
+    absent: int
+
+
+def named(patients: Path | Sequence[str], table: pd.DataFrame, schema: Schema, key: bytes) -> Named:
+    """Find patients in a table.
+
+    Parameters
+    ----------
+    patients
+        Patient keys; or a file with one key a line, or with a column of the key's name. Where the schema has
+        no patient key: a table with the schema's columns, one row for each patient to forget.
+    table
+        As `ehrsynth.tables.read_table` gives it for `schema`.
+    key
+        Of the keyed hashes.
+
+    Raises
+    ------
+    RequestError, DataError
+        If the file cannot be read or names nobody.
+    """
+    if schema.patient_key is None:
+        wanted = list(_rows(patients, schema))
+    else:
+        words = _words(patients, schema.patient_key) if isinstance(patients, Path) else list(patients)
+        wanted = [f"key {word}".encode() for word in dict.fromkeys(words)]
+    if not wanted:
+        raise DataError("nobody is named: give at least one patient to forget")
+    known = list(patient_bytes(table, schema))
+    if schema.patient_key is None:
+        wanted = _last_of_equal(wanted, table, schema)
+    asked, there = {*wanted}, {*known}
+    rows = np.array([one in asked for one in known], np.bool_)
+    hashes = tuple(sorted(hashed_patient(key, one) for one in asked))
+    return Named(rows, hashes, len(asked - there))
+
+
+def hashes_of_keys(patients: Path, column: str, key: bytes) -> frozenset[bytes]:
+    """The keyed hashes of listed patient keys (a file as for `named`), without any table."""
+    words = _words(patients, column)
+    if not words:
+        raise DataError("nobody is named: give at least one patient")
+    return frozenset(hashed_patient(key, f"key {word}".encode()) for word in words)
+
+
+def _rows(patients: Path | Sequence[str], schema: Schema) -> Sequence[bytes]:
+    if not isinstance(patients, Path):
+        raise RequestError(
+            "the schema has no patient key: give a table of the patients to forget, with the same columns"
+        )
+    return list(row_bytes(read_table(patients, schema), schema))
+
+
+def _last_of_equal(wanted: Sequence[bytes], table: pd.DataFrame, schema: Schema) -> list[bytes]:
+    """Of equal rows the last ones go, so that those before them keep the numbers that tell them apart."""
+    held, asked = Counter(row_bytes(table, schema)), Counter(wanted)
+    # The numbers of all rows of a kind, were those asked for and no longer there put at its end.
+    return [
+        one for row, times in asked.items() for one in list(numbered([row] * max(held[row], times)))[-times:]
+    ]
+
+
+def _words(path: Path, key: str) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: give one patient key a line") from error
+    lines = [line.strip() for line in lines if line.strip()]
+    if not lines:
+        return []
+    for delimiter in _DELIMITERS:
+        header = next(csv.reader([lines[0]], delimiter=delimiter))
+        if key in header:
+            place = header.index(key)
+            cells = csv.reader(lines[1:], delimiter=delimiter)
+            return [row[place].strip() for row in cells if len(row) > place and row[place].strip()]
+    return lines

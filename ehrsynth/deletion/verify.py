@@ -1,0 +1,80 @@
+"""Is a release still what was written, was it withdrawn, and does its certificate of forgetting hold?"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from ehrsynth.deletion.certificate import certified, problems_of, read_key
+from ehrsynth.deletion.earlier import CERTIFICATE, KEY
+from ehrsynth.deletion.naming import hashes_of_keys
+from ehrsynth.errors import RequestError
+from ehrsynth.files import sha256
+from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.request import GIVEN_SCHEMA
+from ehrsynth.release.verify import INTERNAL, Verification
+from ehrsynth.release.verify import verify as verify_release
+from ehrsynth.schema.yaml_files import load_schema
+
+
+def verify(
+    place: Path | str, *, key: Path | str | None = None, patients: Path | str | None = None
+) -> Verification:
+    """Check a release folder, a `share` folder, or a certificate that stands alone.
+
+    Parameters
+    ----------
+    key
+        The file with the hospital's key; default: that in the internal folder beside the certificate.
+    patients
+        A file of patient keys: each must be among those whom the certificate proves absent.
+
+    Raises
+    ------
+    RequestError
+        If it is none of these, or there is no key to check a certificate with.
+    """
+    place = Path(place)
+    found = Verification(place, "", 0, ()) if place.is_file() else verify_release(place)
+    file = place if place.is_file() else place / CERTIFICATE
+    if not file.is_file():
+        if patients is not None:
+            raise RequestError(f"{place} has no certificate: nobody was forgotten in it")
+        return _without_certificate(found, place)
+    secret = read_key(file.parent / INTERNAL / KEY if key is None else Path(key))
+    problems = list(problems_of(file.read_bytes(), secret))
+    if not problems and place.is_dir():
+        problems += _of_another_release(file, place / INTERNAL)
+    if not problems and patients is not None:
+        problems += _not_certified(file, secret, Path(patients))
+    said = [f"{file.name}: {problem}" for problem in problems]
+    return replace(found, files=found.files + 1, problems=(*found.problems, *said))
+
+
+def _not_certified(file: Path, secret: bytes, patients: Path) -> Iterator[str]:
+    """Named patients whom the certificate does not prove absent, as a count."""
+    given = file.parent / INTERNAL / GIVEN_SCHEMA
+    column = load_schema(given).patient_key if given.is_file() else None
+    asked = hashes_of_keys(patients, column or "", secret)
+    missing = len(asked - certified(file.read_bytes(), secret))
+    if missing:
+        yield f"{missing} of the {len(asked)} patients named are not among those whom it proves absent"
+
+
+def _without_certificate(found: Verification, place: Path) -> Verification:
+    """A release that took the place of another has a certificate."""
+    if not (place / INTERNAL / KEY).is_file():
+        return found
+    return replace(found, problems=(*found.problems, f"{CERTIFICATE} is missing"))
+
+
+def _of_another_release(file: Path, internal: Path) -> Iterator[str]:
+    """What a certificate that is in order says of the release, and is not so."""
+    after = json.loads(file.read_bytes())["after"]
+    if not internal.is_dir():
+        return
+    if sha256(internal / MANIFEST) != after["manifest_sha256"]:
+        yield "it is that of another release"
+    seal = internal / "model" / "seal.json"
+    if seal.is_file() and sha256(seal) != after["model_sha256"]:
+        yield "it is that of another model"

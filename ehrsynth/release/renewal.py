@@ -1,0 +1,55 @@
+"""A release that takes the place of an earlier one: what the job then does otherwise."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.progress import Progress
+from ehrsynth.report.decision import Check, Decision
+from ehrsynth.schema import Schema
+
+
+class Learn(Protocol):
+    """How the model comes about, where not by a fit alone: exactly what a fit of `train` gives."""
+
+    def __call__(
+        self, chosen: AbstractGenerator, train: pd.DataFrame, schema: Schema, *, seed: int, progress: Progress
+    ) -> AbstractFitted | None:
+        """The model, or None where nothing is known that a fit needs not learn again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What is different in a release that takes the place of an earlier one.
+
+    Parameters
+    ----------
+    learn
+        See `Learn`.
+    checks
+        Further checks of the gate.
+    attempt
+        How often these patients were tried before, in the releases that this one replaces.
+    record
+        What the internal manifest says of them.
+    files
+        Further internal files by name, for the decision that was made.
+    finish
+        Called with the folder when all else is written, before it gets its name.
+    """
+
+    learn: Learn
+    checks: tuple[Check, ...]
+    attempt: int
+    record: Mapping[str, Any]
+    files: Callable[[Decision], Mapping[str, bytes]]
+    finish: Callable[[Path], None]
+
+
+def with_checks(decision: Decision, renewal: Renewal | None) -> Decision:
+    """The decision with the further checks of a renewal."""
+    return decision if renewal is None else Decision.from_checks([*decision.checks, *renewal.checks])

@@ -1,0 +1,64 @@
+"""A release that was withdrawn says so itself, in a file beside its two folders.
+
+What was released stays as it was: who has a copy has it. What learnt from the patients is erased.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.files import canonical_json, seal, whole_file
+
+WITHDRAWN, FORMAT = "withdrawn.json", 1
+_INTERNAL, _MODEL = "internal", "model"
+_UNRELEASED = ("synthetic*.csv", "synthetic*.csv.origin.json", "synthetic*.parquet")
+
+
+def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[str, ...]:
+    """Mark a release as withdrawn; with `erase`, take away its model and what was drawn but never left.
+
+    Returns
+    -------
+    tuple
+        The names of the files that were erased.
+    """
+    said = {
+        "format": FORMAT,
+        "what": "this release was withdrawn: use no table or model of it any more, and tell who has a copy",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **record,
+    }
+    with whole_file(folder / WITHDRAWN) as draft:
+        draft.write_bytes(canonical_json(said))
+    return _erase(folder / _INTERNAL) if erase else ()
+
+
+def _erase(internal: Path) -> tuple[str, ...]:
+    files = sorted(f for f in (internal / _MODEL).rglob("*") if f.is_file())
+    files += sorted(f for pattern in _UNRELEASED for f in internal.glob(pattern))
+    names = tuple(f.relative_to(internal.parent).as_posix() for f in files)
+    for file in files:
+        file.unlink()
+    shutil.rmtree(internal / _MODEL, ignore_errors=True)
+    if names:
+        mode = internal.joinpath("seal.json").stat().st_mode & 0o777
+        seal(internal)
+        internal.joinpath("seal.json").chmod(mode)
+    return names
+
+
+def withdrawal(folder: Path) -> Mapping[str, Any] | None:
+    """What a withdrawn release says of it; None for one that was not withdrawn.
+
+    A file that cannot be read still means that it was.
+    """
+    if not (folder / WITHDRAWN).is_file():
+        return None
+    try:
+        found = json.loads((folder / WITHDRAWN).read_bytes())
+    except (OSError, ValueError):
+        found = None
+    return found if isinstance(found, dict) else {}

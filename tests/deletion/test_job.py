@@ -1,0 +1,276 @@
+"""Forgetting as a whole: exact, at once, withdrawn, and published only when many go together."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ehrsynth.deletion.job import forget
+from ehrsynth.deletion.verify import verify
+from ehrsynth.errors import DataError, OutputError, RequestError
+from ehrsynth.generators.storage import load_model
+from ehrsynth.release.job import release
+
+SEED, KEY = 20_261_125_009, bytes(range(32))
+
+
+def names(n: int, start: int = 100) -> list[str]:
+    return [f"P{k:05d}" for k in range(start, start + n)]
+
+
+def again(released: Path, place: Path) -> Path:
+    return Path(shutil.copytree(released, place))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_one_patient_is_forgotten_and_the_table_waits(one_forgotten):
+    _, made = one_forgotten
+    assert (made.patients, made.table, made.pending) == (1, "waits", 1)
+    assert not (made.folder / "share").exists()
+    assert (made.folder / "internal" / "model").is_dir()
+    assert verify(made.folder).intact
+    assert not verify(made.folder).withdrawn
+
+
+def test_the_old_release_is_withdrawn_and_its_model_erased(one_forgotten):
+    old, made = one_forgotten
+    found = verify(old)
+    assert found.intact
+    assert "new took its place" in found.withdrawn
+    assert not (old / "internal" / "model").exists()
+    assert (old / "share" / "synthetic.csv").is_file(), "what was released is not undone"
+    assert made.erased
+
+
+def test_no_identifier_is_stored(one_forgotten):
+    old, made = one_forgotten
+    for folder in (old, made.folder):
+        for name, content in contents(folder).items():
+            if not name.startswith(
+                ("share/synthetic", "internal/synthetic")
+            ):  # made-up patients have keys too
+                assert b"P00007" not in content, name
+
+
+def test_forgotten_patients_cannot_be_forgotten_from_a_withdrawn_release(one_forgotten, data, tmp_path):
+    old, _ = one_forgotten
+    with pytest.raises(RequestError, match="withdrawn already: forget from new"):
+        forget(old, ["P00008"], data, tmp_path / "out")
+
+
+def test_in_test_mode_the_bytes_are_those_of_a_fit_that_never_saw_them(
+    released, data, patients, schema, lenient, tmp_path
+):
+    gone = names(5)
+    made = forget(again(released, tmp_path / "old"), gone, data, tmp_path / "new", seed=SEED)
+    never = release(
+        patients[~patients["id"].isin(gone)],
+        schema,
+        tmp_path / "never",
+        generator="independent",
+        settings={"counts": True},
+        seed=SEED,
+        key=KEY,
+        policy=lenient,
+        rows=600,
+        evaluated_rows=120,
+    )
+    for part in ("internal/model", "internal/synthetic.csv", "internal/schema.yaml"):
+        one, other = made.folder / part, never.folder / part.replace("internal/synthetic", "share/synthetic")
+        assert (contents(one) if one.is_dir() else one.read_bytes()) == (
+            contents(other) if other.is_dir() else other.read_bytes()
+        )
+    assert made.table == "waits"
+    assert not (made.folder / "share").exists(), "a known seed: nothing is published"
+
+
+def test_a_published_refit_has_a_fresh_seed(one_forgotten, released):
+    _, made = one_forgotten
+    seed = json.loads((made.folder / "internal" / "manifest.json").read_text())["seed"]
+    assert seed != SEED
+
+
+def test_a_table_is_published_when_eleven_go_together(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    made = forget(old, names(11), data, tmp_path / "new")
+    assert (made.table, made.pending) == ("published", 0)
+    assert (made.folder / "share" / "synthetic.csv").is_file()
+    next_one = forget(made.folder, names(1, 500), data, tmp_path / "next")
+    assert (next_one.table, next_one.pending) == ("waits", 1)
+
+
+def test_pending_patients_add_up_until_there_are_eleven(one_forgotten, data, patients, tmp_path):
+    _, first = one_forgotten
+    folder = again(first.folder, tmp_path / "first")
+    second = forget(folder, names(4), data, tmp_path / "second")
+    assert (second.table, second.pending) == ("waits", 5)
+    # The hospital has taken out those forgotten before, and half of those to be forgotten now.
+    smaller = tmp_path / "smaller.csv"
+    patients[~patients["id"].isin(["P00007", *names(4), *names(3, 200)])].to_csv(smaller, index=False)
+    third = forget(second.folder, names(6, 200), smaller, tmp_path / "third")
+    assert (third.table, third.pending) == ("published", 0)
+    assert verify(third.folder).intact
+
+
+def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):
+    small = patients.head(700)
+    path = tmp_path / "small.csv"
+    small.to_csv(path, index=False)
+    blocked = release(path, schema, tmp_path / "old", generator="independent")
+    assert not blocked.decision.released
+    made = forget(tmp_path / "old", names(2), path, tmp_path / "new")
+    assert (made.table, made.pending) == ("blocked", 0)
+    assert not any("Patients forgotten" in reason for reason in made.decision.reasons)
+    assert not list((tmp_path / "old" / "internal").glob("synthetic*")), "never left, so erased"
+
+
+def test_a_patient_held_out_leaves_the_model_and_is_measured_anew(
+    measured_anew, released, data, schema, tmp_path
+):
+    from ehrsynth.tables import read_table
+    from ehrsynth.tables.splitting import held_out
+
+    table = read_table(data, schema)
+    outside = table["id"][held_out(table, schema, key=KEY, holdout=0.5)].tolist()[:3]
+    old = again(released, tmp_path / "old")
+    before = contents(old / "internal" / "model")
+    made = forget(old, outside, data, tmp_path / "new")
+    assert "held out" in made.method
+    assert contents(made.folder / "internal" / "model") == before
+    holdout = json.loads((made.folder / "internal" / "report.json").read_text())["provenance"]["rows"]
+    first = json.loads((old / "internal" / "report.json").read_text())["provenance"]["rows"]
+    assert holdout["holdout"] == first["holdout"] - 3
+    assert holdout["train"] == first["train"]
+    scores = [
+        json.loads((f / "internal" / "report.json").read_text())["scores"]["column_shapes"]["details"]
+        for f in (made.folder, old)
+    ]
+    assert scores[0] != scores[1]
+
+
+def test_the_others_stay_on_their_sides(one_forgotten, released):
+    _, made = one_forgotten
+    rows = [
+        json.loads((f / "internal" / "report.json").read_text())["provenance"]["rows"]
+        for f in (made.folder, released)
+    ]
+    assert rows[1]["patients"] - rows[0]["patients"] == 1
+    assert sum(rows[1][side] - rows[0][side] for side in ("train", "holdout")) == 1
+
+
+def test_attempts_are_counted_on(one_forgotten):
+    _, made = one_forgotten
+    assert json.loads((made.folder / "internal" / "manifest.json").read_text())["attempt"] == 2
+
+
+def test_unknown_patients_are_counted_and_not_said(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    with pytest.raises(DataError, match="1 of the 2 patients named are not in the table") as error:
+        forget(old, ["P00001", "P99999"], data, tmp_path / "new")
+    assert "P99999" not in str(error.value)
+    assert not (tmp_path / "new").exists()
+    assert not verify(old).withdrawn
+
+
+def test_another_table_is_refused(released, patients, tmp_path):
+    path = tmp_path / "other.csv"
+    patients.head(2_000).to_csv(path, index=False)
+    with pytest.raises(DataError, match="does not hold the patients of the release: it has 2,000 rows"):
+        forget(again(released, tmp_path / "old"), ["P00001"], path, tmp_path / "new")
+
+
+def test_patients_forgotten_before_are_refused(one_forgotten, data, tmp_path):
+    _, made = one_forgotten
+    with pytest.raises(DataError, match="1 of the 1 patients named were forgotten before"):
+        forget(again(made.folder, tmp_path / "old"), ["P00007"], data, tmp_path / "new")
+
+
+def test_a_taken_place_changes_nothing(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "file").touch()
+    with pytest.raises(OutputError, match="exists already"):
+        forget(old, ["P00001"], data, tmp_path / "new")
+    assert not verify(old).withdrawn
+    assert (old / "internal" / "model").is_dir()
+
+
+def test_a_changed_table_is_learnt_from_the_beginning(released, patients, tmp_path):
+    """A corrected value: the counts of the old model are not those of this table."""
+    path = tmp_path / "corrected.csv"
+    corrected = patients.copy()
+    corrected.loc[30, "age"] = 41 if corrected.loc[30, "age"] != 41 else 42
+    corrected.to_csv(path, index=False)
+    made = forget(again(released, tmp_path / "old"), names(2), path, tmp_path / "new", seed=SEED)
+    assert "from the beginning" in made.method
+    model = load_model(made.folder / "internal" / "model")
+    assert model.counts.patients == len(pd.read_csv(path)) - 2 - _held_out(made.folder)
+
+
+def _held_out(folder: Path) -> int:
+    return int(json.loads((folder / "internal" / "report.json").read_text())["provenance"]["rows"]["holdout"])
+
+
+def test_the_old_model_stays_where_that_is_asked_for(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    forget(old, ["P00001"], data, tmp_path / "new", keep_old_model=True)
+    assert (old / "internal" / "model").is_dir()
+    assert verify(old).withdrawn
+
+
+def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(
+    released, data, tmp_path, monkeypatch
+):
+    old = again(released, tmp_path / "old")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ehrsynth.deletion.job.withdraw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget(old, ["P00001"], data, tmp_path / "new")
+    assert verify(tmp_path / "new").intact
+    assert not verify(old).withdrawn
+    with pytest.raises(OutputError, match="withdrawn now, and all is done"):
+        forget(old, ["P00001"], data, tmp_path / "new")
+    assert verify(old).withdrawn
+
+
+def test_an_interrupted_forgetting_leaves_everything_as_it_was(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    before = contents(old)
+
+    def stop(fraction, _message):
+        if fraction > 0.9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        forget(old, ["P00001"], data, tmp_path / "new", progress=stop)
+    assert contents(old) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_model_without_its_release_is_refused(released, data, tmp_path):
+    with pytest.raises(RequestError, match="a model without its release"):
+        forget(released / "internal" / "model", ["P00001"], data, tmp_path / "new")
+
+
+def test_without_a_patient_key_rows_are_forgotten(patients, schema, lenient, tmp_path):
+    """Two rows are equal: one of them goes, and the other stays where it was."""
+    keyless = schema.subset(tuple(n for n in schema.names if n != "id"))
+    table = patients.drop(columns="id").head(800)
+    table.iloc[5] = table.iloc[2]
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table.iloc[[2, 9]].to_csv(tmp_path / "gone.csv", index=False)
+    release(tmp_path / "rows.csv", keyless, tmp_path / "old", generator="independent", policy=lenient)
+    made = forget(tmp_path / "old", tmp_path / "gone.csv", tmp_path / "rows.csv", tmp_path / "new")
+    assert made.patients == 2
+    assert verify(tmp_path / "new").intact
+    rows = json.loads((tmp_path / "new" / "internal" / "report.json").read_text())["provenance"]["rows"]
+    assert rows["patients"] == 798

@@ -30,6 +30,8 @@ GENERATORS = {
     "sharded": "ehrsynth.generators.sharded:Sharded",
     "tvae": "ehrsynth.generators.tvae:TVAE",
 }
+# Generators that exist only under differential privacy.
+PRIVATE = frozenset({"aim", "dp-ctgan", "dp-independent", "dp-tvae", "mst"})
 METRICS = {
     "association": "ehrsynth.evaluation.fidelity.association:association",
     "classifier_two_sample": "ehrsynth.evaluation.fidelity.classifier_two_sample:classifier_two_sample",

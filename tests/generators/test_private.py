@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ehrsynth import registry
 from ehrsynth.dp.accounting import spent
 from ehrsynth.dp.events import event_from
 from ehrsynth.dp.ledger import Ledger
@@ -77,6 +78,7 @@ PRIVATE = pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_every_registered_private_generator_is_tried_here() -> None:
     found = {name for name in known("generator") if "epsilon" in recipe_fields(name)}
     assert found == set(SETTINGS)
+    assert {name for name in found if recipe(name).asked is not None} == registry.PRIVATE
 
 
 def recipe_fields(name: str) -> set[str]:

@@ -9,8 +9,13 @@ from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
     AtMost,
     DataFile,
+    Delta,
+    Epsilon,
     Generator,
     Json,
+    PolicyFile,
+    PublicRows,
+    Register,
     Scheduler,
     SchemaFile,
     Seed,
@@ -40,6 +45,11 @@ def fit(
     *,
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    public_rows: PublicRows = None,
+    register: Register = None,
+    policy: PolicyFile = None,
     shards: Shards = None,
     at_most: AtMost = None,
     seed: Seed = None,
@@ -57,26 +67,45 @@ def fit(
 
     A table that does not fit into memory is read piece by piece. A long fit that was killed goes on from
     what was learnt when it is given the same command again.
+
+    With --epsilon it is learnt under differential privacy, and entered in the register of the data set. A
+    --seed is for trying things out: who knows it can take the noise off again, and the model says so.
     """
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_free
+    from ehrsynth.cli.privacy import known_to_all, with_epsilon
     from ehrsynth.generators.learning import Lesson, learn, learn_together
     from ehrsynth.generators.recipes import parse_settings, recipe, sharded
+    from ehrsynth.release.books import Books
+    from ehrsynth.release.policy import load_policy
+    from ehrsynth.release.register import place_of
     from ehrsynth.schema.yaml_files import load_schema
 
     must_be_free(out)
     generator, given = sharded(generator, parse_settings(settings or []), shards)
-    chosen = recipe(generator, given)
-    lesson = Lesson(data, load_schema(schema), chosen, at_most, accepted=train_on_synthetic)
+    chosen = recipe(generator, with_epsilon(generator, given, epsilon, delta))
+    meaning = known_to_all(load_schema(schema), public_rows)
+    books = Books(place_of(out, register), meaning, load_policy(policy))
+    if chosen.asked is not None and seed is None:
+        books.check(chosen, None, remedies=False)
+    lesson = Lesson(data, meaning, chosen, at_most, accepted=train_on_synthetic)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
+    composed: list[float | None] = []
     with drawn() as progress, engine(asked, workers, 1):
         model, patients, seed = (learn_together if distributed else learn)(
-            lesson, out, seed=seed, progress=progress
+            lesson,
+            out,
+            seed=seed,
+            enter=lambda found: composed.append(books.enter_model(out, found)),
+            progress=progress,
         )
     facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
     if model.decided:
         facts["decided"] = model.decided
     if model.coverage is not None:
         facts |= {"learnt_from": model.coverage.learnt_from, "how": model.coverage.how}
+    if model.privacy is not None:
+        facts["guarantee"] = model.privacy.sentence
+        facts["epsilon_of_the_data_set"] = composed[0]
     show_facts(facts | {"settings": chosen.model_dump(mode="json")}, as_json=json)

@@ -24,9 +24,20 @@ Key = Annotated[
         dir_okay=False,
     ),
 ]
+Patients = Annotated[
+    Path | None,
+    typer.Option(
+        "--patients",
+        "-p",
+        metavar="IDS",
+        help="A file of patient keys: the certificate must prove each of them absent.",
+        exists=True,
+        dir_okay=False,
+    ),
+]
 
 
-def verify(place: Place, *, key: Key = None, json: Json = False) -> None:
+def verify(place: Place, *, key: Key = None, patients: Patients = None, json: Json = False) -> None:
     """Check a release byte for byte against its manifests, and that others cannot read what is internal.
 
     A certificate of forgetting is checked too: its keyed hash and each proof of absence. Ends with 2 when
@@ -35,7 +46,7 @@ def verify(place: Place, *, key: Key = None, json: Json = False) -> None:
     from ehrsynth.cli.drawing import show_facts
     from ehrsynth.deletion.verify import verify as check
 
-    found = check(place, key=key)
+    found = check(place, key=key, patients=patients)
     if json:
         verdict = "changed" if not found.intact else "withdrawn" if found.withdrawn else "intact"
         facts = {"verdict": verdict, "decision": found.decision, "withdrawn": found.withdrawn or None}

@@ -26,7 +26,8 @@ _FIELDS = {
 }  # fmt: skip
 NOT_UNDONE = (
     "Tables that were already released are not undone, nor what others made of them: they tell as much "
-    "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn."
+    "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn. "
+    "Other releases of the same patients must forget them one by one."
 )
 _CLAIM = (
     "Certificate of exact forgetting. It states an algorithm: what took the place of the old model was made "
@@ -150,11 +151,11 @@ def _unproven(found: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def shows(content: bytes, key: bytes, hashed: bytes) -> bool:
-    """Whether a certificate that is in order certifies that one patient, by keyed hash, is absent."""
+def certified(content: bytes, key: bytes) -> frozenset[bytes]:
+    """The keyed hashes of the patients whom a certificate proves absent; none where it is not in order."""
     if problems_of(content, key):
-        return False
-    return hashed.hex() in {one["missing"] for one in json.loads(content)["absence"]}
+        return frozenset()
+    return frozenset(bytes.fromhex(one["missing"]) for one in json.loads(content)["absence"])
 
 
 def read_key(file: Path) -> bytes:

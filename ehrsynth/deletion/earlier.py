@@ -97,6 +97,11 @@ def read_earlier(folder: Path) -> Earlier:
         If it was changed after it was written.
     """
     internal = folder / INTERNAL
+    if (folder / "model.json").is_file():
+        raise RequestError(
+            f"{folder} is a model without its release: fit again without the patients, or, of shards,"
+            " use its `forget` in Python"
+        )
     if not (internal / MANIFEST).is_file():
         raise RequestError(f"{folder} is no release with its {INTERNAL} folder, which forgetting needs")
     gone = withdrawal(folder)
@@ -118,6 +123,15 @@ def read_earlier(folder: Path) -> Earlier:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def succeeds(folder: Path, earlier: Earlier) -> bool:
+    """Whether a folder is a release that took the place of an earlier one."""
+    try:
+        found = _read(folder / INTERNAL / MANIFEST)
+        return bool(found["replaces"]["manifest_sha256"] == earlier.manifest_hash)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier
+from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier, succeeds
 from ehrsynth.deletion.naming import Named, named
 from ehrsynth.deletion.relearning import Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
-from ehrsynth.errors import DataError
+from ehrsynth.errors import DataError, OutputError
 from ehrsynth.files import sha256
 from ehrsynth.progress import Progress
 from ehrsynth.release.census import hashed_patients, take_census
@@ -102,6 +102,10 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         As `ehrsynth.release.job.release`. Nothing is written then, and the old release stays.
     """
     earlier, out = read_earlier(Path(release)), Path(out)
+    if succeeds(out, earlier):
+        # It was written whole, and the run ended before the old one was marked.
+        _withdraw(earlier, out, erase=not keep_old_model)
+        raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, and all is done")
     found = _found(earlier, patients, Path(data))
     relearning = Relearning(earlier, found.before, found.named.rows, test=seed is not None)
     renewing = Renewing(earlier, relearning, found.named.hashes, found.tree, seeded=seed is not None)
@@ -119,12 +123,16 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         renewal=renewing.renewal(),
         progress=progress,
     )
-    record = {"successor": out.name, "certificate_sha256": sha256(out / CERTIFICATE)}
-    erased = withdraw(earlier.folder, record, erase=not keep_old_model)
+    erased = _withdraw(earlier, out, erase=not keep_old_model)
     table, ledger = outcome(made.decision), renewing.ledger(made.decision)
     return Forgotten(
         made.decision, out, len(found.named.hashes), relearning.said, table, len(ledger.pending), erased
     )
+
+
+def _withdraw(earlier: Earlier, out: Path, *, erase: bool) -> tuple[str, ...]:
+    record = {"successor": out.name, "certificate_sha256": sha256(out / CERTIFICATE)}
+    return withdraw(earlier.folder, record, erase=erase)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,14 @@ def named(patients: Path | Sequence[str], table: pd.DataFrame, schema: Schema, k
     return Named(rows, hashes, len(asked - there))
 
 
+def hashes_of_keys(patients: Path, column: str, key: bytes) -> frozenset[bytes]:
+    """The keyed hashes of listed patient keys (a file as for `named`), without any table."""
+    words = _words(patients, column)
+    if not words:
+        raise DataError("nobody is named: give at least one patient")
+    return frozenset(hashed_patient(key, f"key {word}".encode()) for word in words)
+
+
 def _rows(patients: Path | Sequence[str], schema: Schema) -> Sequence[bytes]:
     if not isinstance(patients, Path):
         raise RequestError(

@@ -5,21 +5,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from ehrsynth.deletion.certificate import problems_of, read_key
+from ehrsynth.deletion.certificate import certified, problems_of, read_key
 from ehrsynth.deletion.earlier import CERTIFICATE, KEY
+from ehrsynth.deletion.naming import hashes_of_keys
+from ehrsynth.errors import RequestError
 from ehrsynth.files import sha256
 from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.request import GIVEN_SCHEMA
 from ehrsynth.release.verify import INTERNAL, Verification
 from ehrsynth.release.verify import verify as verify_release
+from ehrsynth.schema.yaml_files import load_schema
 
 
-def verify(place: Path | str, *, key: Path | str | None = None) -> Verification:
+def verify(
+    place: Path | str, *, key: Path | str | None = None, patients: Path | str | None = None
+) -> Verification:
     """Check a release folder, a `share` folder, or a certificate that stands alone.
 
     Parameters
     ----------
     key
         The file with the hospital's key; default: that in the internal folder beside the certificate.
+    patients
+        A file of patient keys: each must be among those whom the certificate proves absent.
 
     Raises
     ------
@@ -27,18 +35,30 @@ def verify(place: Path | str, *, key: Path | str | None = None) -> Verification:
         If it is none of these, or there is no key to check a certificate with.
     """
     place = Path(place)
-    if place.is_file():
-        secret = read_key(place.parent / INTERNAL / KEY if key is None else Path(key))
-        problems = [f"{place.name}: {problem}" for problem in problems_of(place.read_bytes(), secret)]
-        return Verification(place, "", 1, tuple(problems))
-    found, file = verify_release(place), place / CERTIFICATE
+    found = Verification(place, "", 0, ()) if place.is_file() else verify_release(place)
+    file = place if place.is_file() else place / CERTIFICATE
     if not file.is_file():
+        if patients is not None:
+            raise RequestError(f"{place} has no certificate: nobody was forgotten in it")
         return _without_certificate(found, place)
-    secret = read_key(place / INTERNAL / KEY if key is None else Path(key))
-    problems = [f"{CERTIFICATE}: {problem}" for problem in problems_of(file.read_bytes(), secret)]
-    if not problems:
-        problems += [f"{CERTIFICATE}: {problem}" for problem in _of_another_release(file, place / INTERNAL)]
-    return replace(found, files=found.files + 1, problems=(*found.problems, *problems))
+    secret = read_key(file.parent / INTERNAL / KEY if key is None else Path(key))
+    problems = list(problems_of(file.read_bytes(), secret))
+    if not problems and place.is_dir():
+        problems += _of_another_release(file, place / INTERNAL)
+    if not problems and patients is not None:
+        problems += _not_certified(file, secret, Path(patients))
+    said = [f"{file.name}: {problem}" for problem in problems]
+    return replace(found, files=found.files + 1, problems=(*found.problems, *said))
+
+
+def _not_certified(file: Path, secret: bytes, patients: Path) -> Iterator[str]:
+    """Named patients whom the certificate does not prove absent, as a count."""
+    given = file.parent / INTERNAL / GIVEN_SCHEMA
+    column = load_schema(given).patient_key if given.is_file() else None
+    asked = hashes_of_keys(patients, column or "", secret)
+    missing = len(asked - certified(file.read_bytes(), secret))
+    if missing:
+        yield f"{missing} of the {len(asked)} patients named are not among those whom it proves absent"
 
 
 def _without_certificate(found: Verification, place: Path) -> Verification:

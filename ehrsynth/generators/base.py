@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -18,25 +18,72 @@ from numpy.typing import NDArray
 from ehrsynth.conditions import Condition
 from ehrsynth.encoding import codes_to_values, decode
 from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
+from ehrsynth.generators.coverage import Coverage, part_of
 from ehrsynth.progress import Progress, part, silent
+from ehrsynth.randomness import fresh_seed
 from ehrsynth.schema import Schema
 from ehrsynth.schema.columns import Strict
 from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
-from ehrsynth.tables.streaming import TableStream, subsample
+from ehrsynth.tables.streaming import TableStream
+
+if TYPE_CHECKING:
+    from ehrsynth.generators.private import Till
 
 Codes = NDArray[np.int64]
-
-COUNTED = "every patient, counted exactly"
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacySpent:
-    """The differential-privacy guarantee of a fitted model: patient-level, add or remove one."""
+    """The differential-privacy guarantee of a fitted model: patient-level, add or remove one.
+
+    Parameters
+    ----------
+    epsilon, delta
+        What one patient's presence can change at most.
+    accountant
+        Who added up; `by` holds what each accountant found, Rényi's beside them.
+    events
+        Every mechanism that touched raw rows, as plain values: any accountant can replay them.
+    rows_per_patient
+        How many rows may be one patient's.
+    void
+        Why the guarantee does not hold (the noise came from a seed that somebody knows); empty where it does.
+    """
 
     epsilon: float
     delta: float
     accountant: str
+    by: Mapping[str, float] = field(default_factory=dict)
+    events: tuple[Mapping[str, Any], ...] = ()
+    rows_per_patient: int = 1
+    void: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The guarantee in a sentence."""
+        if self.void:
+            return f"none: {self.void}"
+        return f"epsilon {self.epsilon:.4g}, delta {self.delta:.3g} for each patient, by {self.accountant}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "accountant": self.accountant,
+            "by": dict(self.by),
+            "events": [dict(event) for event in self.events],
+            "rows_per_patient": self.rows_per_patient,
+            "void": self.void,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `as_json` wrote."""
+        given = dict(values)
+        given["events"] = tuple(given.get("events", ()))
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +133,6 @@ class Parts:
 
     values: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """What a model that was learnt piece by piece has seen of its table.
-
-    `patients` were read and checked; of `learnt_from` of them, as `how` says, the relations between columns
-    were learnt.
-    """
-
-    patients: int
-    learnt_from: int
-    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +298,13 @@ class AbstractGenerator(Strict, ABC):
         return None
 
     def fit(
-        self, table: pd.DataFrame, schema: Schema, *, seed: int, progress: Progress | None = None
+        self,
+        table: pd.DataFrame,
+        schema: Schema,
+        *,
+        seed: int | None,
+        progress: Progress | None = None,
+        share: float = 1.0,
     ) -> AbstractFitted:
         """Learn a patient table.
 
@@ -273,7 +313,11 @@ class AbstractGenerator(Strict, ABC):
         table
             One row per patient, in memory as `ehrsynth.tables.read_table` gives it for `schema`.
         seed
-            0 or larger; equal seeds give equal models on the same machine.
+            0 or larger; equal seeds give equal models on the same machine. None: fresh. Under differential
+            privacy a seed that somebody knows voids the guarantee, and the model says so.
+        share
+            Of the schema's public rows, how many are expected in the table, above 0, at most 1; only
+            differential privacy asks.
 
         Raises
         ------
@@ -286,7 +330,22 @@ class AbstractGenerator(Strict, ABC):
         if len(table) < 2:  # noqa: PLR2004 - one patient is no distribution
             summary = f"{self.name} needs at least 2 patients; the table has {len(table)}"
             raise NotEnoughData(summary)
-        return self._fit(table, schema, seed, progress or silent)
+        if self.asked is not None:
+            from ehrsynth.generators.private import admitted
+
+            till = admitted(self, table, schema, seed, share=share)
+            return self._fit_private(till, schema, progress or silent)
+        self._refuse_several_rows(schema)
+        return self._fit(table, schema, fresh_seed() if seed is None else seed, progress or silent)
+
+    def _refuse_several_rows(self, schema: Schema) -> None:
+        if schema.rows_per_patient > 1:
+            summary = f"{self.name} takes one row per patient; the schema allows {schema.rows_per_patient}"
+            raise RequestError(f"{summary}: keep one row of each, or learn with --epsilon")
+
+    def _fit_private(self, till: "Till", schema: Schema, progress: Progress) -> AbstractFitted:
+        """Learn under differential privacy: raw rows come from a ledger of the till alone."""
+        raise RequestError(f"{self.name} has no differentially private form")
 
     def fit_stream(
         self, table: TableStream, *, seed: int, most: int, progress: Progress | None = None
@@ -315,21 +374,16 @@ class AbstractGenerator(Strict, ABC):
             raise RequestError(f"{most} patients at most are no distribution: allow at least 2")
         if table.marked and not table.accepted:
             refuse_synthetic(mark_synthetic(pd.DataFrame()))
-        if getattr(self, "asked", None) is not None and table.rows > most:
+        if self.asked is not None:
             # Who leaves a subsample of fixed size lets another in: that is more than one patient's influence.
-            raise RequestError(
-                f"a guarantee needs every patient: hold all {table.rows:,} in memory (--at-most {table.rows})"
-            )
+            raise RequestError("a guarantee needs every patient: read the table whole, and use fit")
+        self._refuse_several_rows(table.schema)
         return self._fit_stream(table, seed, most, progress or silent)
 
     def _fit_stream(self, table: TableStream, seed: int, most: int, progress: Progress) -> AbstractFitted:
-        drawn = subsample(table, most, seed=seed, progress=part(progress, 0.0, 0.3))
+        drawn, coverage = part_of(table, most, seed=seed, progress=part(progress, 0.0, 0.3))
         model = self.fit(drawn, table.schema, seed=seed, progress=part(progress, 0.3, 1.0))
-        if len(drawn) == table.rows:
-            return model
-        by = "their places" if table.schema.patient_key is None else "a keyed hash of each"
-        how = f"a uniform subsample of the patients, drawn by {by}"
-        return replace(model, coverage=Coverage(table.rows, len(drawn), how))
+        return replace(model, coverage=coverage)
 
     @abstractmethod
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> AbstractFitted:

@@ -12,8 +12,9 @@ from pydantic import Field
 from ehrsynth.conditions import CodeSet, Condition
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError, SamplingExhausted
-from ehrsynth.generators.base import COUNTED, AbstractFitted, AbstractGenerator, Coverage, Draw, Parts
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts
 from ehrsynth.generators.counting import Counts
+from ehrsynth.generators.coverage import COUNTED, Coverage
 from ehrsynth.generators.forgetting import AbstractForgetting
 from ehrsynth.generators.marginals import Marginal, marginal_of_counts, pack, unpack
 from ehrsynth.generators.rejection import collect, repaired

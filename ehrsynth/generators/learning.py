@@ -1,6 +1,6 @@
 """A fit from a table on disk to a model on disk: whole or piece by piece, and able to go on when killed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +16,8 @@ from ehrsynth.schema import Schema
 from ehrsynth.tables import accept_synthetic, read_table
 from ehrsynth.tables.databases import located
 from ehrsynth.tables.streaming import MOST_CELLS, TableStream, stream
+
+Enter = Callable[[AbstractFitted], None]
 
 _WORTH_KEEPING = 1_000_000  # cells: smaller fits take seconds
 
@@ -41,40 +43,50 @@ class Lesson:
 
 
 def learn(
-    lesson: Lesson, out: Path, *, seed: int | None, progress: Progress
-) -> tuple[AbstractFitted, int, int]:
+    lesson: Lesson, out: Path, *, seed: int | None, enter: Enter, progress: Progress
+) -> tuple[AbstractFitted, int, int | None]:
     """Learn a table and save the model; what a killed run had learnt of the same is not learnt again.
 
     Parameters
     ----------
     seed
         None: a fresh one, or that of the run that is gone on from.
+    enter
+        Called with the model before it is saved: a guarantee is entered in a register.
 
     Returns
     -------
     model, patients, seed
-        How many patients the table has, and the seed that was used.
+        How many patients the table has, and the seed that was used; None where nobody may know it.
 
     Raises
     ------
     DataError, RequestError, OutputError
         As `read_table`, `fit` and `save`.
     """
+    if lesson.recipe.asked is not None:
+        # Nothing is kept: who knows the seed or what was learnt on the way can take the noise off again.
+        model, patients = _in_memory(lesson, seed, progress)
+        enter(model)
+        model.save(out)
+        return model, patients, seed
     long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
     if long is not None and long.rows * len(lesson.schema.columns) >= _WORTH_KEEPING:
         with _kept(lesson, long, out, seed) as drawn:
             model = _fitted(lesson, long, drawn, progress)
+            enter(model)
             model.save(out)
         return model, long.rows, drawn
     drawn = fresh_seed() if seed is None else seed
     model, patients = _learnt(lesson, long, drawn, progress)
+    enter(model)
     model.save(out)
     return model, patients, drawn
 
 
 def learn_together(
-    lesson: Lesson, out: Path, *, seed: int | None, progress: Progress
-) -> tuple[AbstractFitted, int, int]:
+    lesson: Lesson, out: Path, *, seed: int | None, enter: Enter, progress: Progress
+) -> tuple[AbstractFitted, int, int | None]:
     """As `learn`, in several processes that torchrun started; the first one writes.
 
     Raises
@@ -85,14 +97,16 @@ def learn_together(
     from ehrsynth.generators.autoregressive import Autoregressive
     from ehrsynth.generators.chain.together import joined
 
-    if not (isinstance(lesson.recipe, Autoregressive) and lesson.recipe.learner == "neural"):
+    recipe = lesson.recipe
+    if not (isinstance(recipe, Autoregressive) and recipe.learner == "neural" and recipe.asked is None):
         raise RequestError(
-            "--distributed trains a network: say --generator autoregressive --set learner=neural"
+            "--distributed trains a network: say --generator autoregressive --set learner=neural, and no"
+            " --epsilon"
         )
     with joined() as team:
         drawn = team.seed(fresh_seed() if seed is None else seed)
         if team.leads:
-            return learn(lesson, out, seed=drawn, progress=progress)
+            return learn(lesson, out, seed=drawn, enter=enter, progress=progress)
         long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
         model, patients = _learnt(lesson, long, drawn, progress)
         return model, patients, drawn
@@ -103,9 +117,15 @@ def _learnt(
 ) -> tuple[AbstractFitted, int]:
     if long is not None and long.rows > lesson.most:
         return _fitted(lesson, long, seed, progress), long.rows
+    return _in_memory(lesson, seed, progress)
+
+
+def _in_memory(lesson: Lesson, seed: int | None, progress: Progress) -> tuple[AbstractFitted, int]:
     table = read_table(lesson.data, lesson.schema)
     table = accept_synthetic(table) if lesson.accepted else table
     if lesson.at_most is not None and len(table) > lesson.at_most:
+        if lesson.recipe.asked is not None:
+            raise RequestError("a guarantee needs every patient in memory: do without --at-most")
         raise RequestError(
             f"{lesson.data} has {len(table):,} patients, and a CSV is read whole: write it as Parquet, which"
             " is read in pieces, or do without --at-most"

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 # Rows by which a part's probability of a condition is estimated; fewer where a part finds no more.
-_TRIED = (500, 50, 5)
+_TRIED = (500, 20)
 
 
 def draw_mixed(

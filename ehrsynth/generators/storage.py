@@ -18,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from ehrsynth.errors import ModelError, RequestError, SchemaError
 from ehrsynth.files import canonical_json, check_seal, seal, whole_folder
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Coverage, Parts
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Parts
+from ehrsynth.generators.coverage import Coverage
 from ehrsynth.registry import resolve
 from ehrsynth.schema import Schema
 from ehrsynth.schema.yaml_files import load_schema, save_schema

@@ -12,7 +12,7 @@ from ehrsynth.errors import MissingPackage, RequestError, unknown
 from ehrsynth.generators.recipes import parse_settings
 from ehrsynth.rebalance.base import AbstractMethod
 from ehrsynth.rebalance.generation import Generation
-from ehrsynth.registry import known, resolve
+from ehrsynth.registry import PRIVATE, known, resolve
 
 UNTREATED = "none"
 THRESHOLDS = "group_thresholds"
@@ -20,8 +20,8 @@ QUICK_GENERATORS = ("cart",)
 
 
 def names() -> tuple[str, ...]:
-    """Every name that `method` takes, sorted: the methods and the generators."""
-    return tuple(sorted({*known("method"), *known("generator")} - {Generation.name}))
+    """Every name that `method` takes, sorted: the methods, and the generators without a formal guarantee."""
+    return tuple(sorted({*known("method"), *known("generator")} - {Generation.name, *PRIVATE}))
 
 
 def every(*, thresholds: bool = False) -> tuple[str, ...]:
@@ -79,5 +79,10 @@ def _checked(kind: type[AbstractMethod], name: str, given: dict[str, object]) ->
     if isinstance(made, Generation):
         from ehrsynth.generators.recipes import recipe
 
-        recipe(made.generator, made.settings)  # says what is wrong with the generator's settings
+        # It says what is wrong with the generator's settings.
+        if recipe(made.generator, made.settings).asked is not None:
+            raise RequestError(
+                f"a rebalanced table holds real patients, so that the guarantee of {made.generator} would "
+                "mean nothing: take a generator without epsilon, or release one with it"
+            )
     return made

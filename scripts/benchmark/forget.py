@@ -47,10 +47,11 @@ Json = dict[str, Any]
 # Name in the report: generator, settings alone, settings in a shard.
 COMPARED: dict[str, tuple[str, Json, Json]] = {
     "autoregressive": ("autoregressive", {}, {}),
-    "autoregressive, flexible shards": ("autoregressive", {}, {"ridge": 0.1, "leaves": 7}),
+    "autoregressive, held back": ("autoregressive", {}, {"ridge": 1.0, "rate": 0.1}),
     "cart": ("cart", {}, {}),
 }
 QUICK: dict[str, Json] = {
+    "auto": {"candidates": ["cart", "independent"], "splits": 2},
     "ctgan": {"epochs": 3},
     "tvae": {"epochs": 3},
     "diffusion": {"epochs": 5},
@@ -67,10 +68,10 @@ def tables(seed: int, arguments: argparse.Namespace) -> tuple[pd.DataFrame, pd.D
 
 
 def timed(work: Callable[[], AbstractFitted]) -> tuple[float, AbstractFitted]:
-    """Seconds on the clock, and the model."""
-    start = time.perf_counter()
+    """Seconds of the processor, so that other work on the machine does not count, and the model."""
+    start = time.process_time()
     made = work()
-    return time.perf_counter() - start, made
+    return time.process_time() - start, made
 
 
 def in_shards(name: str) -> Json:
@@ -82,6 +83,7 @@ def in_shards(name: str) -> Json:
 def sharded(name: str, seed: int, arguments: argparse.Namespace) -> Json:
     """Seconds to learn and to forget one patient, and how well a judge tells the tables from real ones."""
     train, holdout, schema = tables(seed, arguments)
+    recipe("cart").fit(train.head(100), schema, seed=0)  # what is imported on first use
     rows, rest = train.iloc[[17]].reset_index(drop=True), train.drop(index=17).reset_index(drop=True)
     generator, settings, _ = COMPARED[name]
     alone, one = timed(lambda: recipe(generator, settings).fit(train, schema, seed=seed))
@@ -90,7 +92,7 @@ def sharded(name: str, seed: int, arguments: argparse.Namespace) -> Json:
     found: Json = {"patients": len(train), "alone": alone, "refitted": refitted, "forgotten": forgotten}
     again = recipe("sharded", in_shards(name)).fit(rest, schema, seed=seed)
     found["exact"] = digest(mended) == digest(again)
-    for what, model in (("one model", one), ("shards", many), ("after forgetting", mended)):
+    for what, model in (("one model", one), ("shards", many)):
         made = model.sample(len(train), seed=seed).table
         score = classifier_two_sample(train, holdout, made, schema, seed=seed)
         risk = nearest_record(train, holdout.iloc[1::2], holdout.iloc[::2], made, schema, seed=seed)
@@ -245,8 +247,8 @@ def of_attacks() -> Iterator[str]:
 TEXT = """# Forgetting
 
 Written by `python scripts/benchmark/forget.py measure --data DIR` and `... report` on {date}; ehrsynth {own},
-scikit-learn {sklearn}, lightgbm {lightgbm}, torch {torch}; one thread. The table is the stroke trial (`ist`),
-half to learn from, half held out, splits as in [tabular.md](tabular.md).
+scikit-learn {sklearn}, lightgbm {lightgbm}, torch {torch}. Seconds are those of the processor. The table is
+the stroke trial (`ist`), half to learn from, half held out, splits as in [tabular.md](tabular.md).
 
 ## {shards} shards against one model
 

@@ -12,7 +12,7 @@ from ehrsynth.rebalance.methods import every, installed, method, names, quick
 from ehrsynth.rebalance.plan import rows_of
 from ehrsynth.rebalance.targets import stratum_counts, wanted
 from ehrsynth.rebalance.treating import learnt_from, treat
-from ehrsynth.registry import known
+from ehrsynth.registry import PRIVATE, known
 from ehrsynth.tables import is_synthetic
 from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.values import to_values
@@ -53,8 +53,14 @@ def treated(name: str, treatments: dict[str, Treatment]) -> Treatment:
 
 
 def test_every_registered_method_and_generator_is_in_the_suite() -> None:
-    assert set(ALL) == {*known("method"), *known("generator")} - {"generation"}
+    assert set(ALL) == {*known("method"), *known("generator")} - {"generation", *PRIVATE}
     assert {"autoregressive", "cart", "ctgan", "tvae", "diffusion"} <= set(ALL)
+
+
+@pytest.mark.parametrize("text", ["mst", "autoregressive epsilon=1"])
+def test_a_guarantee_is_not_claimed_for_a_table_of_real_patients(text) -> None:
+    with pytest.raises(RequestError, match="would mean nothing"):
+        method(text)
 
 
 @pytest.mark.parametrize("name", ALL)

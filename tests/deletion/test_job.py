@@ -221,3 +221,56 @@ def test_the_old_model_stays_where_that_is_asked_for(released, data, tmp_path):
     forget(old, ["P00001"], data, tmp_path / "new", keep_old_model=True)
     assert (old / "internal" / "model").is_dir()
     assert verify(old).withdrawn
+
+
+def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(
+    released, data, tmp_path, monkeypatch
+):
+    old = again(released, tmp_path / "old")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ehrsynth.deletion.job.withdraw", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget(old, ["P00001"], data, tmp_path / "new")
+    assert verify(tmp_path / "new").intact
+    assert not verify(old).withdrawn
+    with pytest.raises(OutputError, match="withdrawn now, and all is done"):
+        forget(old, ["P00001"], data, tmp_path / "new")
+    assert verify(old).withdrawn
+
+
+def test_an_interrupted_forgetting_leaves_everything_as_it_was(released, data, tmp_path):
+    old = again(released, tmp_path / "old")
+    before = contents(old)
+
+    def stop(fraction, _message):
+        if fraction > 0.9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        forget(old, ["P00001"], data, tmp_path / "new", progress=stop)
+    assert contents(old) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_model_without_its_release_is_refused(released, data, tmp_path):
+    with pytest.raises(RequestError, match="a model without its release"):
+        forget(released / "internal" / "model", ["P00001"], data, tmp_path / "new")
+
+
+def test_without_a_patient_key_rows_are_forgotten(patients, schema, lenient, tmp_path):
+    """Two rows are equal: one of them goes, and the other stays where it was."""
+    keyless = schema.subset(tuple(n for n in schema.names if n != "id"))
+    table = patients.drop(columns="id").head(800)
+    table.iloc[5] = table.iloc[2]
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    table.iloc[[2, 9]].to_csv(tmp_path / "gone.csv", index=False)
+    release(tmp_path / "rows.csv", keyless, tmp_path / "old", generator="independent", policy=lenient)
+    made = forget(tmp_path / "old", tmp_path / "gone.csv", tmp_path / "rows.csv", tmp_path / "new")
+    assert made.patients == 2
+    assert verify(tmp_path / "new").intact
+    rows = json.loads((tmp_path / "new" / "internal" / "report.json").read_text())["provenance"]["rows"]
+    assert rows["patients"] == 798

@@ -1,7 +1,7 @@
 """Shards: a mixture that draws, conditions, scores and completes, and forgets in one part exactly."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -230,3 +230,13 @@ def test_shards_of_any_generator_by_name() -> None:
     assert (made.shards, made.inner.name, made.settings["leaf"]) == (4, "cart", 7)
     with pytest.raises(RequestError, match="twice"):
         sharded("sharded", {}, 4)
+
+
+def test_boosted_shards_have_settings_of_their_own_unless_others_are_given() -> None:
+    made = cast("Sharded", recipe("sharded"))
+    assert made.settings["ridge"] < cast("Any", recipe("autoregressive")).ridge
+    given = cast("Sharded", recipe("sharded", {"settings": {"ridge": 3.0}}))
+    assert given.settings["ridge"] == 3.0
+    bagged = cast("Sharded", recipe("sharded", {"settings": {"learner": "bagged"}}))
+    assert bagged.settings["ridge"] == cast("Any", recipe("autoregressive")).ridge
+    assert Sharded(**made.model_dump(mode="json")) == made

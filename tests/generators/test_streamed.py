@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ehrsynth.errors import NotEnoughData, RequestError
-from ehrsynth.generators.base import Coverage
+from ehrsynth.generators.coverage import Coverage
 from ehrsynth.generators.learning import Lesson, learn
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.generators.storage import load_model
@@ -15,6 +15,10 @@ from ehrsynth.progress import silent
 from ehrsynth.tables import mark_synthetic, read_table, write_table
 from ehrsynth.tables.streaming import TableStream, stream, subsample
 from ward import WARD, patients
+
+
+def nobody(model: object) -> None:
+    """Enters the model nowhere."""
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +103,12 @@ def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, 
 
     monkeypatch.setattr(links, "learn_step", dies)
     with pytest.raises(MemoryError):
-        learn(lesson, tmp_path / "model", seed=None, progress=silent)
+        learn(lesson, tmp_path / "model", seed=None, enter=nobody, progress=silent)
     assert not (tmp_path / "model").exists()
-    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, progress=silent)
+    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, enter=nobody, progress=silent)
     assert len(learnt) < 4 + len(WARD.learnt)
     assert patients_read == 700
-    learn(lesson, tmp_path / "again", seed=seed, progress=silent)
+    learn(lesson, tmp_path / "again", seed=seed, enter=nobody, progress=silent)
     for file in (tmp_path / "again").iterdir():
         assert (tmp_path / "model" / file.name).read_bytes() == file.read_bytes()
     assert {file.name for file in tmp_path.iterdir()} == {"model", "again"}
@@ -114,5 +118,5 @@ def test_a_csv_that_is_longer_than_allowed_is_not_held_in_silence(tmp_path: Path
     write_table(patients(60), WARD, tmp_path / "t.csv")
     lesson = Lesson(str(tmp_path / "t.csv"), WARD, recipe("independent"), 50)
     with pytest.raises(RequestError, match="Parquet"):
-        learn(lesson, tmp_path / "model", seed=1, progress=silent)
-    learn(replace(lesson, at_most=60), tmp_path / "model", seed=1, progress=silent)
+        learn(lesson, tmp_path / "model", seed=1, enter=nobody, progress=silent)
+    learn(replace(lesson, at_most=60), tmp_path / "model", seed=1, enter=nobody, progress=silent)

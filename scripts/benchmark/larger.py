@@ -149,7 +149,7 @@ def page(kept: dict) -> str:
         fine = "yes" if one["memory"] < LIMIT else "NO"
         learnt, how = one.get("learnt_from", one["patients"]), one.get("how", "all of them, in memory")
         lines.append(
-            f"| {name} | {one['patients']:,} | {one['size']:,.0f} | {_seconds(one)} | {one['load']:.0f} |"
+            f"| {name} | {one['patients']:,} | {one['size']:,.0f} | {_seconds(one)} | {_load(one)} |"
             f" {one['memory']:,.0f} | {fine} | {learnt:,} | {how} |"
         )
     lines += ["", "## Sample to Parquet", ""]
@@ -158,17 +158,27 @@ def page(kept: dict) -> str:
     ]
     lines += ["|---|---|---|---|---|---|---|---|---|"]
     for name, found in kept["samples"].items():
-        for one, two in zip(found[::2], found[1::2], strict=True):
+        for rows in dict.fromkeys(one["rows"] for one in found):
+            by_workers = {one["workers"]: one for one in found if one["rows"] == rows}
+            one, two = by_workers[1], by_workers.get(2)
+            equal = "" if two is None else "yes" if one["digest"] == two["digest"] else "NO"
+            cells = [f"{one['memory']:,.0f}", f"{two['memory']:,.0f}" if two else "", equal]
             lines.append(
-                f"| {name} | {one['rows']:,} | {_seconds(one)} | {one['load']:.0f} | {_seconds(two)} |"
-                f" {two['load']:.0f} | {one['memory']:,.0f} | {two['memory']:,.0f} |"
-                f" {'yes' if one['digest'] == two['digest'] else 'NO'} |"
+                f"| {name} | {rows:,} | {_seconds(one)} | {_load(one)} | {_seconds(two)} | {_load(two)} |"
+                f" {' | '.join(cells)} |"
             )
     return "\n".join([*lines, ""])
 
 
-def _seconds(one: dict) -> str:
-    return f"{one['seconds']:.0f} / {one['processor']:.0f}"
+def _seconds(one: dict | None) -> str:
+    """What was measured; empty where a run was stopped before."""
+    if one is None:
+        return ""
+    return f"{one['seconds']:.0f} / {one['processor']:.0f}" if "processor" in one else f"{one['seconds']:.0f}"
+
+
+def _load(one: dict | None) -> str:
+    return f"{one['load']:.0f}" if one is not None and "load" in one else ""
 
 
 def main() -> None:

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ehrsynth.cli.options import Delta, Generator, Json, PublicRows, SchemaFile, Settings
+from ehrsynth.cli.options import Delta, Generator, Json, PublicRows, SchemaFile, Settings, must_be_there
 
 Data = Annotated[
-    Path | None,
+    str | None,
     typer.Argument(
         metavar="[DATA]",
         help="Patients among whom canaries are put in one fit; without them only made-up ones are used.",
-        exists=True,
-        dir_okay=False,
+        callback=must_be_there,
     ),
 ]
 Claimed = Annotated[float, typer.Option("--epsilon", help="The epsilon that is claimed, above 0.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ehrsynth.cli.options import Json, OutFolder
+from ehrsynth.cli.options import Json, OutFolder, must_be_there
 
 Release = Annotated[
     Path,
@@ -26,13 +26,12 @@ Patients = Annotated[
     ),
 ]
 Data = Annotated[
-    Path,
+    str,
     typer.Option(
         "--data",
         "-d",
         help="The table that the release was made of; the patients to forget may be in it or not.",
-        exists=True,
-        dir_okay=False,
+        callback=must_be_there,
     ),
 ]
 KeepOldModel = Annotated[

@@ -106,7 +106,7 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         # It was written whole, and the run ended before the old one was marked.
         _withdraw(earlier, out, erase=not keep_old_model)
         raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, and all is done")
-    found = _found(earlier, patients, Path(data))
+    found = _found(earlier, patients, data)
     relearning = Relearning(earlier, found.before, found.named.rows, test=seed is not None)
     renewing = Renewing(earlier, relearning, found.named.hashes, found.tree, seeded=seed is not None)
     made = make_release(
@@ -145,7 +145,7 @@ class _Found:
     tree: Tree
 
 
-def _found(earlier: Earlier, patients: Path | str | Sequence[str], data: Path) -> _Found:
+def _found(earlier: Earlier, patients: Path | str | Sequence[str], data: Path | str) -> _Found:
     schema, key = earlier.request.schema, earlier.key
     table = read_table(data, schema)
     hashed, forgotten = hashed_patients(table, schema, key), {*earlier.ledger.forgotten}

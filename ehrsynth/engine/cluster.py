@@ -6,8 +6,6 @@ a type and a place.
 """
 
 import os
-import shutil
-import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ehrsynth import errors
+from ehrsynth.engine.spilling import spill_folder
 from ehrsynth.errors import EhrSynthError, MissingPackage, OutputError, RequestError
 
 try:
@@ -235,27 +234,23 @@ def local(workers: int) -> Iterator[Cluster]:
 
     What does not fit into memory is spilt to a folder that only its owner may read, removed at the end.
     """
-    spill = tempfile.mkdtemp(prefix="ehrsynth-spill-")  # mode 0700
-    try:
-        with dask.config.set({**_SETTINGS, "temporary-directory": spill}):
-            security = _own_certificate()
-            made = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                security=security,
-                protocol="tls",
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
-                scheduler_kwargs={"dashboard": False},
-                local_directory=spill,
-                silence_logs=50,
-            )
-            with made, Client(made, security=security, set_as_default=False) as client:
-                yield Cluster(client, made.scheduler_address)
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    security = _own_certificate()
+    with spill_folder() as spill, dask.config.set({**_SETTINGS, "temporary-directory": str(spill)}):
+        made = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            security=security,
+            protocol="tls",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            local_directory=str(spill),
+            silence_logs=50,
+        )
+        with made, Client(made, security=security, set_as_default=False) as client:
+            yield Cluster(client, made.scheduler_address)
 
 
 def _own_certificate() -> Security:

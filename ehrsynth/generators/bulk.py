@@ -6,7 +6,6 @@ are then put one below the other, one of them in memory at a time.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import Self
 from ehrsynth.conditions import Condition
 from ehrsynth.engine import Checkpoints, work
 from ehrsynth.engine.checkpoints import checkpoints
+from ehrsynth.engine.spilling import spill_folder
 from ehrsynth.errors import OutputError, RequestError
 from ehrsynth.files import SEAL
 from ehrsynth.generators.base import AbstractFitted, Sample
@@ -198,8 +198,8 @@ def draw_piece(model: Model, piece: Piece) -> bytes:
     for column in fitted.schema.columns:
         if piece.start and isinstance(column, IdentifierColumn):
             sample.table[column.name] = identifiers(column, piece.size, piece.start + 1)
-    with tempfile.TemporaryDirectory(prefix="ehrsynth-") as folder:
-        file = Path(folder) / f"piece{piece.ending}"
+    with spill_folder() as folder:
+        file = folder / f"piece{piece.ending}"
         write_table(sample.table, fitted.schema, file, origin_column=piece.origin_column)
         content = file.read_bytes()
         write_table(sample.table.iloc[:0], fitted.schema, file, origin_column=piece.origin_column)
@@ -215,7 +215,7 @@ def _files(model: Path) -> Model:
 @lru_cache(maxsize=1)
 def loaded(model: Model) -> AbstractFitted:
     """The model whose files these are, checked as any other, once in a process."""
-    with tempfile.TemporaryDirectory(prefix="ehrsynth-") as folder:
+    with spill_folder() as folder:
         for name, content in model:
-            (Path(folder) / Path(name).name).write_bytes(content)
+            (folder / Path(name).name).write_bytes(content)
         return load_model(folder)

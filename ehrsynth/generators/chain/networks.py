@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ehrsynth.encoding import encode, encoding
 from ehrsynth.encoding.code import families
+from ehrsynth.engine.spilling import spill_folder
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.any_order import NetworkLink, StateFeature
 from ehrsynth.generators.chain.cells import cells_of
@@ -75,9 +74,9 @@ def learn_network_streamed(table: TableStream, neural: Neural, *, seed: int, pro
     schema = table.schema
     counts = counted(table, part(progress, 0.0, 0.1))
     columns, seen, report = _columns(counts, schema), 0, part(progress, 0.1, 0.2)
-    with TemporaryDirectory(prefix="ehrsynth-spill-") as folder:  # mode 0700
+    with spill_folder() as folder:
         shape = (counts.patients, len(columns))
-        states = np.memmap(Path(folder) / "states", np.int32, "w+", shape=shape)
+        states = np.memmap(folder / "states", np.int32, "w+", shape=shape)
         for piece in table:
             states[seen : seen + len(piece)] = states_of(encode(piece, schema), columns).numpy()
             seen += len(piece)

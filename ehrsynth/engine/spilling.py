@@ -1,0 +1,42 @@
+"""Private folders for what does not fit into memory: it can be patients, and must not outlive the work."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_PREFIX = "ehrsynth-spill-"
+
+
+@contextmanager
+def spill_folder() -> Iterator[Path]:
+    """A folder that its owner alone can read; it goes with the block.
+
+    What processes that were killed have left of this kind goes too.
+    """
+    _clean()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # mode 0700
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clean() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(FileNotFoundError):  # another process cleans too
+            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -40,8 +40,8 @@ def test_it_is_private_and_goes_with_the_block(place: Path) -> None:
 def test_what_a_killed_process_left_goes_with_the_next(place: Path) -> None:
     run = subprocess.run([sys.executable, "-c", SPILL_AND_DIE], capture_output=True, text=True, check=False)
     left = Path(run.stdout.strip())
-    (place / "ehrsynth-spill-of-somebody").mkdir()
+    (place / "ehrsynth-spill-another.machine-999999999-x").mkdir()
     assert (left / "patients").is_file()
     with spill_folder():
         assert not left.exists()
-    assert [folder.name for folder in place.iterdir()] == ["ehrsynth-spill-of-somebody"]
+    assert [folder.name for folder in place.iterdir()] == ["ehrsynth-spill-another.machine-999999999-x"]

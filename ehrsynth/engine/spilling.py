@@ -27,7 +27,7 @@ def spill_folder() -> Iterator[Path]:
 
 
 def _own() -> str:
-    """How this machine's folders begin: others may share the disk, and their processes cannot be asked for."""
+    """How this machine's folders begin: others may share the disk, and cannot be asked who lives."""
     return f"{_PREFIX}{socket.gethostname()}-"
 
 

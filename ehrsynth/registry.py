@@ -15,13 +15,18 @@ from typing import Any
 from ehrsynth.errors import RequestError, unknown
 
 GENERATORS = {
+    "aim": "ehrsynth.generators.aim:AIM",
     "auto": "ehrsynth.selection:Auto",
     "autoregressive": "ehrsynth.generators.autoregressive:Autoregressive",
     "cart": "ehrsynth.generators.cart:Cart",
     "copula": "ehrsynth.generators.copula:Copula",
     "ctgan": "ehrsynth.generators.ctgan:CTGAN",
+    "dp-ctgan": "ehrsynth.generators.dp_ctgan:DPCTGAN",
+    "dp-independent": "ehrsynth.generators.dp_independent:DPIndependent",
+    "dp-tvae": "ehrsynth.generators.dp_tvae:DPTVAE",
     "diffusion": "ehrsynth.generators.diffusion:Diffusion",
     "independent": "ehrsynth.generators.independent:Independent",
+    "mst": "ehrsynth.generators.mst:MST",
     "sharded": "ehrsynth.generators.sharded:Sharded",
     "tvae": "ehrsynth.generators.tvae:TVAE",
 }

@@ -6,6 +6,7 @@ from types import FrameType
 import typer
 
 from ehrsynth.cli import (
+    audit,
     complete,
     demo,
     evaluate,
@@ -45,6 +46,7 @@ app.command("evaluate")(guarded(evaluate.evaluate))
 app.command("release")(guarded(release.release))
 app.command("rebalance")(guarded(rebalance.rebalance))
 app.command("twins")(guarded(twins.twins))
+app.command("audit")(guarded(audit.audit))
 app.command("verify")(guarded(verify.verify))
 app.command("forget")(guarded(forget.forget))
 app.add_typer(images.app, name="images")

@@ -42,7 +42,7 @@ Seed = Annotated[
     typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
 ]
 Remedies = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--remedies",
         metavar="SECONDS",
@@ -54,6 +54,35 @@ SecondOpinion = Annotated[
     bool,
     typer.Option(
         "--second-opinion", help="Also ask the package anonymeter about three of the risks (internal report)."
+    ),
+]
+Epsilon = Annotated[
+    float | None,
+    typer.Option(
+        "--epsilon", help="Learn under differential privacy: at most what one patient may change, above 0."
+    ),
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        "--delta", help="The chance that epsilon leaves out. [default, and most: 1 / (10 x public rows)]"
+    ),
+]
+PublicRows = Annotated[
+    int | None,
+    typer.Option(
+        "--public-rows",
+        min=1,
+        help="How many patients there are as far as everybody knows, where the schema does not say.",
+    ),
+]
+Register = Annotated[
+    Path | None,
+    typer.Option(
+        "--register",
+        metavar="FILE",
+        help="Adds up what was learnt from a data set. [default: ehrsynth-register.json beside OUT]",
+        dir_okay=False,
     ),
 ]
 TrainOnSynthetic = Annotated[

@@ -9,11 +9,15 @@ import typer
 from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
     DataFile,
+    Delta,
+    Epsilon,
     EvaluatedRows,
     Generator,
     Json,
     OutFolder,
     PolicyFile,
+    PublicRows,
+    Register,
     Remedies,
     SchemaFile,
     SecondOpinion,
@@ -44,6 +48,8 @@ SplitKey = Annotated[
     ),
 ]
 
+_LOOKED_FOR = 600.0  # seconds
+
 
 def release(
     data: DataFile,
@@ -53,30 +59,39 @@ def release(
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
     shards: Shards = None,
+    epsilon: Epsilon = None,
+    delta: Delta = None,
+    public_rows: PublicRows = None,
+    register: Register = None,
     policy: PolicyFile = None,
     rows: Rows = None,
     copies: Copies = 1,
     evaluated_rows: EvaluatedRows = None,
     seed: Seed = None,
     split_key: SplitKey = None,
-    remedies: Remedies = 600.0,
+    remedies: Remedies = None,
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
     json: Json = False,
 ) -> None:
     """Check, split, learn, sample, evaluate, decide: OUT/share may leave, OUT/internal may not.
 
-    A no ends with exit code 3 and its reasons, and there is no OUT/share.
+    A no ends with exit code 3 and its reasons, and there is no OUT/share. With --epsilon the patients are
+    learnt under differential privacy, and OUT/share holds nothing else that was measured on them.
     """
     from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.privacy import known_to_all, with_epsilon
     from ehrsynth.cli.results import show_results
     from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
 
-    meaning, limits = load_schema(schema), load_policy(policy)
-    generator, given = sharded(generator, parse_settings(settings or []), shards)
+    meaning, limits = known_to_all(load_schema(schema), public_rows), load_policy(policy)
+    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
+    # Every remedy tried looks at the patients again: under an epsilon none is looked for.
+    seconds = remedies if remedies is not None else 0.0 if given.get("epsilon") else _LOOKED_FOR
+    generator, given = sharded(generator, given, shards)
     with drawn() as progress:
         made = make_release(
             data,
@@ -90,9 +105,10 @@ def release(
             key=_bytes(split_key),
             policy=limits,
             evaluated_rows=evaluated_rows,
-            remedy_seconds=remedies,
+            remedy_seconds=seconds,
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
+            register=register,
             command=shlex.join(["ehrsynth", *sys.argv[1:]]),
             progress=progress,
         )

@@ -86,6 +86,7 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     level: float = LEVEL,
     attempts: int = 1,
     copies: Sequence[pd.DataFrame] = (),
+    earlier: Sequence[pd.DataFrame] = (),
     second_opinion: bool = False,
 ) -> Evaluation:
     """Measure a synthetic table against the patients it was made from and patients it never saw.
@@ -106,6 +107,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     copies
         Further tables drawn from the same fitted generator. Attacks, copied rows and broken rules then look
         at all of them together, since whoever gets one gets all; the other scores are of `synthetic`.
+    earlier
+        Tables of the same patients that left before: the attacks alone look at them too.
     second_opinion
         Also ask the package anonymeter about three of the risks. It takes no part in the bound.
 
@@ -126,7 +129,8 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     used = {n: _subsample(table, schema, rows, seed, n) for n, table in (given | drawn).items()}
     every = [used["synthetic"], *(used[name] for name in drawn)]
     control = _controls(used["holdout"], schema, seed)
-    scene = _Scene(used["train"], used["holdout"], every, control)
+    before = [_subsample(t, schema, rows, seed, f"earlier {n}") for n, t in enumerate(earlier, 1)]
+    scene = _Scene(used["train"], used["holdout"], every, control, before)
     scores, risks = _measured(scene, schema, metrics, attacks, seed=seed, progress=progress)
     bound, opinions = None, {}
     if control is not None:
@@ -150,12 +154,16 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The tables as they are used: `copies` holds at least one, `control` is what the attacks need."""
+    """The tables as they are used: `copies` holds at least one, `control` is what the attacks need.
+
+    `earlier` are tables that left before; only the attacks look at them.
+    """
 
     train: pd.DataFrame
     holdout: pd.DataFrame
     copies: Sequence[pd.DataFrame]
     control: tuple[pd.DataFrame, pd.DataFrame] | None
+    earlier: Sequence[pd.DataFrame] = ()
 
     @property
     def union(self) -> pd.DataFrame:
@@ -166,7 +174,9 @@ class _Scene:
     def attacked(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """What an attack takes: members, non-members, reference, all synthetic rows."""
         non_members, reference = self.control or (self.holdout[:0], self.holdout[:0])
-        return self.train, non_members, reference, self.union
+        every = [*self.copies, *self.earlier]
+        made = self.union if len(every) == 1 else pd.concat(every, ignore_index=True)
+        return self.train, non_members, reference, made
 
 
 def _measured(

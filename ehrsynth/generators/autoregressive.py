@@ -8,12 +8,12 @@ set, and the mass of the set is an exact importance weight. Rows are then resamp
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ehrsynth.conditions import Condition
 from ehrsynth.encoding import decode, encode
@@ -24,6 +24,7 @@ from ehrsynth.generators.base import (
     Completions,
     Draw,
     Parts,
+    PrivacySpent,
     Sample,
 )
 from ehrsynth.generators.chain.classifier import Boosting
@@ -41,11 +42,15 @@ from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
 from ehrsynth.tables.origin import mark_synthetic
 
+if TYPE_CHECKING:
+    from ehrsynth.generators.private import Till
+
 Codes = NDArray[np.int64]
 
 _SCORED_TOGETHER = 20_000
 # Interactions that few patients cannot bear out are learnt from many.
 _FEW, _LEAVES_OF_FEW, _LEAVES_OF_MANY = 10_000, 4, 7
+_PRIVATE = {"learner": "neural", "width": 128, "depth": 1, "batch_size": 2_000}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,12 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
     """A chain of links with the features that they see."""
 
     chain: Chain
+    spent: PrivacySpent | None = None
+
+    @property
+    def privacy(self) -> PrivacySpent | None:
+        """The guarantee, where there is one."""
+        return self.spent
 
     def _draw(self, n: int, condition: Condition | None, seed: int, progress: Progress) -> Draw:
         rng = numpy_generator(seed, self.recipe.name, "sample")
@@ -100,7 +111,8 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
         if self.chain.any_order:
             from ehrsynth.generators.chain.networks import pack_network
 
-            return Parts(*pack_network(self.chain))
+            values, arrays = pack_network(self.chain)
+            return Parts(values | {"spent": self.spent.as_json() if self.spent else None}, arrays)
         return Parts(*pack_chain(self.chain))
 
     @classmethod
@@ -111,7 +123,9 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
             from ehrsynth.generators.chain.networks import unpack_network
 
             shape = {name: settings[name] for name in ("width", "depth")}
-            return cls(schema, recipe, unpack_network(schema, parts.values, parts.arrays, **shape))
+            spent = parts.values["spent"]
+            chain = unpack_network(schema, parts.values, parts.arrays, **shape)
+            return cls(schema, recipe, chain, PrivacySpent.from_json(spent) if spent else None)
         return cls(schema, recipe, unpack_chain(schema, parts.values, parts.arrays))
 
 
@@ -143,6 +157,59 @@ class Autoregressive(AbstractGenerator):
     learning_rate: float = Field(
         default=2e-3, gt=0, le=1, description="highest step of the network's training"
     )
+
+    epsilon: float | None = Field(
+        default=None, gt=0, le=1000, description="what one patient may change: the most; needs the network"
+    )
+    delta: float | None = Field(
+        default=None, gt=0, lt=1, description="chance of more; default and most: 1 / (10 x public rows)"
+    )
+    ones_share: float = Field(default=0.2, gt=0, lt=1, description="of the budget, for single columns")
+    steps: int = Field(default=400, ge=1, le=100_000, description="steps of private training")
+    clip: float = Field(default=1.0, gt=0, description="largest gradient of a patient in private training")
+    masks: int = Field(
+        default=4, ge=1, le=64, description="choices of hidden columns for a patient in a step"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_if_private(cls, given: Any) -> Any:
+        """Under differential privacy other settings are good, where none are given."""
+        if isinstance(given, dict) and given.get("epsilon") is not None:
+            return _PRIVATE | given
+        return given
+
+    @model_validator(mode="after")
+    def _private_form(self) -> Self:
+        if self.epsilon is None and self.delta is not None:
+            message = "delta means nothing without epsilon"
+            raise ValueError(message)
+        if self.epsilon is not None and self.learner != "neural":
+            message = (
+                f"only the network learns privately: leave learner out, or set neural, not {self.learner}"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def asked(self) -> tuple[float, float | None] | None:
+        """Epsilon and delta, or None."""
+        return None if self.epsilon is None else (self.epsilon, self.delta)
+
+    def _fit_private(self, till: "Till", schema: Schema, progress: Progress) -> FittedAutoregressive:
+        from ehrsynth.generators.chain.private_network import PrivateTeaching, learn_private_network
+
+        teaching = PrivateTeaching(
+            width=self.width,
+            depth=self.depth,
+            ones_share=self.ones_share,
+            steps=self.steps,
+            patients=self.batch_size,
+            clip=self.clip,
+            learning_rate=self.learning_rate,
+            masks=self.masks,
+        )
+        return FittedAutoregressive(schema, self, *learn_private_network(till, schema, teaching, progress))
 
     def _fit(
         self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress

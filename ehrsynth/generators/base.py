@@ -7,9 +7,9 @@ synthetic is refused, and no sample leaves that is short, invalid or outside its
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,21 +19,69 @@ from ehrsynth.conditions import Condition
 from ehrsynth.encoding import codes_to_values, decode
 from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
 from ehrsynth.progress import Progress, silent
+from ehrsynth.randomness import fresh_seed
 from ehrsynth.schema import Schema
 from ehrsynth.schema.columns import Strict
 from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
+
+if TYPE_CHECKING:
+    from ehrsynth.generators.private import Till
 
 Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class PrivacySpent:
-    """The differential-privacy guarantee of a fitted model: patient-level, add or remove one."""
+    """The differential-privacy guarantee of a fitted model: patient-level, add or remove one.
+
+    Parameters
+    ----------
+    epsilon, delta
+        What one patient's presence can change at most.
+    accountant
+        Who added up; `by` holds what each accountant found, Rényi's beside them.
+    events
+        Every mechanism that touched raw rows, as plain values: any accountant can replay them.
+    rows_per_patient
+        How many rows may be one patient's.
+    void
+        Why the guarantee does not hold (the noise came from a seed that somebody knows); empty where it does.
+    """
 
     epsilon: float
     delta: float
     accountant: str
+    by: Mapping[str, float] = field(default_factory=dict)
+    events: tuple[Mapping[str, Any], ...] = ()
+    rows_per_patient: int = 1
+    void: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The guarantee in a sentence."""
+        if self.void:
+            return f"none: {self.void}"
+        return f"epsilon {self.epsilon:.4g}, delta {self.delta:.3g} for each patient, by {self.accountant}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "accountant": self.accountant,
+            "by": dict(self.by),
+            "events": [dict(event) for event in self.events],
+            "rows_per_patient": self.rows_per_patient,
+            "void": self.void,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """What `as_json` wrote."""
+        given = dict(values)
+        given["events"] = tuple(given.get("events", ()))
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +292,13 @@ class AbstractGenerator(Strict, ABC):
         return None
 
     def fit(
-        self, table: pd.DataFrame, schema: Schema, *, seed: int, progress: Progress | None = None
+        self,
+        table: pd.DataFrame,
+        schema: Schema,
+        *,
+        seed: int | None,
+        progress: Progress | None = None,
+        share: float = 1.0,
     ) -> AbstractFitted:
         """Learn a patient table.
 
@@ -253,7 +307,11 @@ class AbstractGenerator(Strict, ABC):
         table
             One row per patient, in memory as `ehrsynth.tables.read_table` gives it for `schema`.
         seed
-            0 or larger; equal seeds give equal models on the same machine.
+            0 or larger; equal seeds give equal models on the same machine. None: fresh. Under differential
+            privacy a seed that somebody knows voids the guarantee, and the model says so.
+        share
+            Of the schema's public rows, how many are expected in the table, above 0, at most 1; only
+            differential privacy asks.
 
         Raises
         ------
@@ -266,7 +324,19 @@ class AbstractGenerator(Strict, ABC):
         if len(table) < 2:  # noqa: PLR2004 - one patient is no distribution
             summary = f"{self.name} needs at least 2 patients; the table has {len(table)}"
             raise NotEnoughData(summary)
-        return self._fit(table, schema, seed, progress or silent)
+        if self.asked is not None:
+            from ehrsynth.generators.private import admitted
+
+            till = admitted(self, table, schema, seed, share=share)
+            return self._fit_private(till, schema, progress or silent)
+        if schema.rows_per_patient > 1:
+            summary = f"{self.name} takes one row per patient; the schema allows {schema.rows_per_patient}"
+            raise RequestError(f"{summary}: keep one row of each, or learn with --epsilon")
+        return self._fit(table, schema, fresh_seed() if seed is None else seed, progress or silent)
+
+    def _fit_private(self, till: "Till", schema: Schema, progress: Progress) -> AbstractFitted:
+        """Learn under differential privacy: raw rows come from a ledger of the till alone."""
+        raise RequestError(f"{self.name} has no differentially private form")
 
     @abstractmethod
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> AbstractFitted:

@@ -6,6 +6,7 @@ from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.release.manifest import guarantee_in_words
 from ehrsynth.report.coverage import population_inference
 from ehrsynth.report.decision import Decision
+from ehrsynth.report.guarantee import NO_MEANING
 from ehrsynth.report.numbers import EMPTY, INTERNAL_SCORES, interval, rounded_up
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.words import RISKS, SCORES, title
@@ -66,11 +67,12 @@ def _made(provenance: Provenance) -> Iterator[str]:
 def _measured(decision: Decision, provenance: Provenance, evaluation: Evaluation) -> Iterator[str]:
     yield "## What was measured"
     yield ""
-    yield f"{decision.sentence} Policy: {provenance.policy}. `report.html` explains each number."
     if provenance.guarantee is not None:
-        yield ""
-        yield "The numbers themselves were measured on real patients, outside the guarantee, and stay inside."
+        yield (
+            "Whatever was measured on real patients lies outside the guarantee and stays inside the hospital."
+        )
         return
+    yield f"{decision.sentence} Policy: {provenance.policy}. `report.html` explains each number."
     yield ""
     yield "| Measure | Synthetic | 95 % interval | Real against real | Best |"
     yield "|---|---|---|---|---|"
@@ -113,6 +115,12 @@ def _limits(provenance: Provenance) -> Iterator[str]:
         )
     else:
         yield "- The guarantee covers this table; it adds up with every other release from the same patients."
+        yield (
+            "- Noise makes tests of hypotheses find what is not there more often than they say (inflated "
+            "type-I error), the more so the smaller epsilon is."
+        )
+        if provenance.guarantee.epsilon > NO_MEANING:
+            yield f"- An epsilon above {NO_MEANING:g} gives no meaningful worst-case bound."
     yield "- Intervals and significance computed from synthetic rows do not hold for real patients."
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from ehrsynth.evaluation.suite import Evaluation
+from ehrsynth.evaluation.summaries import summarise
+from ehrsynth.evaluation.table_one import table_one
 from ehrsynth.files import canonical_json, seal, whole_folder
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.card import card
@@ -90,21 +92,32 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str], renewal
 
 
 def _write_table(folder: Path, made: Product) -> None:
-    for number, table in enumerate(made.copies, 1):
-        name = "synthetic" if len(made.copies) == 1 else f"synthetic_{number}"
+    for name, table in zip(table_names(len(made.copies)), made.copies, strict=True):
         write_table(table, made.schema, folder / f"{name}.csv")
         write_table(table, made.schema, folder / f"{name}.parquet")
 
 
+def table_names(copies: int) -> tuple[str, ...]:
+    """What so many synthetic tables are called, without an ending."""
+    return ("synthetic",) if copies == 1 else tuple(f"synthetic_{n}" for n in range(1, copies + 1))
+
+
 def _page(made: Product, *, shareable: bool) -> str:
+    hides = shareable and made.provenance.guarantee is not None
     return render(
         made.decision,
         made.provenance,
-        made.evaluation,
+        of_synthetic_alone(made.copies[0], made.schema) if hides else made.evaluation,
         made.schema,
         shareable=shareable,
         small_cell=made.policy.small_cell.value,
     )
+
+
+def of_synthetic_alone(synthetic: pd.DataFrame, schema: Schema) -> Evaluation:
+    """What can be said of a table without looking at a patient: all that a DP release may show."""
+    columns, rows = summarise(synthetic, synthetic, schema), table_one(synthetic, synthetic, schema)
+    return Evaluation({}, {}, columns, {}, "", table_one=rows)
 
 
 def _write(path: Path, text: str) -> None:

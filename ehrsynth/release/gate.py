@@ -87,7 +87,8 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
             _holdout(rows, policy),
             _size(rows, policy) if privacy is None else _public_schema(rows),
             _identifiers(rows, policy),
-            _categories(rows, policy),
+            # Under differential privacy rare categories are public words with noisy counts.
+            *([_categories(rows, policy)] if privacy is None else []),
         ]
     )
 

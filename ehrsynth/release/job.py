@@ -21,15 +21,18 @@ from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacyS
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
-from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
+from ehrsynth.release.register import place_of
+from ehrsynth.release.remedies import attacked, remedies, with_remedies
 from ehrsynth.release.renewal import Renewal, with_checks
 from ehrsynth.release.request import Options, Request
+from ehrsynth.release.together import earlier_copies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -42,8 +45,11 @@ from ehrsynth.tables import (
 )
 from ehrsynth.tables.generalise import generalise
 
+Tables = Sequence[pd.DataFrame]
+
 KEY_BYTES = 32
 _FEWEST = 2
+LEARNT = 0.5  # of the patients: the others are held out
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -99,6 +105,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     remedy_seconds: float = 0.0,
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
+    register: Path | None = None,
     command: str = "",
     renewal: Renewal | None = None,
     progress: Progress | None = None,
@@ -121,7 +128,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         all of them together: whoever gets one gets all.
     seed, key
         None: fresh. The split is keyed by a secret apart from the seed, because a seed can be guessed; both
-        stand in the internal manifest, and giving both makes the same table again.
+        stand in the internal manifest, and giving both makes the same table again. Under differential
+        privacy a seed is refused, and the noise can never be made again.
     policy
         The gate's limits; default `schemas/policy.yaml`.
     evaluated_rows
@@ -133,6 +141,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         Also ask the package anonymeter about three of the risks; shown inside, decides nothing.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
+    register
+        The register of what was learnt from this data set; default beside `out`.
     command
         How this was asked for; shown inside only.
     renewal
@@ -149,36 +159,50 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     ReleaseBlocked
         Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
         all are listed, and nothing is written.
+    BudgetExceeded
+        If epsilon over all that was learnt from this data set would pass the policy's cap; nothing is
+        written.
     """
     out, report = Path(out), progress or silent
-    if copies < 1:
-        message = f"copies is {copies}; at least 1 can be drawn"
-        raise RequestError(message)
-    _must_be_free(out)
+    _must_be_possible(out, copies)
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
+    books = Books(place_of(out, register), schema, policy)
+    books.check(chosen, seed, remedies=remedy_seconds > 0)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
-    real = _real(data, schema, out, seed=seed, key=key, policy=policy, train_on_synthetic=train_on_synthetic)
+    real = _real(
+        data,
+        schema,
+        out,
+        seed=seed,
+        key=key,
+        policy=policy,
+        train_on_synthetic=train_on_synthetic,
+        private=chosen.asked is not None,
+    )
     real = _renewed(real, renewal)
     model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
+    books.check_learnt(model)
     drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic)
-    evaluation = _evaluated(real, drawn, policy, options, part(report, 0.55, 0.94))
+    register = books.register.absolute()
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
+    earlier = earlier_copies(books.earlier(model), drawn, real.schema)
+    evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
     decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-    if remedy_seconds > 0 and attacked(decision, policy):
-        looking = part(report, 0.94, 0.95)
-        decision = with_remedies(
-            decision, _remedies(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
-        )
+    looking = part(report, 0.94, 0.95)
+    decision = _remedied(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
-    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command)
+    composed = books.enter_private(out, model, released=decision.released)
+    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
     write_release(
         out,
         Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy, request),
         renewal,
     )
+    if decision.released:
+        books.enter_tables(out, model, len(drawn))
     report(1.0, decision.sentence)
     return ReleaseResult(decision, out)
 
@@ -190,7 +214,7 @@ def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
     return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
 
 
-def _remedies(
+def _remedied(
     real: _Real,
     chosen: AbstractGenerator,
     decision: Decision,
@@ -198,9 +222,12 @@ def _remedies(
     *,
     seconds: float,
     report: Progress,
-) -> tuple[Remedy, ...]:
+) -> Decision:
+    """After a no of the attacks, the decision with what was tried to mend it."""
+    if seconds <= 0 or not attacked(decision, policy):
+        return decision
     seed = derived_seed(real.secrets.seed, "release", "remedies")
-    return remedies(
+    tried = remedies(
         real.train,
         real.holdout,
         real.schema,
@@ -211,9 +238,13 @@ def _remedies(
         seconds=seconds,
         progress=report,
     )
+    return with_remedies(decision, tried)
 
 
-def _must_be_free(out: Path) -> None:
+def _must_be_possible(out: Path, copies: int) -> None:
+    if copies < 1:
+        message = f"copies is {copies}; at least 1 can be drawn"
+        raise RequestError(message)
     # Before the work, so that an hour of fitting is not lost to a name; and again when it is written.
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         message = f"{out} exists already: name another place, or remove it first"
@@ -229,6 +260,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     key: bytes | None,
     policy: Policy,
     train_on_synthetic: bool,
+    private: bool,
 ) -> _Real:
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
     if len(table) < _FEWEST:
@@ -241,7 +273,7 @@ def _real(  # noqa: PLR0913 - what a person decided
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
     census = take_census(table, schema, certificate_key(key))
-    table, schema, generalised = generalise(table, schema)
+    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     train, holdout = split(table, schema, key=key)
     hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
     facts = facts_of(table, len(holdout), schema, policy)
@@ -263,7 +295,9 @@ def _learnt(
         model = renewal.learn(chosen, real.train, real.schema, seed=seed, progress=report)
         if model is not None:
             return model
-    return chosen.fit(real.train, real.schema, seed=seed, progress=report)
+    # The noise of a private fit comes from a key that is kept nowhere.
+    known = None if chosen.asked is not None else seed
+    return chosen.fit(real.train, real.schema, seed=known, progress=report, share=LEARNT)
 
 
 def _drawn(
@@ -283,8 +317,10 @@ def _drawn(
 
 
 def _evaluated(
-    real: _Real, drawn: Sequence[pd.DataFrame], policy: Policy, options: Options, report: Progress
+    real: _Real, tables: tuple[Tables, Tables], policy: Policy, options: Options, report: Progress
 ) -> Evaluation:
+    """Scores and attacks of the new tables, whose attacker also holds the earlier ones."""
+    drawn, earlier = tables
     evaluation = evaluate(
         real.train,
         real.holdout,
@@ -296,6 +332,7 @@ def _evaluated(
         level=policy.family_wise_level.value,
         attempts=real.secrets.attempt,
         copies=drawn[1:],
+        earlier=earlier,
         second_opinion=options.second_opinion,
     )
     return held(evaluation, policy)
@@ -309,6 +346,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
     evaluation: Evaluation,
     drawn: Sequence[pd.DataFrame],
     command: str,
+    composed: float | None,
 ) -> Provenance:
     schema = real.schema
     return Provenance(
@@ -326,7 +364,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(len(real.table), len(real.train), len(real.holdout), len(drawn[0])),
         measured_on=dict(evaluation.rows),
-        guarantee=_guarantee(model.privacy),
+        guarantee=_guarantee(model.privacy, composed),
         guessed=schema.guessed(),
         actions=(*real.actions, *([model.decided] if model.decided else [])),
         seed=real.secrets.seed,
@@ -344,8 +382,12 @@ def _called(policy: Policy) -> str:
     return f"{title}, with changed limits" if changed else title
 
 
-def _guarantee(spent: PrivacySpent | None) -> Guarantee | None:
-    return None if spent is None else Guarantee(spent.epsilon, spent.delta, spent.accountant)
+def _guarantee(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:
+    if spent is None:
+        return None
+    return Guarantee(
+        spent.epsilon, spent.delta, spent.accountant, dict(spent.by), spent.rows_per_patient, composed
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -32,18 +32,18 @@ class Secrets:
 def public_manifest(share: Path, decision: Decision, provenance: Provenance) -> dict[str, Any]:
     """What may be known of the release, with the hash of each file in `share`.
 
-    Under differential privacy the checks' measured values are left out: they were computed from real
-    patients without noise.
+    Under differential privacy the decision and its checks are left out: they were made by looking at real
+    patients without noise, outside the guarantee.
     """
-    checks = [check.as_json() for check in decision.shareable.checks]
-    if provenance.guarantee is not None:
-        checks = [{name: value for name, value in check.items() if name != "value"} for check in checks]
+    decided: dict[str, Any] = {}
+    if provenance.guarantee is None:
+        checks = [check.as_json() for check in decision.shareable.checks]
+        decided = {"decision": decision.verdict, "checks": plain(checks)}
     return {
         "format": FORMAT,
         "what": "synthetic patients made by ehrsynth; no row stands for a real person",
-        "decision": decision.verdict,
         "formal_guarantee": guarantee_in_words(provenance),
-        "checks": plain(checks),
+        **decided,
         "provenance": plain(provenance.shareable.as_json()),
         "files": hashes(share),
     }

@@ -36,6 +36,12 @@ class Level(Limit):
     value: float = Field(gt=0, lt=1)
 
 
+class Positive(Limit):
+    """A limit above 0."""
+
+    value: float = Field(gt=0)
+
+
 class Count(Limit):
     """A limit that counts."""
 
@@ -64,6 +70,7 @@ class Policy(Strict):
     constraint_violations: Count
     minimum_holdout: Count
     minimum_patients_without_guarantee: Count
+    epsilon_cap: Positive
     small_cell: Count
     category_patients: Count
     identifiers: Count

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.facts import facts
+from ehrsynth.report.guarantee import meaning
 from ehrsynth.report.models import combined, effects, importance, judges, likeness, predictions, sites
 from ehrsynth.report.numbers import EMPTY, limit_text, measured, tiles
 from ehrsynth.report.numbers import risks as risk_views
@@ -84,8 +85,9 @@ def _page(
     page = {
         **_head(decision, provenance, schema, who),
         "tiles": list(tiles(evaluation, decision, shareable=shareable)) if who.shows_real else [],
-        "checks": _checks(decision, shown=who.shows_real),
+        "checks": _checks(decision) if who.shows_real else [],
         "policy": provenance.policy,
+        "meaning": None if provenance.guarantee is None else meaning(provenance.guarantee),
         **_patients(evaluation, schema, who),
         **_models(evaluation, provenance.generator, who),
         "columns_intro": _columns_intro(who),
@@ -99,7 +101,7 @@ def _page(
         "together": together(evaluation, decision, shareable=shareable) if who.shows_real else None,
         "second_opinions": [] if shareable else second_opinions(evaluation),
         "crosswalk": crosswalk(decision, shows_real=who.shows_real),
-        "kept": kept(decision),
+        "kept": kept(released=decision.released or not who.shows_real),
         "facts": facts(provenance),
         "provenance_intro": _provenance_intro(who),
         "glossary": GLOSSARY,
@@ -140,19 +142,33 @@ def _models(evaluation: Evaluation, generator: str, who: _Audience) -> Mapping[s
 
 
 def _head(decision: Decision, provenance: Provenance, schema: Schema, who: _Audience) -> Mapping[str, Any]:
+    shown = _verdict(decision, provenance) if who.shows_real else _under_guarantee(provenance)
     return {
-        "verdict": decision.verdict,
+        **shown,
         "audience": "shareable" if who.shareable else "internal",
         "shows_real": who.shows_real,
         "small_cell": who.small_cell,
-        "headline": "This table may be shared." if decision.released else "This table must not be shared.",
         "heading": schema.title or schema.name,
-        "lead": _lead(decision, provenance),
         "guarantee": _guarantee(provenance),
-        "reasons": decision.reasons,
         "day": provenance.date[:10],
         "version": provenance.versions.get("ehrsynth", ""),
     }
+
+
+def _verdict(decision: Decision, provenance: Provenance) -> Mapping[str, Any]:
+    return {
+        "verdict": decision.verdict,
+        "headline": "This table may be shared." if decision.released else "This table must not be shared.",
+        "lead": _lead(decision, provenance),
+        "reasons": decision.reasons,
+    }
+
+
+def _under_guarantee(provenance: Provenance) -> Mapping[str, Any]:
+    """What stands at the head where nothing may be said that was decided by looking at patients."""
+    made = f"{provenance.rows.synthetic:,} synthetic patients, made by “{provenance.generator}”."
+    headline = "Synthetic patients with a formal guarantee."
+    return {"verdict": "guaranteed", "headline": headline, "lead": made, "reasons": ()}
 
 
 def _lead(decision: Decision, provenance: Provenance) -> str:
@@ -180,22 +196,22 @@ def _guarantee(provenance: Provenance) -> str:
     )
 
 
-def _checks(decision: Decision, *, shown: bool) -> list[dict[str, Any]]:
+def _checks(decision: Decision) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     said: set[str] = set()
     for check in decision.checks:
         # The three risks share one limit: its source is said once.
         again = check.citation in said
         said.add(check.citation)
-        rows.append(_check(check, shown=shown) | ({"citation": "As above."} if again else {}))
+        rows.append(_check(check) | ({"citation": "As above."} if again else {}))
     return rows
 
 
-def _check(check: Check, *, shown: bool) -> dict[str, Any]:
+def _check(check: Check) -> dict[str, Any]:
     return {
         "name": check.name,
         "explanation": check.explanation,
-        "measured": measured(check.value) if shown or check.value is None else "kept inside",
+        "measured": measured(check.value),
         "limit": EMPTY if check.limit is None else f"{check.comparison} {limit_text(check.limit)}",
         "passed": check.passed,
         "computed": check.computed,
@@ -242,7 +258,8 @@ def _provenance_intro(who: _Audience) -> str:
 
 def _parts(page: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The pages, one for each reader; the name of a page is the name of its template."""
-    yield "checks", "Checks"
+    if page["checks"]:
+        yield "checks", "Checks"
     yield "clinician", "For the clinician"
     if page["scores"] or page["heats"]:
         yield "statistician", "For the statistician"

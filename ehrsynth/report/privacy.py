@@ -238,7 +238,8 @@ def crosswalk(decision: Decision, *, shows_real: bool) -> list[dict[str, Any]]:
     for rule in _LAW:
         # An attack's check bears its title, the other checks their own name.
         found = [checks[name] for n in rule.checks for name in {title(n), n} & checks.keys()]
-        evidence = [_evidence(check, shows_real=shows_real) for check in found]
+        # Which checks there were may depend on the patients too.
+        evidence = [_evidence(check) for check in found] if shows_real else [_OUTSIDE]
         rows.append(
             {
                 "framework": rule.framework,
@@ -250,10 +251,11 @@ def crosswalk(decision: Decision, *, shows_real: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _evidence(check: Check, *, shows_real: bool) -> str:
+_OUTSIDE = "What was measured for it lies outside the guarantee and stays inside the hospital"
+
+
+def _evidence(check: Check) -> str:
     answer = "yes" if check.passed else "no"
-    if not shows_real:
-        return f"{check.name}: checked, the number is kept inside; {answer}"
     if check.value is None:
         return f"{check.name}: not computed; no"
     limit = EMPTY if check.limit is None else limit_text(check.limit)
@@ -276,9 +278,9 @@ _INTERNAL = (
 )
 
 
-def kept(decision: Decision) -> dict[str, tuple[str, ...]]:
+def kept(*, released: bool) -> dict[str, tuple[str, ...]]:
     """What may leave the hospital, and what stays."""
-    if decision.released:
+    if released:
         return {"shareable": _SHAREABLE, "internal": _INTERNAL}
     nothing = ("nothing: the gate said no, and the synthetic table stays inside with all the rest",)
     return {"shareable": nothing, "internal": _INTERNAL}

@@ -17,11 +17,25 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Guarantee:
-    """The formal guarantee of differential privacy: patient-level, add or remove one."""
+    """The formal guarantee of differential privacy: patient-level, add or remove one.
+
+    Parameters
+    ----------
+    by
+        What each accountant found.
+    rows_per_patient
+        How many rows may be one patient's.
+    composed
+        Epsilon over everything that was learnt from these patients, this time included; known inside only, as
+        it counts what the gate blocked.
+    """
 
     epsilon: float
     delta: float
     accountant: str
+    by: Mapping[str, float] = field(default_factory=dict)
+    rows_per_patient: int = 1
+    composed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +102,9 @@ class Provenance:
             rows, measured_on = self.rows, self.measured_on
         else:
             rows, measured_on = Rows(None, None, None, self.rows.synthetic), {}
-        return replace(self, seed=None, command="", attempt=None, rows=rows, measured_on=measured_on)
+        guarantee = None if self.guarantee is None else replace(self.guarantee, composed=None)
+        known = {"rows": rows, "measured_on": measured_on, "guarantee": guarantee}
+        return replace(self, seed=None, command="", attempt=None, **known)  # type: ignore[arg-type]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not known is left out."""
@@ -102,4 +118,5 @@ class Provenance:
 
 
 def _plain(value: Rows | Guarantee) -> dict[str, Any]:
-    return {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) is not None}
+    plain = {f.name: getattr(value, f.name) for f in fields(value) if getattr(value, f.name) is not None}
+    return plain | {"by": dict(value.by)} if isinstance(value, Guarantee) else plain

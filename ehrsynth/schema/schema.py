@@ -46,7 +46,8 @@ class Schema(Strict):
     `rows` is how many there are and `population` the number of people that they are drawn from, for instance
     all such patients of the region in those years, both as known without the data.
     `citation` stands for every public item that has none of its own. `missing_codes` are raw words that
-    mean missing in every column, besides the empty field.
+    mean missing in every column, besides the empty field. `rows_per_patient` above 1 declares how many rows
+    may be one patient's; only differentially private generators take such a table, and pay for it.
     """
 
     format: Literal[1] = 1
@@ -56,6 +57,7 @@ class Schema(Strict):
     citation: str = ""
     rows: PublicRows | None = None
     population: PublicRows | None = None
+    rows_per_patient: int = Field(default=1, ge=1, description="most rows of one patient")
     missing_codes: tuple[Word, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
     constraints: tuple[Constraint, ...] = ()

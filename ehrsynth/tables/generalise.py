@@ -56,10 +56,15 @@ class _Work:
     words: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     retyped: set[str] = field(default_factory=set)
     actions: list[str] = field(default_factory=list)
+    counts: bool = True
+
+    def said(self, what: str, patients: int) -> None:
+        """Note what was done, with how many patients it concerned where that may be said."""
+        self.actions.append(f"{what} ({few(patients)} patients)" if self.counts else what)
 
 
 def generalise(
-    table: pd.DataFrame, schema: Schema, *, index_date: str | None = None
+    table: pd.DataFrame, schema: Schema, *, index_date: str | None = None, by_schema_alone: bool = False
 ) -> tuple[pd.DataFrame, Schema, tuple[str, ...]]:
     """Make a checked table coarser, so that no patient stands out by age, date, place or a rare word.
 
@@ -69,6 +74,9 @@ def generalise(
         As `ehrsynth.tables.read_table` gives it for `schema`; not changed.
     index_date
         A date column from which the others are counted in days; without it every date becomes its year.
+    by_schema_alone
+        Do only what the schema decides, and say no count: for differential privacy, where what is done may
+        not depend on who is in the table. Rare categories stay then, since the schema lists them in public.
 
     Returns
     -------
@@ -84,18 +92,19 @@ def generalise(
     ReleaseBlocked
         If a category of fewer than 11 patients cannot be merged; every such column is listed.
     """
-    work = _Work({c.name: c for c in schema.learnt}, to_values(table, schema))
+    work = _Work({c.name: c for c in schema.learnt}, to_values(table, schema), counts=not by_schema_alone)
     _gather_ages(work)
     latest = _latest_year(work)
     _coarsen_dates(work, index_date)
     _gather_birth_years(work, latest)
-    _shorten_zips(work)
-    _gather_extremes(work)
-    for merge in merge_rare(work.columns, work.values):
-        _apply(work, merge)
+    if not by_schema_alone:
+        _shorten_zips(work)
+        _gather_extremes(work)
+        for merge in merge_rare(work.columns, work.values):
+            _apply(work, merge)
     if not work.actions:
         return table, schema, ()
-    new_schema = _new_schema(schema, work)
+    new_schema = _new_schema(schema, work, tried=not by_schema_alone)
     changed = {
         n: values_series(v, work.columns[n]) for n, v in work.values.items() if n in _touched(work, schema)
     }
@@ -120,7 +129,7 @@ def _gather_ages(work: _Work) -> None:
         about = f"{column.description} {oldest} stands for {oldest} and above.".strip()
         minimum = min(column.minimum, oldest)
         work.columns[name] = _changed(column, minimum=minimum, maximum=oldest, description=about)
-        work.actions.append(f"{name}: ages above {oldest} became {oldest} ({few(int(old.sum()))} patients)")
+        work.said(f"{name}: ages above {oldest} became {oldest}", int(old.sum()))
 
 
 def _latest_year(work: _Work) -> int:
@@ -146,8 +155,7 @@ def _gather_birth_years(work: _Work, latest: int) -> None:
         about = f"{column.description} {earliest} stands for {earliest} and before.".strip()
         maximum = max(column.maximum, earliest)
         work.columns[name] = _changed(column, minimum=earliest, maximum=maximum, description=about)
-        said = f"{name}: birth years before {earliest} became {earliest} ({few(int(old.sum()))} patients)"
-        work.actions.append(said)
+        work.said(f"{name}: birth years before {earliest} became {earliest}", int(old.sum()))
 
 
 def _coarsen_dates(work: _Work, index_date: str | None) -> None:
@@ -176,7 +184,7 @@ def _to_years(work: _Work, name: str, column: DateColumn | DatetimeColumn) -> No
     )
     work.columns[name] = new
     work.retyped.add(name)
-    work.actions.append(f"{name}: dates became years ({few(int((~np.isnan(days)).sum()))} patients)")
+    work.said(f"{name}: dates became years", int((~np.isnan(days)).sum()))
 
 
 def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, index: Any) -> None:
@@ -189,8 +197,7 @@ def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, ind
     work.columns[column.name] = IntegerColumn(minimum=low, maximum=high, unit=unit, **fields)
     work.values[column.name] = days
     work.retyped.add(column.name)
-    count = few(int((~np.isnan(days)).sum()))
-    work.actions.append(f"{column.name}: dates became days from {index.name} ({count} patients)")
+    work.said(f"{column.name}: dates became days from {index.name}", int((~np.isnan(days)).sum()))
 
 
 def _ordinal(bound: Any) -> int:
@@ -272,13 +279,13 @@ def _changed(column: Any, **fields: Any) -> Any:
     return type(column)(**column.model_dump() | fields)
 
 
-def _new_schema(schema: Schema, work: _Work) -> Schema:
-    """The schema with the changed columns, and with the rules that still make sense and still hold."""
+def _new_schema(schema: Schema, work: _Work, *, tried: bool) -> Schema:
+    """The schema with the changed columns, and the rules that make sense and (if `tried`) still hold."""
     columns = tuple(work.columns.get(c.name, c) for c in schema.columns)
     bare = schema.changed(columns=columns, constraints=())
     kept = [c for old in schema.constraints if (c := _still_bound(old, bare, work)) is not None]
     new = bare.changed(constraints=tuple(kept))
-    broken = [constraint for constraint, _ in violations(work.values, new)]
+    broken = [constraint for constraint, _ in violations(work.values, new)] if tried else []
     kept = [c for c in kept if c not in broken]
     lost = len(schema.constraints) - len(kept)
     if lost:

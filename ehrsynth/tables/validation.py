@@ -143,15 +143,14 @@ def _identifiers(
     if empty and (is_key or not column.missing):
         what, remedy = _absent(column.name, is_key=is_key)
         problems.append(Violation(column.name, empty, f"{_rows(empty)} {what}", remedy))
-    repeated = int(series.dropna().duplicated(keep=False).sum()) if is_key else 0
-    if repeated:
-        patients = int(series[series.duplicated(keep=False)].nunique())
-        problem = (
-            f"{_rows(repeated)} share {patients:,} patient keys: ehrsynth takes one row per patient so far"
-        )
-        problems.append(
-            Violation(column.name, repeated, problem, "keep or summarise one row of each patient")
-        )
+    held = series.value_counts() if is_key else series.iloc[:0].value_counts()
+    many = held[held > schema.rows_per_patient]
+    if len(many):
+        repeated, most = int(many.sum()), schema.rows_per_patient
+        taken = "one row per patient so far" if most == 1 else f"at most {most} rows per patient here"
+        problem = f"{_rows(repeated)} share {len(many):,} patient keys: ehrsynth takes {taken}"
+        remedy = f"keep or summarise {'one row' if most == 1 else f'{most} rows'} of each patient"
+        problems.append(Violation(column.name, repeated, problem, remedy))
     return series, problems
 
 

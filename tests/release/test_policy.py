@@ -47,7 +47,7 @@ def test_the_regulators_number_is_the_regulators_for_identity_disclosure_alone()
 def test_every_limit_says_who_set_it_and_where_it_comes_from():
     policy = load_policy()
     limits = [v for n in type(policy).model_fields if isinstance(v := getattr(policy, n), Limit)]
-    assert len(limits) == 13
+    assert len(limits) == 14
     assert all(limit.citation.strip() for limit in limits)
 
 

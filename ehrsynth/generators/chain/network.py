@@ -32,11 +32,15 @@ _TWO = 2
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """A column to the network: its states, the cell of each, and whether the states have an order."""
+    """A column to the network: its states, the cell of each, and whether the states have an order.
+
+    Unless `told_apart`, the states of a cell keep their own shares whatever the other columns say.
+    """
 
     states: States
     cell: Codes
     ordered: bool
+    told_apart: bool = True
 
     @cached_property
     def cells(self) -> int:
@@ -45,6 +49,11 @@ class Coded:
 
     @cached_property
     def has_fine(self) -> bool:
+        """Whether the network tells the states of some cell apart."""
+        return self.told_apart and self.has_several
+
+    @cached_property
+    def has_several(self) -> bool:
         """Whether some cell holds several states."""
         return self.cells < len(self.states)
 
@@ -54,10 +63,17 @@ class Coded:
         return np.asarray(np.bincount(self.cell, self.states.share, minlength=self.cells), np.float64)
 
     @cached_property
+    def share_within(self) -> Floats:
+        """The share of each state in its cell."""
+        held = self.cell_share[self.cell]
+        alike = 1 / np.bincount(self.cell)[self.cell]
+        return np.where(held > 0, self.states.share / np.maximum(held, 1e-300), alike)
+
+    @cached_property
     def scalars(self) -> NDArray[np.float32]:
         """Where each state lies in its column and in its cell, -1 to 1 (states x 2); 0 without an order."""
         found = np.zeros((len(self.states), _TWO), np.float32)
-        if self.ordered and self.has_fine:
+        if self.ordered and self.has_several:
             place, present = self.states.place, ~self.states.is_missing
             found[present, 0] = 2 * place[present] - 1
             for number in range(self.cells):
@@ -79,20 +95,14 @@ class Network(nn.Module):
 
     def __init__(self, columns: Sequence[Coded], *, width: int, depth: int) -> None:
         super().__init__()
-        self.cells, self.states = ([f(c) for c in columns] for f in (lambda c: c.cells, _fine_states))
-        inputs = sum(self.cells) + _TWO * len(columns)
+        inputs = sum(c.cells for c in columns) + _TWO * len(columns)
         self.first = nn.Linear(inputs, width)
         self.blocks = nn.ModuleList(_block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.coarse = nn.Linear(width, sum(self.cells))
-        self.squeeze = nn.Linear(width, BOTTLENECK)
-        self.fine = nn.Linear(BOTTLENECK, max(sum(self.states), 1))
-        with torch.no_grad():
-            for head, shares in ((self.coarse, _cell_shares), (self.fine, _state_shares)):
-                head.weight.zero_()
-                bias = np.concatenate([np.empty(0), *(shares(c) for c in columns)])
-                if len(bias):
-                    head.bias.copy_(torch.from_numpy(np.log(np.maximum(bias, _LEAST_SHARE))))
+        self.coarse = _head(width, [c.cell_share for c in columns])
+        states = [c.states.share for c in columns if c.has_fine]
+        self.squeeze = nn.Linear(width, BOTTLENECK) if states else None
+        self.fine = _head(BOTTLENECK, states) if states else None
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of all columns' cells (n x cells), and of the states of columns whose cells hold several."""
@@ -100,6 +110,8 @@ class Network(nn.Module):
         for block in self.blocks:
             hidden = hidden + block(hidden)
         hidden = self.norm(hidden)
+        if self.squeeze is None or self.fine is None:
+            return self.coarse(hidden), hidden[..., :0]
         return self.coarse(hidden), self.fine(torch.nn.functional.silu(self.squeeze(hidden)))
 
 
@@ -111,12 +123,14 @@ def _fine_states(column: Coded) -> int:
     return len(column.states) if column.has_fine else 0
 
 
-def _cell_shares(column: Coded) -> Floats:
-    return column.cell_share
-
-
-def _state_shares(column: Coded) -> Floats:
-    return column.states.share if column.has_fine else np.empty(0)
+def _head(width: int, shares: Sequence[Floats]) -> nn.Linear:
+    """A layer that gives the logarithm of the shares before anything is learnt."""
+    together = np.concatenate(shares)
+    head = nn.Linear(width, len(together))
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.from_numpy(np.log(np.maximum(together, _LEAST_SHARE))))
+    return head
 
 
 def new_network(columns: Sequence[Coded], *, width: int, depth: int, seed: int) -> Network:
@@ -165,11 +179,11 @@ class Wiring:
 
     def cell_scores(self, coarse: Tensor, place: int) -> Tensor:
         """A column's part of the first output of a network."""
-        return coarse[:, int(self.cell_start[place]) : int(self.cell_start[place + 1])]
+        return coarse[..., int(self.cell_start[place]) : int(self.cell_start[place + 1])]
 
     def state_scores(self, fine: Tensor, place: int) -> Tensor:
         """A column's part of the second output of a network."""
-        return fine[:, int(self.state_start[place]) : int(self.state_start[place + 1])]
+        return fine[..., int(self.state_start[place]) : int(self.state_start[place + 1])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +220,8 @@ class AnyOrder:
             found = cells[:, column.cell]
             if column.has_fine:
                 found = found * self._within(self.wiring.state_scores(fine, place), column)
+            elif column.has_several:
+                found = found * column.share_within
         if not np.isfinite(found).all():
             message = "the network's weights give no probabilities: the model is damaged"
             raise ModelError(message)

@@ -105,7 +105,8 @@ def pack_network(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
         for c in network.columns
     ]
     weights = {WEIGHT + name: weight for name, weight in network.weights().items()}
-    return {"order": list(chain.order)}, stack("column", columns) | weights
+    told_apart = [c.told_apart for c in network.columns]
+    return {"order": list(chain.order), "told_apart": told_apart}, stack("column", columns) | weights
 
 
 def unpack_network(
@@ -134,15 +135,16 @@ def _unpacked(
     if sorted(order) != list(range(len(schema.learnt))):
         message = "the stored order is none of the schema's columns: the model is damaged"
         raise ModelError(message)
+    stored = unstack("column", arrays, len(schema.learnt))
     columns = [
-        _stored(fields, column)
-        for fields, column in zip(unstack("column", arrays, len(schema.learnt)), schema.learnt, strict=True)
+        _stored(fields, column, told_apart=bool(told))
+        for fields, column, told in zip(stored, schema.learnt, values["told_apart"], strict=True)
     ]
     weights = {name.removeprefix(WEIGHT): a for name, a in arrays.items() if name.startswith(WEIGHT)}
     return chain_of(schema, AnyOrder.of_weights(columns, weights, width=width, depth=depth), order)
 
 
-def _stored(fields: Mapping[str, Array], column: LearntColumn) -> Coded:
+def _stored(fields: Mapping[str, Array], column: LearntColumn, *, told_apart: bool) -> Coded:
     states = States(fields["low"], fields["high"], fields["share"]).checked(column.size)
-    cell = fields["cell"]
-    return Coded(states, checked_cells(cell, len(states), len(np.unique(cell))), encoding(column).numeric)
+    cell = checked_cells(fields["cell"], len(states), len(np.unique(fields["cell"])))
+    return Coded(states, cell, encoding(column).numeric, told_apart)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ehrsynth.errors import RequestError
-from ehrsynth.generators.chain.network import AnyOrder
+from ehrsynth.generators.chain.network import AnyOrder, Wiring
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import torch_generator
 
@@ -54,21 +54,24 @@ def losses(model: AnyOrder, states: Tensor, known: Tensor) -> Tensor:
     Its expectation is an upper bound of minus the log probability of the patient (Hoogeboom et al. 2022,
     equation 3).
     """
-    wiring = model.wiring
-    coarse, fine = model.network(wiring.inputs(states, known))
+    return scored(model.wiring, model.network(model.wiring.inputs(states, known)), states, known)
+
+
+def scored(wiring: Wiring, scores: tuple[Tensor, Tensor], states: Tensor, known: Tensor) -> Tensor:
+    """As `losses`, from what the network said."""
+    coarse, fine = scores
     total = torch.zeros(len(states))
     for place, column in enumerate(wiring.columns):
         rows = torch.nonzero(~known[:, place]).squeeze(1)
         if column.cells > 1:
             cell = torch.from_numpy(column.cell)[states[rows, place]]
-            scores = wiring.cell_scores(coarse, place)[rows].log_softmax(dim=1)
-            total = total.index_add(0, rows, -scores.gather(1, cell[:, None]).squeeze(1))
+            found = wiring.cell_scores(coarse, place)[rows].log_softmax(dim=1)
+            total = total.index_add(0, rows, -found.gather(1, cell[:, None]).squeeze(1))
         if column.has_fine:
             own = torch.from_numpy(column.cell)
-            scores = wiring.state_scores(fine, place)[rows]
             inside = own[None, :] == own[states[rows, place]][:, None]
-            scores = scores.masked_fill(~inside, -torch.inf).log_softmax(dim=1)
-            total = total.index_add(0, rows, -scores.gather(1, states[rows, place][:, None]).squeeze(1))
+            found = wiring.state_scores(fine, place)[rows].masked_fill(~inside, -torch.inf).log_softmax(dim=1)
+            total = total.index_add(0, rows, -found.gather(1, states[rows, place][:, None]).squeeze(1))
     columns = known.shape[1]
     return total * columns / (columns - known.sum(dim=1))
 

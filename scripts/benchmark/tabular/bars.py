@@ -56,10 +56,12 @@ def bars(every: Cells) -> list[Bar]:
         for judge in ("logistic_regression", "neural_network"):
             words = f"C2ST by {judge.replace('_', ' ')} not above the best peer's"
             found.append(_below_best(every, table, 0.0, words, "c2st", judge))
-        best = _best_peer(every, table, max, "tstr", "boosted_trees")
+        best = _best_peer(every, table, max, "tstr", ISSUE)
         limit = None if best is None else best - 0.002
         found.append(
-            _against(every, table, "TSTR at most 0.002 below the best peer's", limit, "tstr", least=True)
+            _against(
+                every, table, "TSTR at most 0.002 below the best peer's", limit, "tstr", ISSUE, least=True
+            )
         )
         for attack in ATTACKS:
             rival = average(every, table, RIVAL, "membership", "all", attack, "auroc")[0]
@@ -67,11 +69,13 @@ def bars(every: Cells) -> list[Bar]:
             words = f"membership ({attack}) at most 0.04 above TabularARGN's"
             found.append(_against(every, table, words, limit, "membership", "all", attack, "auroc"))
         found.append(_ratio(every, table, 0.3))
-    gaps = [average(every, "support2", OURS, "gaps_alone", side)[0] for side in ("real", "synthetic")]
-    apart = None if None in gaps else abs(gaps[0] - gaps[1])
+    sides = ("training", "holdout", "synthetic")
+    gaps = [average(every, "support2", OURS, "gaps_alone", side)[0] for side in sides]
+    # The real figure is the mean of both halves: one alone moves by 0.01 from split to split.
+    apart = None if None in gaps else abs((gaps[0] + gaps[1]) / 2 - gaps[2])
     words = "hospdead from the missing pattern alone: AUROC differs by at most 0.02"
     found.append(
-        _bar("support2", words, apart, 0.02, average(every, "support2", OURS, "gaps_alone", "real")[1])
+        _bar("support2", words, apart, 0.02, average(every, "support2", OURS, "gaps_alone", "synthetic")[1])
     )
     return found
 
@@ -89,7 +93,7 @@ def _fixed(
 ) -> list[Bar]:
     found = [
         _against(every, table, "C2ST by the issue's trees", c2st, "c2st", ISSUE),
-        _against(every, table, "TSTR by boosted trees", tstr, "tstr", least=True),
+        _against(every, table, "TSTR by the issue's trees", tstr, "tstr", ISSUE, least=True),
     ]
     found += [
         _against(every, table, f"membership AUROC ({name})", attack, "membership", "all", name, "auroc")
@@ -114,7 +118,6 @@ def _ist(every: Cells) -> list[Bar]:
 def _against(
     every: Cells, table: str, words: str, limit: float | None, *path: str, least: bool = False
 ) -> Bar:
-    path = (*path, "boosted_trees") if path == ("tstr",) else path
     found, seeds = average(every, table, OURS, *path)
     return _bar(table, words, found, limit, seeds, least=least)
 

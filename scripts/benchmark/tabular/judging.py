@@ -16,7 +16,7 @@ from ehrsynth.evaluation.privacy.copied_rows import copied_rows
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.randomness import numpy_generator
 from tabular.cells import Json
-from tabular.learners import JUDGES, from_gaps_alone, predicting, telling
+from tabular.learners import ISSUE, JUDGES, from_gaps_alone, predicting, telling
 from tabular.membership import ATTACKS, Scores, attacked, nearest, pooled, space, told
 from tabular.opening import foreign_share, judging_schema, opened
 from tabular.sources import SOURCES, Split
@@ -48,10 +48,10 @@ def judge(table: str, split: Split, synthetic: Path, seed: int) -> tuple[Json, S
     target = SOURCES[table].target
     found: Json = {
         "c2st": {name: telling(name, made, holdout, seed) for name in JUDGES},
-        "tstr": {name: predicting(name, made, holdout, target, seed) for name in LEARNERS},
+        "tstr": {name: predicting(name, made, holdout, target, seed) for name in (ISSUE, *LEARNERS)},
         "gaps_alone": {
             side: from_gaps_alone(rows, target, seed)
-            for side, rows in (("real", holdout), ("synthetic", made))
+            for side, rows in (("training", train), ("holdout", holdout), ("synthetic", made))
         },
         "dcr_share": nearer_to_training(train, holdout, made, seed),
         "foreign_words": foreign_share(frames[2], schema),
@@ -76,7 +76,7 @@ def judge_real(table: str, split: Split, seed: int) -> Json:
     target = SOURCES[table].target
     return {
         "c2st": {name: telling(name, train, holdout, seed) for name in JUDGES},
-        "tstr": {name: predicting(name, train, holdout, target, seed) for name in LEARNERS},
+        "tstr": {name: predicting(name, train, holdout, target, seed) for name in (ISSUE, *LEARNERS)},
     }
 
 

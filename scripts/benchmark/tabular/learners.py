@@ -41,27 +41,39 @@ def learnt(judge: str, rows: Matrix, label: Floats, seed: int) -> Callable[[Matr
     if judge != ISSUE:
         fitted = fit_classes(judge, rows, label, 2, seed=small_seed(seed, judge))
         return lambda others: fitted.predict(others)[:, 1]
-    few = np.array(
-        [nominal and c.size <= MOST_BINS for nominal, c in zip(rows.nominal, rows.columns, strict=True)]
-    )
-    model = HistGradientBoostingClassifier(categorical_features=few, random_state=small_seed(seed, judge))
-    model.fit(rows.values, label)
+    model = issue_trees(rows, label, small_seed(seed, judge))
     return lambda others: np.asarray(model.predict_proba(others.values)[:, 1])
 
 
+def issue_trees(rows: Matrix, label: Floats, seed: int) -> HistGradientBoostingClassifier:
+    """The issue's judge, taught."""
+    few = np.array(
+        [nominal and c.size <= MOST_BINS for nominal, c in zip(rows.nominal, rows.columns, strict=True)]
+    )
+    model = HistGradientBoostingClassifier(categorical_features=few, random_state=seed)
+    return model.fit(rows.values, label)
+
+
 def predicting(learner: str, table: Matrix, holdout: Matrix, target: str, seed: int) -> float | None:
-    """The AUROC of the outcome on held-out rows, mean over its classes one against the rest."""
+    """The AUROC of the outcome on held-out rows, mean over its classes one against the rest.
+
+    The issue's trees learn from all rows, the others from as many as the protocol allows.
+    """
     place = table.place(target)
     known = [t.rows(~np.isnan(t.values[:, place])) for t in (table, holdout)]
     classes, codes = np.unique(np.concatenate([t.values[:, place] for t in known]), return_inverse=True)
-    size = min(len(known[0]), protocol().rows)
+    size = len(known[0]) if learner == ISSUE else min(len(known[0]), protocol().rows)
     chosen = numpy_generator(seed, "predicting").permutation(len(known[0]))[:size]
     truth = codes[len(known[0]) :]
     rows = known[0].rows(chosen).without([target])
-    fitted = fit_classes(
-        learner, rows, codes[: len(known[0])][chosen], len(classes), seed=small_seed(seed, learner)
-    )
-    found = fitted.predict(known[1].without([target]))
+    label, asked = codes[: len(known[0])][chosen], known[1].without([target])
+    if learner == ISSUE:
+        model = issue_trees(rows, label, small_seed(seed, learner))
+        found = np.zeros((len(asked), len(classes)))
+        found[:, model.classes_] = model.predict_proba(asked.values)
+    else:
+        fitted = fit_classes(learner, rows, label, len(classes), seed=small_seed(seed, learner))
+        found = fitted.predict(asked)
     counts = np.bincount(truth, minlength=len(classes))
     scored = [c for c in range(len(classes)) if CLASS_MINIMUM <= counts[c] < len(truth)]
     values = [auroc(truth == c, found[:, c]) for c in scored]

@@ -1,0 +1,107 @@
+"""What a release asks of the register: whether it may begin, what left before, and to be written down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ehrsynth.dp.budget import check_public, checked_delta, public_rows
+from ehrsynth.errors import RequestError
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.release.folders import table_names
+from ehrsynth.release.policy import Policy
+from ehrsynth.release.register import Entry, add, check_cap, earlier_tables, entries
+from ehrsynth.release.verify import SHARE
+from ehrsynth.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The register of one data set, known by its schema's name, under one policy."""
+
+    register: Path
+    schema: Schema
+    policy: Policy
+
+    def check(self, chosen: AbstractGenerator, seed: int | None, *, remedies: bool) -> None:
+        """Raise before anything is read, where a release cannot be allowed.
+
+        Raises
+        ------
+        SchemaError, RequestError
+            If a private release has items that are not public (all are listed), no public number of
+            patients, a seed, or remedies to look for; or if earlier tables are not where they were written.
+        BudgetExceeded
+            If the cap is already reached, or the epsilon asked for is above it.
+        """
+        if chosen.asked is None:
+            earlier_tables(self.register, self.schema.name)
+            return
+        if seed is not None:
+            raise RequestError(
+                "a release under differential privacy takes no seed: who knows it can take the noise off "
+                "again. Leave --seed out"
+            )
+        if remedies:
+            raise RequestError(
+                "every remedy tried looks at the patients again and costs epsilon: leave --remedies out"
+            )
+        check_public(self.schema)
+        epsilon, delta = chosen.asked
+        checked_delta(delta, public_rows(self.schema))
+        asked = {"epsilon": epsilon, "delta": self._delta, "accountant": "asked for"}
+        kept = entries(self.register, self.schema.name)
+        # What it will cost with the others is known once it is learnt; each alone is a lower end.
+        for lower in (kept, (Entry("", "", "", "", asked),)):
+            check_cap(lower, None, self._delta, self._cap)
+
+    def check_learnt(self, model: AbstractFitted) -> None:
+        """Raise before a model is measured whose release the cap forbids.
+
+        Raises
+        ------
+        BudgetExceeded
+            If epsilon over all that was learnt would pass the cap.
+        """
+        if model.privacy is not None:
+            entry = Entry.now("release", Path(), None, model.privacy)
+            check_cap(entries(self.register, self.schema.name), entry, self._delta, self._cap)
+
+    @property
+    def _delta(self) -> float:
+        return checked_delta(None, public_rows(self.schema))
+
+    @property
+    def _cap(self) -> float:
+        return self.policy.epsilon_cap.value
+
+    def earlier(self, model: AbstractFitted) -> tuple[Path, ...]:
+        """The tables that left before without a guarantee; none where the model has one."""
+        return () if model.privacy is not None else earlier_tables(self.register, self.schema.name)
+
+    def enter_private(self, out: Path, model: AbstractFitted, *, released: bool) -> float | None:
+        """Write down what a private model cost, before anything of it is shown; epsilon over all so far.
+
+        None where there is no guarantee: then nothing is written down yet.
+
+        Raises
+        ------
+        BudgetExceeded
+            If it passes the policy's cap: then nothing may be written.
+        """
+        return self._pay("release" if released else "blocked", out, model)
+
+    def enter_model(self, out: Path, model: AbstractFitted) -> float | None:
+        """The same for a model folder that stands alone."""
+        return self._pay("model", out, model)
+
+    def _pay(self, what: str, out: Path, model: AbstractFitted) -> float | None:
+        entry = Entry.now(what, out, None, model.privacy)
+        if entry.spent is None:
+            return None
+        return add(self.register, self.schema.name, entry, delta=self._delta, cap=self._cap).epsilon
+
+    def enter_tables(self, out: Path, model: AbstractFitted, copies: int) -> None:
+        """Write down where tables lie that left without a guarantee."""
+        if model.privacy is None:
+            for table in table_names(copies):
+                entry = Entry.now("release", out, out / SHARE / f"{table}.parquet", None)
+                add(self.register, self.schema.name, entry, delta=1.0, cap=self._cap)

@@ -1,0 +1,204 @@
+"""The register of a data set: everything that was learnt from it and left, and what that cost its patients.
+
+Epsilon adds up over all that is learnt under differential privacy, whether the gate then said yes or no: who
+tries until a table passes has looked at the patients each time. Tables that left without a guarantee are kept
+in mind by their place, so that attacks can be tried on all of them together.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from ehrsynth.dp.accounting import Accountant, rdp, spent
+from ehrsynth.dp.events import Event, Exponential, event_from, gathered
+from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
+from ehrsynth.files import write_json
+from ehrsynth.generators.base import PrivacySpent
+
+NAME = "ehrsynth-register.json"
+FORMAT = 1
+_WAIT, _PATIENCE = 0.1, 100
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that was learnt from a data set.
+
+    Parameters
+    ----------
+    what
+        "model" (a model folder), "release" or "blocked" (a release that the gate refused).
+    place
+        The folder, as it was named.
+    table
+        The synthetic table that left; empty where none did.
+    spent
+        The guarantee as plain values; None: there is none.
+    """
+
+    date: str
+    what: str
+    place: str
+    table: str
+    spent: Mapping[str, Any] | None
+
+    @classmethod
+    def now(cls, what: str, place: Path, table: Path | None, privacy: PrivacySpent | None) -> Self:
+        """An entry of this moment; a guarantee that does not hold is none."""
+        holds = privacy is not None and not privacy.void
+        kept = None if table is None else str(table.absolute())
+        return cls(
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            what,
+            str(place.absolute()),
+            kept or "",
+            privacy.as_json() if privacy is not None and holds else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What a data set's patients have paid in all: epsilon at a delta, over so many fits."""
+
+    epsilon: float
+    delta: float
+    fits: int
+
+
+def place_of(out: Path, register: Path | None) -> Path:
+    """The register to use: the one that was named, else the one beside what is written."""
+    return register if register is not None else out.absolute().parent / NAME
+
+
+def entries(register: Path, data: str) -> tuple[Entry, ...]:
+    """Everything that a register holds of a data set (by its schema's name); nothing without a register.
+
+    Raises
+    ------
+    RequestError
+        If the file is no register: it is never begun anew over a damaged one.
+    """
+    if not register.is_file():
+        return ()
+    try:
+        found = json.loads(register.read_bytes())
+        if found["format"] != FORMAT:
+            message = f"{register} has register format {found['format']}; this version reads {FORMAT}"
+            raise RequestError(message)
+        return tuple(Entry(**entry) for entry in found["data"].get(data, []))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{register} is no register of ehrsynth, or it is damaged: use an intact copy"
+        raise RequestError(message) from error
+
+
+def total(kept: Sequence[Entry], delta: float) -> Total:
+    """Epsilon over all entries with a guarantee, at a delta.
+
+    Mechanisms are added up anew: in zCDP where all have one, by PRV and PLD where all are Gaussian, else by
+    Rényi. Where patients have several rows, each entry's own epsilon counts, and deltas add up too.
+    """
+    paid = [PrivacySpent.from_json(entry.spent) for entry in kept if entry.spent is not None]
+    if not paid:
+        return Total(0.0, delta, 0)
+    if len(paid) == 1 and paid[0].delta <= delta:
+        return Total(paid[0].epsilon, delta, 1)
+    if any(one.rows_per_patient > 1 or not one.events for one in paid):
+        return Total(sum(one.epsilon for one in paid), sum(one.delta for one in paid), len(paid))
+    events = gathered(event_from(event) for one in paid for event in one.events)
+    return Total(_composed(events, delta), delta, len(paid))
+
+
+def _composed(events: tuple[Event, ...], delta: float) -> float:
+    if all(event.rho is not None for event in events):
+        return spent(events, delta, "zCDP").epsilon
+    if any(isinstance(event, Exponential) for event in events):
+        return rdp(events, delta)
+    accountant: Accountant = "PRV and PLD"
+    return spent(events, delta, accountant).epsilon
+
+
+def check_cap(kept: Sequence[Entry], new: Entry | None, delta: float, cap: float) -> Total:
+    """The total with a new entry, if it stays within the hospital's cap.
+
+    Raises
+    ------
+    BudgetExceeded
+        If it does not.
+    """
+    found = total([*kept, *([new] if new is not None else [])], delta)
+    if found.epsilon > cap * (1 + _ROUNDING):
+        raise BudgetExceeded(
+            f"epsilon over all that was learnt from these patients would be {found.epsilon:.3g} "
+            f"({found.fits} fits), and the policy's cap is {cap:g}: nothing is released",
+            ["ask for less epsilon, release an earlier table again, or let whoever set epsilon_cap raise it"],
+        )
+    return found
+
+
+def add(register: Path, data: str, entry: Entry, *, delta: float, cap: float) -> Total:
+    """Write an entry, unless the cap would be passed; two processes do it one after the other.
+
+    Raises
+    ------
+    BudgetExceeded
+        If the cap would be passed: nothing is written.
+    OutputError
+        If the register cannot be written.
+    """
+    with _alone(register):
+        kept = entries(register, data)
+        found = check_cap(kept, entry, delta, cap) if entry.spent is not None else total(kept, delta)
+        held = json.loads(register.read_bytes())["data"] if register.is_file() else {}
+        held[data] = [asdict(one) for one in (*kept, entry)]
+        write_json(register, {"format": FORMAT, "data": held})
+    return found
+
+
+@contextmanager
+def _alone(register: Path) -> Iterator[None]:
+    lock = register.with_name(f".{register.name}.lock")
+    register.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(_PATIENCE):
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            time.sleep(_WAIT)
+        except OSError as error:
+            message = f"{register} cannot be written ({error.strerror}): name another place with --register"
+            raise OutputError(message) from error
+    else:
+        message = (
+            f"{lock} is there: another release writes the register, or one was killed; then remove the file"
+        )
+        raise OutputError(message)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def earlier_tables(register: Path, data: str) -> tuple[Path, ...]:
+    """The tables of a data set that left without a guarantee.
+
+    Raises
+    ------
+    RequestError
+        If one of them is no longer where it was written.
+    """
+    kept = [Path(e.table) for e in entries(register, data) if e.table and e.spent is None]
+    gone = [path for path in kept if not path.is_file()]
+    if gone:
+        raise RequestError(
+            f"{len(gone)} of {len(kept)} earlier tables of {data!r} are not where they were written "
+            f"({gone[0].parent.parent.name}): the attacks must be tried on all together. Put them back, or "
+            f"take what never left out of {register}"
+        )
+    return tuple(kept)

@@ -1,0 +1,117 @@
+"""The register of a data set: epsilon adds up over everything that was learnt, up to the hospital's cap."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from ehrsynth.dp.accounting import epsilon_of_rho, pld, rho_of_epsilon
+from ehrsynth.dp.events import Exponential, Gaussian, SampledGaussian, gathered
+from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
+from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.release import register
+from ehrsynth.release.register import Entry, add, check_cap, earlier_tables, entries, place_of, total
+
+DELTA = 1e-5
+
+
+def spent(*events, epsilon: float = 1.0, delta: float = DELTA, rows: int = 1, void: str = "") -> PrivacySpent:
+    return PrivacySpent(epsilon, delta, "zCDP", {}, tuple(e.as_json() for e in events), rows, void)
+
+
+def entry(*events, **more) -> Entry:
+    return Entry.now("release", Path("out"), None, spent(*events, **more))
+
+
+def gaussian(epsilon: float) -> Gaussian:
+    return Gaussian(1 / math.sqrt(2 * rho_of_epsilon(epsilon, DELTA)))
+
+
+def test_nothing_costs_nothing_and_one_fit_what_it_said() -> None:
+    assert total((), DELTA).epsilon == 0
+    assert total([entry(gaussian(0.7), epsilon=0.7)], DELTA).epsilon == 0.7
+
+
+def test_counts_add_up_in_zcdp_and_no_worse_than_by_epsilon() -> None:
+    one = gaussian(1.0)
+    found = total([entry(one)] * 4, DELTA)
+    assert found.fits == 4
+    assert found.epsilon == pytest.approx(epsilon_of_rho(4 * one.rho, DELTA))
+    assert 1.0 < found.epsilon < 4.0
+
+
+def test_sampled_noise_adds_up_by_the_larger_of_two_accountants() -> None:
+    events = (SampledGaussian(0.05, 1.5, 100),)
+    found = total([entry(*events), entry(*events)], DELTA)
+    assert found.epsilon >= pld(gathered([*events, *events]), DELTA)
+
+
+def test_what_no_accountant_knows_together_is_added_by_renyi() -> None:
+    mixed = [entry(SampledGaussian(0.05, 1.5, 100)), entry(Exponential(0.2, 5))]
+    assert max(total([one, one], DELTA).epsilon for one in mixed) < total([*mixed, *mixed], DELTA).epsilon
+
+
+def test_of_patients_with_several_rows_epsilons_and_deltas_add_up() -> None:
+    found = total([entry(gaussian(1.0), rows=2), entry(gaussian(1.0), rows=2)], DELTA)
+    assert (found.epsilon, found.delta) == (2.0, 2 * DELTA)
+
+
+def test_a_guarantee_that_does_not_hold_is_none() -> None:
+    assert entry(gaussian(1.0), void="the seed is known").spent is None
+
+
+def test_the_cap_refuses_and_then_nothing_is_written(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    for _ in range(2):
+        add(book, "ward", entry(gaussian(1.0)), delta=DELTA, cap=1.6)
+    before = book.read_bytes()
+    with pytest.raises(BudgetExceeded, match=r"3 fits.*cap is 1\.6"):
+        add(book, "ward", entry(gaussian(1.0)), delta=DELTA, cap=1.6)
+    assert book.read_bytes() == before
+    assert add(book, "another", entry(gaussian(1.0)), delta=DELTA, cap=1.6).fits == 1
+    assert len(entries(book, "ward")) == 2
+
+
+def test_the_cap_itself_may_be_reached() -> None:
+    assert check_cap([], entry(gaussian(1.0)), DELTA, 1.0).epsilon == 1.0
+
+
+def test_the_register_stands_beside_what_is_written_unless_named(tmp_path) -> None:
+    assert place_of(tmp_path / "out", None) == tmp_path / register.NAME
+    assert place_of(tmp_path / "out", tmp_path / "book") == tmp_path / "book"
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1, "data": {"ward": [{"a": 1}]}}'])
+def test_a_damaged_register_is_never_begun_anew(tmp_path, text) -> None:
+    book = tmp_path / "register.json"
+    book.write_text(text)
+    with pytest.raises(RequestError, match="damaged"):
+        add(book, "ward", entry(gaussian(1.0)), delta=DELTA, cap=10)
+    assert book.read_text() == text
+
+
+def test_a_later_format_is_refused(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    book.write_text(json.dumps({"format": 2, "data": {}}))
+    with pytest.raises(RequestError, match="format 2"):
+        entries(book, "ward")
+
+
+def test_only_one_writes_at_a_time(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(register, "_WAIT", 0.0)
+    (tmp_path / ".register.json.lock").touch()
+    with pytest.raises(OutputError, match=r"lock is there"):
+        add(tmp_path / "register.json", "ward", entry(gaussian(1.0)), delta=DELTA, cap=10)
+    assert not (tmp_path / "register.json").exists()
+
+
+def test_a_table_that_is_gone_stops_the_next(tmp_path) -> None:
+    book, table = tmp_path / "register.json", tmp_path / "out" / "share" / "synthetic.parquet"
+    table.parent.mkdir(parents=True)
+    table.touch()
+    add(book, "ward", Entry.now("release", tmp_path / "out", table, None), delta=1.0, cap=10)
+    assert earlier_tables(book, "ward") == (table,)
+    table.unlink()
+    with pytest.raises(RequestError, match="1 of 1 earlier tables"):
+        earlier_tables(book, "ward")

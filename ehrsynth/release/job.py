@@ -171,22 +171,14 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     books.check(chosen, seed, remedies=remedy_seconds > 0)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
-    real = _real(
-        data,
-        schema,
-        out,
-        seed=seed,
-        key=key,
-        policy=policy,
-        train_on_synthetic=train_on_synthetic,
-        private=chosen.asked is not None,
-    )
+    register = books.register.absolute()
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
+    private = chosen.asked is not None
+    real = _real(data, schema, out, seed=seed, key=key, policy=policy, options=options, private=private)
     real = _renewed(real, renewal)
     model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
     books.check_learnt(model)
     drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    register = books.register.absolute()
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
     earlier = earlier_copies(books.earlier(model), drawn, real.schema)
     evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
     decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
@@ -259,7 +251,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     seed: int,
     key: bytes | None,
     policy: Policy,
-    train_on_synthetic: bool,
+    options: Options,
     private: bool,
 ) -> _Real:
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
@@ -268,7 +260,7 @@ def _real(  # noqa: PLR0913 - what a person decided
         raise NotEnoughData(f"{summary}; the table has {len(table)}")
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) else sha256(data)
     actions: tuple[str, ...] = ()
-    if train_on_synthetic and is_synthetic(table):
+    if options.train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key

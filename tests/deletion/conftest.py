@@ -24,7 +24,7 @@ def schema():
         name="ward",
         citation="Made up for a test",
         columns=(
-            IdentifierColumn(name="id", pattern="P#####", roles=("patient_key",)),
+            IdentifierColumn(name="id", pattern="P#####", roles=("patient_key",), source="public"),
             IntegerColumn(name="age", minimum=18, maximum=90, source="public"),
             CategoryColumn(name="sex", values=("F", "M"), source="public"),
             IntegerColumn(name="sbp", minimum=60, maximum=240, missing=True, source="public"),

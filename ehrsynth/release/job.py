@@ -188,10 +188,12 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     composed = books.enter_private(out, model, released=decision.released)
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
+    secret = real.secrets
     write_release(
         out,
-        Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy, request),
-        renewal,
+        Product(
+            decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
+        ),
     )
     if decision.released:
         books.enter_tables(out, model, len(drawn))

@@ -1,7 +1,7 @@
 """`ehrsynth fit`: learn a table."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,6 +29,9 @@ from ehrsynth.cli.options import (
     Workers,
 )
 
+if TYPE_CHECKING:
+    from ehrsynth.generators.base import AbstractFitted
+
 Distributed = Annotated[
     bool,
     typer.Option(
@@ -45,12 +48,12 @@ def fit(
     *,
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
+    shards: Shards = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
     public_rows: PublicRows = None,
     register: Register = None,
     policy: PolicyFile = None,
-    shards: Shards = None,
     at_most: AtMost = None,
     seed: Seed = None,
     train_on_synthetic: TrainOnSynthetic = False,
@@ -83,8 +86,8 @@ def fit(
     from ehrsynth.schema.yaml_files import load_schema
 
     must_be_free(out)
-    generator, given = sharded(generator, parse_settings(settings or []), shards)
-    chosen = recipe(generator, with_epsilon(generator, given, epsilon, delta))
+    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
+    chosen = recipe(*sharded(generator, given, shards))
     meaning = known_to_all(load_schema(schema), public_rows)
     books = Books(place_of(out, register), meaning, load_policy(policy))
     if chosen.asked is not None and seed is None:
@@ -101,11 +104,17 @@ def fit(
             progress=progress,
         )
     facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
+    told = _told(model, composed[0] if composed else None)
+    show_facts(facts | told | {"settings": chosen.model_dump(mode="json")}, as_json=json)
+
+
+def _told(model: "AbstractFitted", composed: float | None) -> dict[str, object]:
+    """What a model says of itself, where it has something to say."""
+    facts: dict[str, object] = {}
     if model.decided:
         facts["decided"] = model.decided
     if model.coverage is not None:
         facts |= {"learnt_from": model.coverage.learnt_from, "how": model.coverage.how}
     if model.privacy is not None:
-        facts["guarantee"] = model.privacy.sentence
-        facts["epsilon_of_the_data_set"] = composed[0]
-    show_facts(facts | {"settings": chosen.model_dump(mode="json")}, as_json=json)
+        facts |= {"guarantee": model.privacy.sentence, "epsilon_of_the_data_set": composed}
+    return facts

@@ -46,8 +46,8 @@ TestSeed = Annotated[
     typer.Option(
         "--test-seed",
         min=0,
-        help="For tests: with the old release's seed, the bytes of a fit that never saw the patients. No"
-        " table is published then. [default: a fresh one]",
+        help="For tests, instead of a fresh one: with the old release's seed, the bytes of a fit that never"
+        " saw the patients. No table is published then.",
     ),
 ]
 

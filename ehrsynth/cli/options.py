@@ -49,7 +49,7 @@ Shards = Annotated[
         "--shards",
         metavar="K",
         min=2,
-        help="Learn K models, each of a part of the patients: to forget one, a K-th is learnt again.",
+        help="Learn K models, each of a part of the patients: to forget one, one model is learnt again.",
     ),
 ]
 Seed = Annotated[

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,9 @@ from ehrsynth.cli.options import (
     Unencrypted,
     Workers,
 )
+
+if TYPE_CHECKING:
+    from ehrsynth.release.job import ReleaseResult
 
 Rows = Annotated[
     int | None,
@@ -64,11 +67,11 @@ def release(
     *,
     generator: Generator = DEFAULT_GENERATOR,
     settings: Settings = None,
+    shards: Shards = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
     public_rows: PublicRows = None,
     register: Register = None,
-    shards: Shards = None,
     policy: PolicyFile = None,
     rows: Rows = None,
     copies: Copies = 1,
@@ -94,18 +97,15 @@ def release(
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.privacy import known_to_all, with_epsilon
-    from ehrsynth.cli.results import show_results
     from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
     from ehrsynth.tables.databases import without_passwords
 
-    meaning, limits = known_to_all(load_schema(schema), public_rows), load_policy(policy)
-    generator, given = sharded(generator, parse_settings(settings or []), shards)
-    given = with_epsilon(generator, given, epsilon, delta)
-    # Every remedy tried looks at the patients again: under an epsilon none is looked for.
-    seconds = remedies if remedies is not None else 0.0 if given.get("epsilon") else _LOOKED_FOR
+    meaning = known_to_all(load_schema(schema), public_rows)
+    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
+    generator, given = sharded(generator, given, shards)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
@@ -118,18 +118,30 @@ def release(
             copies=copies,
             seed=seed,
             key=_bytes(split_key),
-            policy=limits,
+            policy=load_policy(policy),
             evaluated_rows=evaluated_rows,
-            remedy_seconds=seconds,
+            remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             register=register,
             command=shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])]),
             progress=progress,
         )
-    if made.decision.released or json:
-        show_results(out / "internal" / "report.json", as_json=json)
+    _told(made, as_json=json)
+
+
+def _told(made: "ReleaseResult", *, as_json: bool) -> None:
+    """The results, and a no as an error."""
+    from ehrsynth.cli.results import show_results
+
+    if made.decision.released or as_json:
+        show_results(made.folder / "internal" / "report.json", as_json=as_json)
     made.raise_if_blocked()
+
+
+def _looked_for(remedies: float | None, epsilon: object) -> float:
+    """Seconds for remedies. Every remedy looks at the patients again: under an epsilon none is looked for."""
+    return remedies if remedies is not None else 0.0 if epsilon else _LOOKED_FOR
 
 
 def _bytes(split_key: str | None) -> bytes | None:

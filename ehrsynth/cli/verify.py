@@ -19,7 +19,7 @@ Key = Annotated[
     Path | None,
     typer.Option(
         "--key",
-        help="The hospital's key to a certificate. [default: internal/certificate.key beside it]",
+        help="The hospital's key to a certificate; else internal/certificate.key beside it.",
         exists=True,
         dir_okay=False,
     ),

@@ -11,6 +11,7 @@ from ehrsynth.files import canonical_json, sha256
 from ehrsynth.release.census import certificate_key
 from ehrsynth.release.manifest import MANIFEST
 from ehrsynth.release.policy import Policy
+from ehrsynth.release.register import NAME
 from ehrsynth.release.request import Request, load_request
 from ehrsynth.release.verify import INTERNAL, SHARE, verify
 from ehrsynth.release.withdrawal import withdrawal
@@ -68,6 +69,12 @@ class Earlier:
     def key(self) -> bytes:
         """Of all keyed hashes about patients."""
         return certificate_key(self.split_key)
+
+    @property
+    def register(self) -> Path:
+        """The register of the data set: where it was, or beside the release, should that have been moved."""
+        there = Path(self.request.options.register)
+        return there if there.is_file() else self.folder.absolute().parent / NAME
 
     @property
     def model(self) -> Path:

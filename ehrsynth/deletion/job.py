@@ -115,7 +115,7 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         out,
         generator=earlier.request.generator,
         settings=earlier.request.settings,
-        **asdict(earlier.request.options),
+        **asdict(earlier.request.options) | {"register": earlier.register},
         seed=seed,
         key=earlier.split_key,
         policy=earlier.policy,

@@ -44,12 +44,10 @@ def _in_words(name: str, place: tuple[int | str, ...], message: str) -> str:
     return f"setting {'.'.join(map(str, place)) or 'combination'} of {name}: {message}"
 
 
-def sharded(
-    name: str, settings: Mapping[str, object], shards: int | None
-) -> tuple[str, Mapping[str, object]]:
+def sharded(name: str, settings: Mapping[str, object], shards: int | None) -> tuple[str, dict[str, object]]:
     """The name and settings of so many shards of a generator (see `sharded`); None: the generator's own."""
     if shards is None:
-        return name, settings
+        return name, dict(settings)
     if name == "sharded":
         raise RequestError("shards are given twice: name the generator of each shard, and how many there are")
     return "sharded", {"generator": name, "settings": dict(settings), "shards": shards}

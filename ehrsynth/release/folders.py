@@ -38,9 +38,10 @@ class Product:
     secrets: Secrets
     policy: Policy
     request: Request
+    renewal: Renewal | None = None
 
 
-def write_release(out: Path, made: Product, renewal: Renewal | None = None) -> None:
+def write_release(out: Path, made: Product) -> None:
     """Write `internal/` and, when the gate said yes, `share/`.
 
     Raises
@@ -50,9 +51,9 @@ def write_release(out: Path, made: Product, renewal: Renewal | None = None) -> N
     """
     with whole_folder(out) as draft:
         shared = _write_share(draft / SHARE, made) if made.decision.released else {}
-        _write_internal(draft / INTERNAL, made, shared, renewal)
-        if renewal is not None:
-            renewal.finish(draft)
+        _write_internal(draft / INTERNAL, made, shared)
+        if made.renewal is not None:
+            made.renewal.finish(draft)
 
 
 def _write_share(folder: Path, made: Product) -> dict[str, str]:
@@ -67,7 +68,7 @@ def _write_share(folder: Path, made: Product) -> dict[str, str]:
     return files
 
 
-def _write_internal(folder: Path, made: Product, shared: dict[str, str], renewal: Renewal | None) -> None:
+def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None:
     folder.mkdir(mode=PRIVATE_FOLDER)
     _write(folder / "report.html", _page(made, shareable=False))
     results = as_json(made.decision, made.provenance, made.evaluation)
@@ -82,9 +83,9 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str], renewal
     manifest = internal_manifest(
         made.decision, made.provenance, made.secrets, made.schema.as_json(), shared=shared
     )
-    if renewal is not None:
-        manifest["replaces"] = dict(renewal.record)
-        for name, content in renewal.files(made.decision).items():
+    if made.renewal is not None:
+        manifest["replaces"] = dict(made.renewal.record)
+        for name, content in made.renewal.files(made.decision).items():
             (folder / name).write_bytes(content)
     write_manifest(folder, manifest)
     seal(folder)

@@ -29,7 +29,7 @@ from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.register import place_of
-from ehrsynth.release.remedies import Remedy, attacked, remedies, with_remedies
+from ehrsynth.release.remedies import attacked, remedies, with_remedies
 from ehrsynth.release.renewal import Renewal, with_checks
 from ehrsynth.release.request import Options, Request
 from ehrsynth.release.together import earlier_copies
@@ -45,6 +45,8 @@ from ehrsynth.tables import (
 )
 from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
+
+Tables = Sequence[pd.DataFrame]
 
 KEY_BYTES = 32
 _FEWEST = 2
@@ -163,47 +165,36 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         written.
     """
     out, report = Path(out), progress or silent
-    if copies < 1:
-        message = f"copies is {copies}; at least 1 can be drawn"
-        raise RequestError(message)
-    _must_be_free(out)
+    _must_be_possible(out, copies)
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
-    real = _real(
-        data,
-        schema,
-        out,
-        seed=seed,
-        key=key,
-        policy=policy,
-        train_on_synthetic=train_on_synthetic,
-        private=chosen.asked is not None,
-    )
+    register = books.register.absolute()
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
+    private = chosen.asked is not None
+    real = _real(data, schema, out, seed=seed, key=key, policy=policy, options=options, private=private)
     real = _renewed(real, renewal)
     model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
     books.check_learnt(model)
     drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic)
     earlier = earlier_copies(books.earlier(model), drawn, real.schema)
     evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
     decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-    if remedy_seconds > 0 and attacked(decision, policy):
-        looking = part(report, 0.94, 0.95)
-        decision = with_remedies(
-            decision, _remedies(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
-        )
+    looking = part(report, 0.94, 0.95)
+    decision = _remedied(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     composed = books.enter_private(out, model, released=decision.released)
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
+    secret = real.secrets
     write_release(
         out,
-        Product(decision, provenance, evaluation, real.schema, drawn, model, real.secrets, policy, request),
-        renewal,
+        Product(
+            decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
+        ),
     )
     if decision.released:
         books.enter_tables(out, model, len(drawn))
@@ -218,7 +209,7 @@ def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
     return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
 
 
-def _remedies(
+def _remedied(
     real: _Real,
     chosen: AbstractGenerator,
     decision: Decision,
@@ -226,9 +217,12 @@ def _remedies(
     *,
     seconds: float,
     report: Progress,
-) -> tuple[Remedy, ...]:
+) -> Decision:
+    """After a no of the attacks, the decision with what was tried to mend it."""
+    if seconds <= 0 or not attacked(decision, policy):
+        return decision
     seed = derived_seed(real.secrets.seed, "release", "remedies")
-    return remedies(
+    tried = remedies(
         real.train,
         real.holdout,
         real.schema,
@@ -239,9 +233,13 @@ def _remedies(
         seconds=seconds,
         progress=report,
     )
+    return with_remedies(decision, tried)
 
 
-def _must_be_free(out: Path) -> None:
+def _must_be_possible(out: Path, copies: int) -> None:
+    if copies < 1:
+        message = f"copies is {copies}; at least 1 can be drawn"
+        raise RequestError(message)
     # Before the work, so that an hour of fitting is not lost to a name; and again when it is written.
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         message = f"{out} exists already: name another place, or remove it first"
@@ -256,7 +254,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     seed: int,
     key: bytes | None,
     policy: Policy,
-    train_on_synthetic: bool,
+    options: Options,
     private: bool,
 ) -> _Real:
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
@@ -265,7 +263,7 @@ def _real(  # noqa: PLR0913 - what a person decided
         raise NotEnoughData(f"{summary}; the table has {len(table)}")
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) or is_database(data) else sha256(str(data))
     actions: tuple[str, ...] = ()
-    if train_on_synthetic and is_synthetic(table):
+    if options.train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
@@ -287,13 +285,14 @@ def _hash(table: pd.DataFrame) -> str:
 def _learnt(
     real: _Real, chosen: AbstractGenerator, renewal: Renewal | None, report: Progress
 ) -> AbstractFitted:
-    # The noise of a private fit comes from a key that is kept nowhere.
-    seed = None if chosen.asked is not None else derived_seed(real.secrets.seed, "release", "fit")
-    if renewal is not None and seed is not None:
+    seed = derived_seed(real.secrets.seed, "release", "fit")
+    if renewal is not None:
         model = renewal.learn(chosen, real.train, real.schema, seed=seed, progress=report)
         if model is not None:
             return model
-    return chosen.fit(real.train, real.schema, seed=seed, progress=report, share=LEARNT)
+    # The noise of a private fit comes from a key that is kept nowhere.
+    known = None if chosen.asked is not None else seed
+    return chosen.fit(real.train, real.schema, seed=known, progress=report, share=LEARNT)
 
 
 def _drawn(
@@ -313,13 +312,9 @@ def _drawn(
 
 
 def _evaluated(
-    real: _Real,
-    tables: tuple[Sequence[pd.DataFrame], Sequence[pd.DataFrame]],
-    policy: Policy,
-    options: Options,
-    report: Progress,
+    real: _Real, tables: tuple[Tables, Tables], policy: Policy, options: Options, report: Progress
 ) -> Evaluation:
-    """What the copies drawn, and the tables released earlier, show."""
+    """Scores and attacks of the new tables, whose attacker also holds the earlier ones."""
     drawn, earlier = tables
     evaluation = evaluate(
         real.train,

@@ -38,6 +38,7 @@ class Options:
     evaluated_rows: int | None
     second_opinion: bool
     train_on_synthetic: bool
+    register: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "autoregressive private": ("autoregressive", PRIVATE_NETWORK | {"masks": 2}),
 }
-# The fewest patients of a fit, where it is more than two: a shard needs two of its own.
-FEWEST = {"sharded": 20}
+# The fewest patients of a fit, where it is more than two: a value needs eleven in its shard.
+FEWEST = {"sharded": 60}
 ROWS = 300
 RARE_NUMBER = 7_654_321
 PUBLIC = {"citation": "made for this test", "name": "ward", "rows": {"value": ROWS}}

@@ -18,13 +18,13 @@ PATIENTS = 2_400
 FEW, MANY = 1, 12
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def schema():
     return Schema(
         name="ward",
         citation="Made up for a test",
         columns=(
-            IdentifierColumn(name="id", pattern="P#####", roles=("patient_key",)),
+            IdentifierColumn(name="id", pattern="P#####", roles=("patient_key",), source="public"),
             IntegerColumn(name="age", minimum=18, maximum=90, source="public"),
             CategoryColumn(name="sex", values=("F", "M"), source="public"),
             IntegerColumn(name="sbp", minimum=60, maximum=240, missing=True, source="public"),
@@ -33,7 +33,7 @@ def schema():
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def patients():
     rng = np.random.default_rng(11)
     age = rng.integers(40, 90, PATIENTS)
@@ -49,14 +49,14 @@ def patients():
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def data(tmp_path_factory, patients):
     path = tmp_path_factory.mktemp("data") / "ward.csv"
     patients.to_csv(path, index=False)
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lenient():
     """The default policy, but for limits that no attack on so few patients could keep."""
     policy = load_policy()
@@ -72,7 +72,7 @@ def lenient():
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def measured_once():
     """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
     made = {}
@@ -94,7 +94,7 @@ def measured_anew(monkeypatch):
     monkeypatch.setattr("ehrsynth.release.job.evaluate", evaluate)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def released(tmp_path_factory, data, schema, lenient) -> Path:
     out = tmp_path_factory.mktemp("released") / "out"
     settings = {"counts": True}
@@ -123,7 +123,7 @@ def listed(place: Path, keys: list[str]) -> Path:
     return place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def one_forgotten(tmp_path_factory, released, data):
     """The old release, the new one, and what came of forgetting one patient."""
     place = tmp_path_factory.mktemp("one")

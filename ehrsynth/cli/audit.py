@@ -51,13 +51,12 @@ def audit(
     from ehrsynth.files import canonical_json, whole_folder
     from ehrsynth.generators.recipes import parse_settings, recipe
     from ehrsynth.generators.trial import try_guarantee
-    from ehrsynth.schema.yaml_files import load_schema
     from ehrsynth.tables import read_table
 
     if out is not None:
         must_be_free(out)
     chosen = recipe(generator, with_epsilon(generator, parse_settings(settings or []), epsilon, delta))
-    meaning = known_to_all(load_schema(schema), public_rows)
+    meaning = known_to_all(schema, public_rows)
     table = None if data is None else read_table(data, meaning)
     with drawn() as progress:
         trial = try_guarantee(

@@ -83,12 +83,11 @@ def fit(
     from ehrsynth.release.books import Books
     from ehrsynth.release.policy import load_policy
     from ehrsynth.release.register import place_of
-    from ehrsynth.schema.yaml_files import load_schema
 
     must_be_free(out)
     given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
     chosen = recipe(*sharded(generator, given, shards))
-    meaning = known_to_all(load_schema(schema), public_rows)
+    meaning = known_to_all(schema, public_rows)
     books = Books(place_of(out, register), meaning, load_policy(policy))
     if chosen.asked is not None and seed is None:
         books.check(chosen, None, remedies=False)

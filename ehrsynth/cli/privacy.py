@@ -1,10 +1,12 @@
 """What `--epsilon` means for a verb."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ehrsynth.errors import MissingPackage, RequestError
 from ehrsynth.registry import known, resolve
 from ehrsynth.schema import PublicRows, Schema
+from ehrsynth.schema.yaml_files import load_schema
 
 
 def with_epsilon(
@@ -43,14 +45,17 @@ def private_generators() -> tuple[str, ...]:
     return tuple(found)
 
 
-def known_to_all(schema: Schema, public_rows: int | None) -> Schema:
-    """The schema with a number of patients that whoever runs this declares to be public.
+def known_to_all(path: Path, public_rows: int | None) -> Schema:
+    """The schema of a file, with a number of patients that whoever runs this declares to be public.
 
     Raises
     ------
+    SchemaError
+        If the file holds no schema.
     RequestError
-        If the schema declares another.
+        If the schema declares another number.
     """
+    schema = load_schema(path)
     if public_rows is None:
         return schema
     if schema.rows is not None and schema.rows.value != public_rows:

@@ -100,19 +100,16 @@ def release(
     from ehrsynth.generators.recipes import parse_settings, sharded
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
-    from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables.databases import without_passwords
 
-    meaning = known_to_all(load_schema(schema), public_rows)
     given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
-    generator, given = sharded(generator, given, shards)
+    chosen, given = sharded(generator, given, shards)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
             data,
-            meaning,
+            known_to_all(schema, public_rows),
             out,
-            generator=generator,
+            generator=chosen,
             settings=given,
             rows=rows,
             copies=copies,
@@ -124,7 +121,7 @@ def release(
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             register=register,
-            command=shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])]),
+            command=_command(),
             progress=progress,
         )
     _told(made, as_json=json)
@@ -137,6 +134,13 @@ def _told(made: "ReleaseResult", *, as_json: bool) -> None:
     if made.decision.released or as_json:
         show_results(made.folder / "internal" / "report.json", as_json=as_json)
     made.raise_if_blocked()
+
+
+def _command() -> str:
+    """How this was asked for."""
+    from ehrsynth.tables.databases import without_passwords
+
+    return shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])])
 
 
 def _looked_for(remedies: float | None, epsilon: object) -> float:

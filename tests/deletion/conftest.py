@@ -72,19 +72,17 @@ def lenient():
     )
 
 
+@pytest.fixture(scope="package")
+def measured():
+    """Holds the evaluation of the first release."""
+    return {}
+
+
 @pytest.fixture(scope="package", autouse=True)
-def measured_once():
+def measured_once(released, measured):
     """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
-    made = {}
-
-    def evaluated_before(*tables, **settings):
-        del settings["progress"]
-        if not made:
-            made["evaluation"] = evaluate(*tables, **settings)
-        return made["evaluation"]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", evaluated_before)
+        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
         yield
 
 
@@ -95,21 +93,26 @@ def measured_anew(monkeypatch):
 
 
 @pytest.fixture(scope="package")
-def released(tmp_path_factory, data, schema, lenient) -> Path:
+def released(tmp_path_factory, data, schema, lenient, measured) -> Path:
+    def kept(*tables, **settings):
+        measured["evaluation"] = evaluate(*tables, **settings)
+        return measured["evaluation"]
+
     out = tmp_path_factory.mktemp("released") / "out"
-    settings = {"counts": True}
-    made = release(
-        data,
-        schema,
-        out,
-        generator="independent",
-        settings=settings,
-        seed=SEED,
-        key=KEY,
-        policy=lenient,
-        rows=600,
-        evaluated_rows=120,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ehrsynth.release.job.evaluate", kept)
+        made = release(
+            data,
+            schema,
+            out,
+            generator="independent",
+            settings={"counts": True},
+            seed=SEED,
+            key=KEY,
+            policy=lenient,
+            rows=600,
+            evaluated_rows=120,
+        )
     assert made.decision.released
     return out
 

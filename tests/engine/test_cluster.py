@@ -1,6 +1,5 @@
 """Work on Dask: the same results, whoever dies; nobody else may join; no patient in a log."""
 
-import glob
 import os
 import signal
 import socket
@@ -88,17 +87,16 @@ def test_its_ports_answer_this_machine_alone(two: Cluster) -> None:
     assert {c.laddr.ip for c in ports} == {"127.0.0.1"}
 
 
-def test_the_spill_folder_is_private(two: Cluster) -> None:
-    folders = [Path(f) for f in glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*")]  # noqa: PTH207
-    assert folders
-    assert all(stat.S_IMODE(f.stat().st_mode) == 0o700 for f in folders)
-
-
-def test_the_spill_folder_goes_with_the_cluster() -> None:
-    before = set(glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*"))  # noqa: PTH207
+def test_the_spill_folder_is_private_and_goes_with_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with local(1) as found:
         assert dict(found.each(times, 1, [5])) == {0: b"\5"}
-    assert set(glob.glob(f"{tempfile.gettempdir()}/ehrsynth-spill-*")) <= before  # noqa: PTH207
+        (folder,) = tmp_path.iterdir()
+        assert folder.name.startswith("ehrsynth-spill-")
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not list(tmp_path.iterdir())
 
 
 def pem(folder: Path, security: Security) -> Credentials:

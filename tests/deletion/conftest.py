@@ -78,16 +78,14 @@ def measured():
     return {}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def measured_once(released, measured):
+@pytest.fixture(autouse=True)
+def measured_once(monkeypatch, released, measured):
     """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
-        yield
+    monkeypatch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
 
 
 @pytest.fixture
-def measured_anew(monkeypatch):
+def measured_anew(measured_once, monkeypatch):
     """The evaluation as it is."""
     monkeypatch.setattr("ehrsynth.release.job.evaluate", evaluate)
 
@@ -127,9 +125,11 @@ def listed(place: Path, keys: list[str]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def one_forgotten(tmp_path_factory, released, data):
+def one_forgotten(tmp_path_factory, released, data, measured):
     """The old release, the new one, and what came of forgetting one patient."""
     place = tmp_path_factory.mktemp("one")
     old = copied(released, place / "old")
-    made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
+        made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
     return old, made

@@ -18,7 +18,7 @@ PATIENTS = 2_400
 FEW, MANY = 1, 12
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def schema():
     return Schema(
         name="ward",
@@ -33,7 +33,7 @@ def schema():
     )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def patients():
     rng = np.random.default_rng(11)
     age = rng.integers(40, 90, PATIENTS)
@@ -49,14 +49,14 @@ def patients():
     )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def data(tmp_path_factory, patients):
     path = tmp_path_factory.mktemp("data") / "ward.csv"
     patients.to_csv(path, index=False)
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lenient():
     """The default policy, but for limits that no attack on so few patients could keep."""
     policy = load_policy()
@@ -72,27 +72,25 @@ def lenient():
     )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def measured():
     """Holds the evaluation of the first release."""
     return {}
 
 
-@pytest.fixture(scope="package", autouse=True)
-def measured_once(released, measured):
+@pytest.fixture(autouse=True)
+def measured_once(monkeypatch, released, measured):
     """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
-        yield
+    monkeypatch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
 
 
 @pytest.fixture
-def measured_anew(monkeypatch):
+def measured_anew(measured_once, monkeypatch):
     """The evaluation as it is."""
     monkeypatch.setattr("ehrsynth.release.job.evaluate", evaluate)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def released(tmp_path_factory, data, schema, lenient, measured) -> Path:
     def kept(*tables, **settings):
         measured["evaluation"] = evaluate(*tables, **settings)
@@ -126,10 +124,12 @@ def listed(place: Path, keys: list[str]) -> Path:
     return place
 
 
-@pytest.fixture(scope="package")
-def one_forgotten(tmp_path_factory, released, data):
+@pytest.fixture(scope="session")
+def one_forgotten(tmp_path_factory, released, data, measured):
     """The old release, the new one, and what came of forgetting one patient."""
     place = tmp_path_factory.mktemp("one")
     old = copied(released, place / "old")
-    made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
+        made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
     return old, made

@@ -66,7 +66,8 @@ def losses(model: AnyOrder, states: Tensor, known: Tensor) -> Tensor:
 def scored(wiring: Wiring, scores: tuple[Tensor, Tensor], states: Tensor, known: Tensor) -> Tensor:
     """As `losses`, from what the network said."""
     coarse, fine = scores
-    total = torch.zeros(len(states))
+    # Zero, and yet of the network: where all hidden columns have one value there is a gradient, of zero.
+    total = 0.0 * (coarse.sum(dim=1) + fine.sum(dim=1))
     for place, column in enumerate(wiring.columns):
         rows = torch.nonzero(~known[:, place]).squeeze(1)
         if column.cells > 1:

@@ -173,3 +173,15 @@ def test_training_that_diverges_is_an_error(columns: tuple[Coded, ...]) -> None:
             generator=torch_generator(1),
             progress=silent,
         )
+
+
+def test_hidden_columns_of_one_value_have_a_gradient_of_zero(columns: tuple[Coded, ...]) -> None:
+    """Under noise a column of few patients may be left with one value: private training must not stumble."""
+    single = column(np.zeros(N, np.int64), None, ordered=False)
+    mixed = (single, *columns[1:])
+    small = AnyOrder(mixed, new_network(mixed, width=8, depth=0, seed=3))
+    known = torch.tensor([[False, True, True]] * 4)
+    lost = losses(small, torch.zeros((4, 3), dtype=torch.int64), known)
+    lost.sum().backward()
+    assert lost.tolist() == [0.0] * 4
+    assert all(p.grad is None or not p.grad.any() for p in small.network.parameters())

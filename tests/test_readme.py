@@ -26,6 +26,16 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
 
 
+PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "reports").rglob("*.md"))], ids=lambda p: p.stem)
+def test_what_a_page_points_at_is_there(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8"))
+    gone = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert not gone
+
+
 def test_the_ten_lines_run_as_they_stand(tmp_path: Path) -> None:
     code, shell = block("python"), block("bash")
     assert len(code.splitlines()) <= 10

@@ -86,7 +86,8 @@ def lines(found: dict[str, dict[str, object]]) -> list[str]:
     text = [
         "# How long a full evaluation takes",
         "",
-        "`python scripts/benchmark/evaluation.py --large`: every metric, every attack, one bound over all.",
+        f"`python scripts/benchmark/evaluation.py{' --large' if 'large' in found else ''}`:",
+        "every metric, every attack, one bound over all.",
         f"Python {platform.python_version()}, {said}; {platform.machine()}, {os.cpu_count()} cores.",
         "",
         "| rows of each | columns | date | minutes | CPU minutes | asked for | memory (GB) | asked for |",

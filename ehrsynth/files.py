@@ -1,4 +1,4 @@
-"""Whole-or-nothing writes, hashes and seals.
+"""Whole-or-nothing writes, hashes and seals; data files that ship beside the code.
 
 A file or folder appears under its name only when it is complete: it is written beside its place and
 renamed at the end, so that a full disk or an interrupt leaves nothing half-written.
@@ -14,10 +14,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from ehrsynth.errors import ModelError, OutputError
 
@@ -173,3 +175,9 @@ def check_seal(folder: Path) -> None:
 def _hashes(folder: Path) -> dict[str, str]:
     files = (f for f in folder.rglob("*") if f.is_file() and f != folder / SEAL)
     return {f.relative_to(folder).as_posix(): sha256(f) for f in files}
+
+
+def shipped_yaml(package: str, name: str) -> Any:
+    """What a YAML file beside the code of a package says; None where this version ships none."""
+    place = resources.files(package).joinpath(name)
+    return yaml.safe_load(place.read_text(encoding="utf-8")) if place.is_file() else None

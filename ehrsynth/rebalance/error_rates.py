@@ -1,11 +1,10 @@
 """How often the verdict is wrong, as measured by `scripts/benchmark/rebalance_errors.py`, in one sentence."""
 
 from functools import cache
-from importlib.resources import files
 
-import yaml
 from pydantic import Field
 
+from ehrsynth.files import shipped_yaml
 from ehrsynth.rebalance.protocol import rebalance_protocol
 from ehrsynth.schema.columns import Strict
 
@@ -44,10 +43,8 @@ class VerdictErrorRates(Strict):
 @cache
 def verdict_error_rates() -> VerdictErrorRates | None:
     """The rates that ship with this version; None where none were measured yet."""
-    place = files("ehrsynth.rebalance").joinpath("error_rates.yaml")
-    if not place.is_file():
-        return None
-    return VerdictErrorRates.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
+    found = shipped_yaml("ehrsynth.rebalance", "error_rates.yaml")
+    return None if found is None else VerdictErrorRates.model_validate(found)
 
 
 def measured_error_rates() -> str:

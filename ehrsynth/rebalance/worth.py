@@ -91,7 +91,7 @@ def row_worth(study: Study, curve: Curve, method: str) -> Worth:
 
     With D the gain and b what a doubling adds, the rows stand for ``n (2 ** (D / b) - 1)`` real patients. D
     and b are drawn together from the normal distribution that the splits' corrected covariance gives. Where b
-    is not surely above 0 nothing can be told.
+    is not surely above 0, or the interval reaches farther than the curve was measured, nothing can be told.
     """
     each = [_by(study, curve, method, place, score) for place, score in enumerate(SCORES)]
     return next((one for one in each if one.value is not None), each[0])
@@ -120,6 +120,14 @@ def _by(study: Study, curve: Curve, method: str, place: int, score: str) -> Wort
     rising = drawn[drawn[:, 1] > 0]
     worths = 100 * n * (2 ** np.clip(rising[:, 0] / rising[:, 1], -50, 50) - 1) / made
     low, high = np.quantile(worths, (_UNSURE / 2, 1 - _UNSURE / 2))
+    # As far above all patients as the curve was measured below them, and no farther.
+    measured = curve.sizes[-1] / curve.sizes[0]
+    if 1 + high * made / (100 * n) > measured:
+        reason = (
+            f"the interval reaches beyond {measured:.0f} times the group's patients, farther than its"
+            " learning curve was measured"
+        )
+        return Worth(curve.group, method, score, made, None, None, None, reason)
     value = 100 * n * (2 ** (gain / slope) - 1) / made
     return Worth(curve.group, method, score, made, float(value), float(low), float(high), "")
 

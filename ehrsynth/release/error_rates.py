@@ -1,12 +1,11 @@
 """How often the gate is wrong, as measured by `scripts/benchmark/gate.py`, in words."""
 
 from functools import cache
-from importlib.resources import files
 
-import yaml
 from pydantic import Field
 
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.files import shipped_yaml
 from ehrsynth.schema.columns import Strict
 
 
@@ -44,10 +43,8 @@ class ErrorRates(Strict):
 @cache
 def error_rates() -> ErrorRates | None:
     """The rates that ship with this version; None where none were measured yet."""
-    place = files("ehrsynth.release").joinpath("error_rates.yaml")
-    if not place.is_file():
-        return None
-    return ErrorRates.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
+    found = shipped_yaml("ehrsynth.release", "error_rates.yaml")
+    return None if found is None else ErrorRates.model_validate(found)
 
 
 def measured_error_rates(policy: str) -> str:

@@ -9,24 +9,19 @@
 | individual-effects | a constant effect is not beaten on patients not seen | effects of single patients |
 | outside-support | a patient lies outside the support of some arm | every number of that patient |
 
-Each can be overridden by name; the report then says so. `measured_error_rates` says how often they err.
+Each can be overridden by name; the report then says so. `error_rates` says how often they err.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import Field
 from scipy import stats
 
 from ehrsynth.evaluation.learners import Flags
 from ehrsynth.evaluation.matrix import Matrix
-from ehrsynth.schema.columns import Strict
 from ehrsynth.statistics import holm
 from ehrsynth.twins.evidence import Evidence
 from ehrsynth.twins.overlap import Overlap
@@ -212,47 +207,3 @@ def outside_support(count: int, of: int) -> Iterator[Refusal]:
             f"{count:,} of {of:,} patients of the cohort lie outside the support of some arm: no number is"
             " given for them",
         )
-
-
-# ---- how often they err ----
-
-
-class Rates(Strict):
-    """Of one refusal: simulated studies in which it was right to refuse (or not), and how often it did."""
-
-    refusal: str = Field(min_length=1)
-    what: str = Field(min_length=1)
-    wrong: bool
-    runs: int = Field(ge=1)
-    refused: int = Field(ge=0)
-
-
-class ErrorRates(Strict):
-    """What `scripts/benchmark/twins/refusals.py` measured."""
-
-    date: str
-    version: str
-    measured: tuple[Rates, ...] = Field(min_length=1)
-
-
-@cache
-def error_rates() -> ErrorRates | None:
-    """The rates that ship with this version; None where none were measured yet."""
-    place = files("ehrsynth.twins").joinpath("error_rates.yaml")
-    if not place.is_file():
-        return None
-    return ErrorRates.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
-
-
-def measured_error_rates(name: str) -> str:
-    """How often a refusal errs, in one sentence."""
-    known = error_rates()
-    mine = [one for one in known.measured if one.refusal == name] if known is not None else []
-    if not mine:
-        return "How often it errs was not measured yet."
-    right = [f"{o.refused} of {o.runs} with {o.what}" for o in mine if not o.wrong]
-    wrong = [f"{o.refused} of {o.runs} with {o.what}" for o in mine if o.wrong]
-    said = (
-        f"In simulated studies it refused {'; '.join(right)}" if right else "In simulated studies it refused"
-    )
-    return f"{said}{' and by mistake ' if wrong else ''}{'; '.join(wrong)}."

@@ -10,8 +10,9 @@ from ehrsynth.statistics import Estimate
 from ehrsynth.twins.average import Effect
 from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
+from ehrsynth.twins.error_rates import measured_error_rates
 from ehrsynth.twins.question import Question
-from ehrsynth.twins.refusals import Refusal, measured_error_rates
+from ehrsynth.twins.refusals import Refusal
 from ehrsynth.twins.study import OutcomeStudy, Study
 from ehrsynth.twins.trial import TrialCheck
 

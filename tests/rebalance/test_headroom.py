@@ -93,6 +93,14 @@ def test_a_flat_curve_cannot_tell_and_says_so() -> None:
     assert "learning curve is too flat" in found.sentence
 
 
+def test_farther_than_the_curve_was_measured_nothing_is_told() -> None:
+    """A gain of five doublings, on a curve of two: 3,100 more patients are a guess, not a measurement."""
+    found = row_worth(*planted(gain=0.1, slope=0.02), "smote")
+    assert found.value is None
+    assert "beyond 4 times the group's patients" in found.sentence
+    assert row_worth(*planted(gain=0.03, slope=0.02), "smote").value is not None
+
+
 def test_where_ranks_cannot_tell_log_loss_is_asked() -> None:
     studied, curve = planted(gain=0.02, slope=0.0)
     loss = COLUMNS.index("log_loss")

@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ehrsynth.twins import error_rates as rates
 from ehrsynth.twins.average import study_population
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.error_rates import error_rates, measured_error_rates
 from ehrsynth.twins.evidence import evidence, with_constant_effect
 from ehrsynth.twins.fitting import Crosswise, fit_crosswise
 from ehrsynth.twins.overlap import Supported, overlap
@@ -16,9 +18,7 @@ from ehrsynth.twins.quick import chance, quick_effect
 from ehrsynth.twins.refusals import (
     NAMES,
     Refusal,
-    error_rates,
     imbalance,
-    measured_error_rates,
     poor_overlap,
     settled,
     small_arms,
@@ -264,4 +264,14 @@ def test_error_rates_are_said_where_they_were_measured() -> None:
     if error_rates() is None:
         pytest.skip("not measured yet: scripts/benchmark/twins refusals --publish")
     for name in (*NAMES, "trial-check"):
-        assert "of 200" in measured_error_rates(name) or "not measured" not in measured_error_rates(name)
+        assert " of " in measured_error_rates(name)
+
+
+def test_error_rates_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = {"refusal": "overlap", "what": "no overlap", "wrong": False, "runs": 200, "refused": 190}
+    other = {"refusal": "overlap", "what": "full overlap", "wrong": True, "runs": 200, "refused": 3}
+    known = rates.ErrorRates.model_validate({"date": "", "version": "", "measured": [one, other]})
+    monkeypatch.setattr(rates, "error_rates", lambda: known)
+    said = "it refused 190 of 200 with no overlap and by mistake 3 of 200 with full overlap."
+    assert measured_error_rates("overlap") == f"In simulated studies {said}"
+    assert "not measured" in measured_error_rates("placebo")

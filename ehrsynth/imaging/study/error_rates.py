@@ -1,11 +1,10 @@
 """How often the verdict is wrong, as measured by `scripts/benchmark/imaging/errors.py`, in one sentence."""
 
 from functools import cache
-from importlib.resources import files
 
-import yaml
 from pydantic import Field
 
+from ehrsynth.files import shipped_yaml
 from ehrsynth.schema.columns import Strict
 
 
@@ -41,10 +40,8 @@ class StudyErrorRates(Strict):
 @cache
 def study_error_rates() -> StudyErrorRates | None:
     """The rates that ship with this version; None where none were measured yet."""
-    place = files("ehrsynth.imaging.study").joinpath("error_rates.yaml")
-    if not place.is_file():
-        return None
-    return StudyErrorRates.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
+    found = shipped_yaml("ehrsynth.imaging.study", "error_rates.yaml")
+    return None if found is None else StudyErrorRates.model_validate(found)
 
 
 def measured_error_rates() -> str:

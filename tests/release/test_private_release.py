@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from ehrsynth.dp import noise
 from ehrsynth.errors import BudgetExceeded, RequestError, SchemaError
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.release import job
@@ -20,6 +21,7 @@ from ehrsynth.report.provenance import Rows
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table
 
+SEED = 20_261_126
 PRIVATE = {"generator": "dp-independent", "settings": {"epsilon": 2.0}}
 
 
@@ -45,7 +47,14 @@ def private(tmp_path_factory, data, public, lenient, made):
         patch.setattr(
             job, "write_release", lambda at, product: (made.append(product), write_release(at, product))
         )
+        _without_chance(patch)
         return release(data, public, out, policy=lenient, command="the-command", **PRIVATE)
+
+
+def _without_chance(patch: pytest.MonkeyPatch) -> None:
+    """A private release takes no seed, and its gate errs once in a hundred: not here, with known keys."""
+    patch.setattr(job, "fresh_seed", lambda: SEED)
+    patch.setattr(noise.secrets, "token_bytes", lambda size: bytes(range(size)))
 
 
 def shared_texts(folder) -> dict[str, str]:

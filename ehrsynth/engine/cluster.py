@@ -45,6 +45,14 @@ _SETTINGS = {
     "distributed.worker.memory.spill": 0.85,
     "distributed.worker.memory.pause": 0.9,
     "distributed.worker.memory.terminate": False,
+    "distributed.worker.profile.enabled": False,
+    # Dask has workers give memory back after every large array, and asking for it anew takes longer than the
+    # draws themselves. One thread each: the processors are all busy with a worker already.
+    "distributed.nanny.pre-spawn-environ": {
+        "MKL_NUM_THREADS": 1,
+        "OMP_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+    },
     "distributed.admin.log-length": 0,
     # Each opens a port for a browser: it answers this machine alone, and has nothing to say.
     "distributed.scheduler.dashboard.status.task-stream-length": 0,
@@ -155,7 +163,7 @@ class Cluster:
             if self._client.status not in {"running", "newly-created"}:
                 raise self._gone("cancelled")
             # What it raises is seen above, by the status of each.
-            with suppress(Exception):
+            with suppress(Exception), self._client.as_current():
                 wait(list(running), timeout=_LOOK, return_when="FIRST_COMPLETED")
 
     def _gone(self, status: str) -> OutputError:

@@ -15,9 +15,10 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from distributed import LocalCluster
+from distributed import LocalCluster, wait
 from distributed.security import Security
 
+from ehrsynth.engine import cluster as module
 from ehrsynth.engine.cluster import Cluster, Credentials, cluster, local
 from ehrsynth.errors import DataError, OutputError, RequestError
 
@@ -60,6 +61,33 @@ def test_results_are_those_of_one_process_and_two_work(two: Cluster) -> None:
     pids = {pid for _, pid in two.each(who, None, [0.1] * 10)}
     assert len(pids) == 2
     assert os.getpid() not in pids
+
+
+def looks(two: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pieces ran, at each time that the program looked whether one is done."""
+    found: list[int] = []
+
+    def noting(futures: list[object], **settings: object) -> object:
+        found.append(len(futures))
+        return wait(futures, **settings)
+
+    monkeypatch.setattr(module, "wait", noting)
+    assert len(list(two.each(who, None, [0.5] * 4))) == 4
+    return found
+
+
+def test_who_waits_leaves_the_processors_to_the_workers(
+    two: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 1 <= len(looks(two, monkeypatch)) <= 8  # one look for each piece that ends, and some to spare
+
+
+def environment(_: None, name: str) -> bool:
+    return name in os.environ
+
+
+def test_workers_keep_the_memory_that_they_are_about_to_use(two: Cluster) -> None:
+    assert [there for _, there in two.each(environment, None, ["MALLOC_TRIM_THRESHOLD_"])] == [False]
 
 
 def test_a_killed_worker_loses_nothing(two: Cluster, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts" / "benchmark"))
 
-from tabular import cells, generating, learners, membership, report
+from tabular import bars, cells, generating, learners, membership, report
 from tabular.cells import Cell
 
 from ehrsynth.evaluation.matrix import Matrix
@@ -71,6 +71,38 @@ def test_a_system_is_stopped_at_the_cap_and_its_error_loses_its_paths(tmp_path: 
     found = generating.run(wrong, tmp_path, generating.Conditions(60))
     assert found["state"] == "failed"
     assert found["reason"] == "no file at (path)"
+
+
+def judged(system: str, figures: list[float]) -> dict[tuple[str, str, int], Cell]:
+    """Cells of a small table whose C2ST and TSTR are these."""
+    made = {"state": "made", "version": "1", "split": "s", "csv": "c"}
+    return {
+        ("heart_failure", system, seed): Cell(
+            "heart_failure",
+            system,
+            seed,
+            made,
+            {"of": "c", "c2st": {learners.ISSUE: x}, "tstr": {learners.ISSUE: x}},
+        )
+        for seed, x in enumerate(figures, start=1)
+    }
+
+
+def test_auto_is_held_against_the_best_other_system_split_by_split() -> None:
+    def met(auto: list[float], **others: list[float]) -> dict[str, bool | None]:
+        every = judged("auto", auto)
+        for name, figures in others.items():
+            every |= judged(name, figures)
+        found = [bar for bar in bars.bars(every) if bar.table == "heart_failure"]
+        return {metric: bar.met for bar in found for metric in ("C2ST", "TSTR") if metric in bar.demand}
+
+    fine = [0.60, 0.61, 0.59, 0.60, 0.61]
+    more, less = [x + 0.2 for x in fine], [x - 0.2 for x in fine]
+    assert met(fine, cart=fine[::-1]) == {"C2ST": True, "TSTR": True}
+    assert met(fine, cart=fine[::-1], arfpy=less) == {"C2ST": False, "TSTR": True}
+    assert met(fine, cart=fine[::-1], arfpy=more) == {"C2ST": True, "TSTR": False}
+    assert met(fine, sketch_b=more, cart=more[:3]) == {"C2ST": None, "TSTR": None}  # no rival on all splits
+    assert met(fine[:4], cart=fine[:4]) == {"C2ST": None, "TSTR": None}
 
 
 def test_the_page_shows_what_is_not_done(tmp_path: Path) -> None:

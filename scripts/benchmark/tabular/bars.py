@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
+from ehrsynth.statistics import corrected_paired_interval
 from tabular.cells import MADE, Cell
 from tabular.learners import ISSUE
 from tabular.membership import ATTACKS
-from tabular.sources import LARGER
-from tabular.systems import OURS, PEERS, RIVAL
+from tabular.sources import LARGER, SOURCES
+from tabular.systems import CALIBRATION, MANY_SEEDS, OURS, PEERS, RIVAL
 
 Cells = dict[tuple[str, str, int], Cell]
 SEEDS = (1, 2, 3)
+CHOOSES = "auto"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,33 @@ def bars(every: Cells) -> list[Bar]:
     found.append(
         _bar("support2", words, apart, 0.02, average(every, "support2", OURS, "gaps_alone", "synthetic")[1])
     )
-    return found
+    small = [table for table in SOURCES if table not in LARGER]
+    return found + [_chosen_well(every, table, metric) for table in small for metric in ("c2st", "tstr")]
+
+
+def _chosen_well(every: Cells, table: str, metric: str) -> Bar:
+    """`auto` less the best other system over the same splits: the end of the interval that shows harm."""
+    least = metric == "tstr"
+    by_split: dict[str, dict[int, float]] = {}
+    for (where, system, seed), cell in every.items():
+        if where == table and (figure := value(cell, metric, ISSUE)) is not None:
+            by_split.setdefault(system, {})[seed] = figure
+    auto = by_split.pop(CHOOSES, {})
+    rivals = {
+        name: figures
+        for name, figures in by_split.items()
+        if figures.keys() == auto.keys() and name not in {*CALIBRATION, "real"}
+    }
+    words = f"auto less the best other system in {'TSTR' if least else 'C2ST'} (paired interval)"
+    if len(auto) < len(MANY_SEEDS) or not rivals:
+        return Bar(table, words, None, 0.0, None, len(auto))
+    best = (max if least else min)(rivals, key=lambda name: mean(rivals[name].values()))
+    differences = [auto[seed] - rivals[best][seed] for seed in auto]
+    # Both parts of a split are halves of the table.
+    interval = corrected_paired_interval(differences, n_train=1, n_test=1)
+    end = "upper end" if least else "lower end"
+    words = f"auto less {best}, the best other of {len(rivals)} in {'TSTR' if least else 'C2ST'}: {end}"
+    return _bar(table, words, interval.high if least else interval.low, 0.0, len(auto), least=least)
 
 
 # C2ST at most, TSTR at least, membership AUROCs at most, fit seconds at most.

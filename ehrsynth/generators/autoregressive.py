@@ -29,7 +29,7 @@ from ehrsynth.generators.base import (
 )
 from ehrsynth.generators.chain.classifier import Boosting
 from ehrsynth.generators.chain.completion import complete_codes
-from ehrsynth.generators.chain.conditioned import Pool, draw_within
+from ehrsynth.generators.chain.conditioned import MOST_BLOCKS, Pool, draw_within
 from ehrsynth.generators.chain.growing import Bagging
 from ehrsynth.generators.chain.learning import learn_chain
 from ehrsynth.generators.chain.link import Learner
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 
 _SCORED_TOGETHER = 20_000
+# A condition that so many rows or fewer are asked for shares its free rows with the others.
+_FROM_ONE_POOL = 5_000
 # Interactions that few patients cannot bear out are learnt from many.
 _FEW, _LEAVES_OF_FEW, _LEAVES_OF_MANY = 10_000, 4, 7
 _PRIVATE = {"learner": "neural", "width": 128, "depth": 1, "batch_size": 2_000}
@@ -58,7 +60,12 @@ _PRIVATE = {"learner": "neural", "width": 128, "depth": 1, "batch_size": 2_000}
 
 @dataclass(frozen=True, eq=False)
 class FittedAutoregressive(AbstractFitted, AbstractDensity):
-    """A chain of links with the features that they see."""
+    """A chain of links with the features that they see.
+
+    Conditioned samples of up to 5,000 rows share the free rows that they descend from, so that the next
+    condition is answered at once: samples of two seeds are a little more alike than independent ones. Larger
+    samples have free rows of their own.
+    """
 
     chain: Chain
     spent: PrivacySpent | None = None
@@ -72,7 +79,9 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
         rng = numpy_generator(seed, self.recipe.name, "sample")
         if condition is not None:
             chain = self.chain.led_by(condition.columns)
-            return draw_within(chain, self._pool, n, condition, rng=rng, progress=progress)
+            # Few rows wait less on rows that are drawn already; many shall not all descend from these.
+            pool = self._pool if n <= _FROM_ONE_POOL else self._pool_of(rng)
+            return draw_within(chain, pool, n, condition, rng=rng, progress=progress)
         found = collect(self, self.chain.draw, n, None, rng=rng, progress=progress)
         return Draw(found.codes, float(n), found.acceptance, 1.0)
 
@@ -83,6 +92,11 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
             return self.chain.draw(rows, numpy_generator(number, self.recipe.name, "pool"))
 
         return Pool(self.chain, draw)
+
+    def _pool_of(self, rng: np.random.Generator) -> Pool:
+        """Rows of one draw alone."""
+        streams = rng.spawn(MOST_BLOCKS)
+        return Pool(self.chain, lambda rows, number: self.chain.draw(rows, streams[number]))
 
     def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """The log probability of each row under the chain, in nats; at most 0 and higher is likelier.

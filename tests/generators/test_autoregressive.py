@@ -68,6 +68,15 @@ def test_a_saved_model_is_the_same_model(recipe: Any, tmp_path: Path) -> None:
     assert np.array_equal(model.log_prob(table), loaded.log_prob(table))
 
 
+def test_many_conditioned_rows_of_two_seeds_descend_from_other_rows(model: FittedAutoregressive) -> None:
+    def founders(seed: int) -> set[tuple[float, ...]]:
+        table = model.sample(6_000, where="dead", seed=seed).table[["age", "sbp", "dbp"]].dropna()
+        return set(map(tuple, table.astype(float).to_numpy()))
+
+    one, other = founders(1), founders(2)
+    assert len(one & other) < 0.2 * len(one)  # by chance one in ten; of one pool, one in two
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_workers_changes_nothing(workers: int, model: FittedAutoregressive) -> None:
     learner = Learner("boosted", Bagging(3, 10), Boosting(rounds=40))

@@ -6,9 +6,9 @@ resampling: Doucet and Johansen 2009, "A Tutorial on Particle Filtering and Smoo
 until they are worth enough independent rows. Then as many as were asked for are chosen by their weights, and
 only these go on to the end.
 
-The columns before the first conditioned one are free: their rows come from a pool drawn once a model, so that
-a condition on late columns costs one look at each pooled row and not a new chain. Pooled rows that happen to
-meet the condition on early columns serve a condition on early and late ones.
+The columns before the first conditioned one are free. Their rows come from a pool, for few rows one that is
+drawn once a model: a condition on late columns then costs one look at each pooled row and not a new chain.
+Pooled rows that meet the condition on early columns serve a condition on early and late ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,9 +39,12 @@ Floats = NDArray[np.float64]
 LEAST_PROBABILITY = 1e-6
 BLOCK, _FEWEST_POOLED, _MOST_POOLED_CELLS = 5_000, 1_000, 400_000
 _MOST_KEPT_CELLS = 16 * _MOST_POOLED_CELLS
-_MOST_BLOCKS = 24
+MOST_BLOCKS = 24
 _IN_VAIN = 6  # blocks without one row that can meet the condition
-_WORTH, _ROWS_OF_ONE = 640, 10  # independent rows that are enough, or one for so many rows asked for
+# As many independent rows as were asked for are looked for in so many blocks, or in as many as hold one for
+# two rows; beyond them less is enough: 640, or one for so many rows asked for.
+_EASY_BLOCKS, _EASY_SHARE = 6, 2
+_WORTH, _ROWS_OF_ONE = 640, 10
 _MORE = 1.15  # more than was found to be needed
 _FEWEST_A_BOX = 200
 _SERVE = 4  # pooled rows serve an early condition when one in so many meets it
@@ -194,16 +197,18 @@ def _gathered(
     chain: Chain, pool: Pool, n: int, condition: Condition, rng: np.random.Generator, progress: Progress
 ) -> _Crowd:
     """Particles from one block of the pool, then from as many more as seem to be needed."""
-    crowd, wanted = _Crowd(), min(n, max(_WORTH, n // _ROWS_OF_ONE))
+    crowd, least = _Crowd(), min(n, max(_WORTH, n // _ROWS_OF_ONE))
+    easy = min(max(_EASY_BLOCKS, n // _EASY_SHARE // pool.rows), MOST_BLOCKS)
     done, blocks = 0, range(1)
     while True:
         _look(chain, pool, blocks, condition.boxes, crowd, rng)
         done, worth = blocks.stop, crowd.worth
+        wanted, most = (n, easy) if done < easy else (least, MOST_BLOCKS)
         progress(min(0.5 * worth / wanted, 0.5), f"worth {worth:.0f} independent rows")
-        if worth >= wanted or done >= _MOST_BLOCKS or (worth == 0 and done >= _IN_VAIN):
+        if worth >= wanted or done >= MOST_BLOCKS or (worth == 0 and done >= _IN_VAIN):
             return crowd
         lacking = done * (_MORE * wanted / worth - 1) if worth else done
-        more = int(np.clip(np.ceil(lacking), 1, min(_GROWTH * done, _MOST_BLOCKS - done)))
+        more = int(np.clip(np.ceil(lacking), 1, min(_GROWTH * done, most - done)))
         blocks = range(done, done + more)
 
 

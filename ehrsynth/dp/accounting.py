@@ -58,7 +58,9 @@ def spent(events: Sequence[Event], delta: float, accountant: Accountant) -> Spen
         found = epsilon_of_rho(sum(_rho(event) for event in events), delta)
         return Spent(found, delta, "zCDP", {"zCDP": found})
     by = {"PRV": prv(events, delta), "PLD": pld(events, delta)}
-    return Spent(max(by.values()), delta, "PRV and PLD, the larger", by)
+    apart = abs(by["PRV"] - by["PLD"])
+    doubt = f"; they are {apart:.2f} apart" if apart > AGREEMENT else ""
+    return Spent(max(by.values()), delta, f"PRV and PLD, the larger{doubt}", by)
 
 
 def epsilon_of_rho(rho: float, delta: float) -> float:

@@ -1,4 +1,4 @@
-"""How often the verdict is wrong, as measured by `scripts/benchmark/rebalance_errors.py`, in one sentence."""
+"""How often the verdict is wrong, as measured by `scripts/benchmark/rebalance/errors.py`, in one sentence."""
 
 from functools import cache
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ehrsynth.errors import MissingPackage, RequestError
+from ehrsynth.errors import MissingPackage, Refused, RequestError
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed
 from ehrsynth.rebalance.base import Treatment
@@ -95,6 +95,7 @@ def rebalance(  # noqa: PLR0913 - what the command line can choose
     raised = helped(ready.table, ready.plan, ready.schema)
     first = part(progress, 0.0, _STUDY)
     studied = study(ready.table, ready.plan, ready.schema, tried, splits=cut, seed=seed, progress=first)
+    _check_tried(studied)
     room = headroom(ready.table, studied, raised, seed=seed, progress=part(progress, _STUDY, _HEADROOM))
     sites = leave_sites_out(ready, studied, raised, seed=seed, progress=part(progress, _HEADROOM, _SITES))
     shown = _dependence(ready, studied, cut, seed)
@@ -105,6 +106,15 @@ def rebalance(  # noqa: PLR0913 - what the command line can choose
     done = None if chosen is None else treat(chosen, ready.table, ready.plan, ready.schema, seed=last)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Rebalancing(ready, wishes, studied, room, sites, shown, verdict, done, seed, now, _versions())
+
+
+def _check_tried(studied: Study) -> None:
+    """Where no method could be tried there is nothing to reach a verdict on."""
+    if studied.failed and set(studied.methods) == {UNTREATED}:
+        raise Refused(
+            "none of the methods can be tried, so that there is no verdict",
+            [f"{name}: {why}" for name, why in studied.failed.items()],
+        )
 
 
 def cut_repeatedly(ready: Prepared, splits: int | None, seed: int) -> Splits:

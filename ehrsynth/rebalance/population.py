@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ehrsynth.errors import EhrSynthError, RequestError
+from ehrsynth.errors import EhrSynthError, RequestError, unknown
 from ehrsynth.expressions import quoted, truth
 from ehrsynth.rebalance.groups import text_literal
 from ehrsynth.rebalance.raking import Margin, Moment, Shares
@@ -35,6 +35,8 @@ Floats = NDArray[np.float64]
 Written = Mapping[str, Mapping[str, float]]
 MOMENTS = {"mean", "sd"}
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_FEW_WORDS = 30
+_WORD = re.compile(r"\w+")
 _COMPARISONS = ("<", ">", "==", "!=")
 _HEADER = ["margin", "cell", "share"]
 
@@ -200,4 +202,10 @@ def where_of(cell: str, column: LearntColumn | None) -> str:
         return f"missing({name})"
     if text.startswith(_COMPARISONS):
         return f"{name} {text}"
+    if isinstance(column, CategoryColumn | CodeColumn) and _WORD.fullmatch(text):
+        # A single word is meant as a value: as an expression it would be an unknown column.
+        few = len(known_words(column)) <= _FEW_WORDS
+        raise RequestError(
+            unknown("value", text, tuple(known_words(column)) if few else ("those of the schema",))
+        )
     return f"{name} == {text}" if _NUMBER.fullmatch(text) else text

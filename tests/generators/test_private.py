@@ -1,8 +1,8 @@
 """What every private generator promises, and what happens when one breaks it."""
 
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -114,18 +114,69 @@ def test_fresh_noise_differs_each_time(name: str) -> None:
     assert not one.sample(200, seed=1).table.equals(other.sample(200, seed=1).table)
 
 
+READERS = {
+    "apply",
+    "at",
+    "describe",
+    "drop_duplicates",
+    "duplicated",
+    "eq",
+    "groupby",
+    "head",
+    "iat",
+    "iloc",
+    "isin",
+    "isna",
+    "isnull",
+    "items",
+    "iterrows",
+    "itertuples",
+    "loc",
+    "map",
+    "mean",
+    "memory_usage",
+    "merge",
+    "notna",
+    "nunique",
+    "pipe",
+    "query",
+    "sample",
+    "sort_values",
+    "sum",
+    "tail",
+    "to_csv",
+    "to_dict",
+    "to_numpy",
+    "to_records",
+    "value_counts",
+    "values",
+    "where",
+}
+
+
 class Guarded(pd.DataFrame):
     """A table that may be looked into only by `Ledger.open`, or to see that no patient is there twice."""
+
+    looks: ClassVar[list[str]] = []
 
     @property
     def _constructor(self) -> type:
         return Guarded
 
+    def __getattribute__(self, name: str) -> Any:
+        if name in READERS:
+            check_paid(name)
+        return super().__getattribute__(name)
+
     def __getitem__(self, key: Any) -> Any:
-        self.__dict__["_looked"] = True
-        if not paid():
-            raise AssertionError(f"column {key!r} was looked at without a paid event")
+        check_paid(str(key))
         return super().__getitem__(key)
+
+
+def check_paid(what: str) -> None:
+    Guarded.looks.append(what)
+    if not paid():
+        raise AssertionError(f"{what!r} of the patients was looked at without a paid event")
 
 
 def paid() -> bool:
@@ -142,8 +193,36 @@ def frames() -> Iterator[Any]:
 
 @PRIVATE
 def test_nothing_looks_at_patients_without_paying(name: str) -> None:
+    Guarded.looks.clear()
     model = made(name).fit(Guarded(patients()), SCHEMA, seed=1)
+    assert Guarded.looks  # and each was paid for
     model.sample(5, seed=1)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda table: table["sex"],
+        lambda table: table.to_numpy(),
+        lambda table: table.iloc[0],
+        lambda table: table.isna(),
+        lambda table: list(table.items()),
+    ],
+)
+def test_a_planted_look_that_was_not_paid_for_is_seen(
+    look: Callable[[pd.DataFrame], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = made("dp-independent")
+    learn = type(recipe)._fit_private
+
+    def peeping(self: Any, till: Any, *rest: Any) -> Any:
+        look(table)
+        return learn(self, till, *rest)
+
+    monkeypatch.setattr(type(recipe), "_fit_private", peeping)
+    table = Guarded(patients())
+    with pytest.raises(AssertionError, match="without a paid event"):
+        recipe.fit(table, SCHEMA, seed=1)
 
 
 @PRIVATE

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ehrsynth.errors import MissingPackage, RequestError
+from ehrsynth.errors import MissingPackage, Refused, RequestError
 from ehrsynth.rebalance.job import rebalance
 from ehrsynth.rebalance.results import as_values, write_treatment
 from ehrsynth.rebalance.wishes import Wishes
@@ -117,6 +117,13 @@ def test_equal_seeds_give_equal_values() -> None:
     assert repr({k: v for k, v in first.items() if k != "provenance"}) == repr(
         {k: v for k, v in again.items() if k != "provenance"}
     )
+
+
+def test_where_no_method_can_be_tried_there_is_no_verdict_but_the_reasons() -> None:
+    endless = Wishes("event", protected=("group",), counts={"group: b": 100_000})
+    with pytest.raises(Refused, match="none of the methods can be tried") as found:
+        rebalance(numbers(500, 80), NUMBERS, endless, methods=("random_oversampling",), splits=2, seed=1)
+    assert "more than 20 times" in str(found.value)
 
 
 def test_one_split_and_a_missing_package_are_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:

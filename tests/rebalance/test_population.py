@@ -65,7 +65,7 @@ def test_a_number_can_have_a_mean_and_a_spread() -> None:
     [
         ({"country": {"NO": 50, "SE": 50}}, "2 of 6 patients are in no cell"),
         ({"age": {"< 60": 1, "< 80": 1, ">= 80": 1}}, "cells do not overlap"),
-        ({"country": {"NO": 1, "DK": 1}}, "country:"),
+        ({"country": {"NO": 1, "DK": 1}}, "country: unknown value 'DK'; known: "),
         ({"contry": {"NO": 1}}, "contry:"),
         ({"country": {"mean": 3}}, "column with numbers"),
     ],

@@ -132,7 +132,7 @@ def _taught(
     share = shared.steps / descent.steps
     first = PrivateLesson(recipe.training(shared.steps, own=False), side)
     module = Networks([new()], told=conditional)
-    first.teach(module, ledger, shared, stream, part(progress, 0.0, share))
+    first.teach(module, ledger, descent=shared, stream=stream, progress=part(progress, 0.0, share))
     if conditional:
         return (module.only.eval(),) * classes
     each = [new() for _ in range(classes)]
@@ -140,7 +140,8 @@ def _taught(
         network.load_state_dict(module.only.state_dict())
     apart = replace(descent, steps=own, learning_rate=descent.learning_rate / 2)
     second = PrivateLesson(recipe.training(own, own=True), side)
-    second.teach(Networks(each, told=False), ledger, apart, stream, part(progress, share, 1.0))
+    rest = part(progress, share, 1.0)
+    second.teach(Networks(each, told=False), ledger, descent=apart, stream=stream, progress=rest)
     return tuple(network.eval() for network in each)
 
 
@@ -191,6 +192,7 @@ class PrivateLesson:
         self,
         module: Networks,
         ledger: Ledger[PatientImages],
+        *,
         descent: Descent,
         stream: NoiseStream,
         progress: Progress,

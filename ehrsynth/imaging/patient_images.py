@@ -6,9 +6,7 @@ from typing import Self
 import numpy as np
 
 from ehrsynth.errors import DataError, RequestError
-from ehrsynth.imaging.image_set import FEWEST_CLASSES, MOST_CLASSES, Pixels, Whole
-
-_LEAST, _MOST = 28, 256  # pixels a side
+from ehrsynth.imaging.image_set import FEWEST_CLASSES, LARGEST, MOST_CLASSES, SMALLEST, Pixels, Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,10 @@ class PublicImages:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be so."""
-        if self.patients < 1 or not _LEAST <= self.size <= _MOST or self.channels not in {1, 3}:
+        if self.patients < 1 or not SMALLEST <= self.size <= LARGEST or self.channels not in {1, 3}:
             raise RequestError(
                 f"{self.patients} patients, {self.size} pixels a side, {self.channels} channels: at least 1, "
-                f"{_LEAST} to {_MOST}, 1 or 3"
+                f"{SMALLEST} to {LARGEST}, 1 or 3"
             )
         if not FEWEST_CLASSES <= len(set(self.classes)) == len(self.classes) <= MOST_CLASSES:
             raise RequestError(

@@ -19,7 +19,15 @@ from ehrsynth.files import keyed_hash
 from ehrsynth.imaging.captions.across import Looking, Marks
 from ehrsynth.imaging.captions.masking import masked
 from ehrsynth.imaging.duplicates import describe, grouped, similar_pairs
-from ehrsynth.imaging.image_set import FEWEST_CLASSES, MOST_CLASSES, ImageSet, Pixels, Whole
+from ehrsynth.imaging.image_set import (
+    FEWEST_CLASSES,
+    LARGEST,
+    MOST_CLASSES,
+    SMALLEST,
+    ImageSet,
+    Pixels,
+    Whole,
+)
 from ehrsynth.imaging.reading.archives import open_archive
 from ehrsynth.imaging.reading.folders import Listing, list_folder
 from ehrsynth.imaging.reading.frames import Frame, Raw, Source, Unusable
@@ -27,7 +35,6 @@ from ehrsynth.imaging.reading.patients import HOW
 from ehrsynth.progress import Progress, part, silent
 
 Text = Literal["refuse", "mask", "accept"]
-SMALLEST, LARGEST = 28, 256
 _KEY_BYTES = 32
 _SHOWN = 12  # examples kept for the picture of what was found
 _STRICTER = (

@@ -15,6 +15,7 @@ from ehrsynth.dp.events import event_from
 from ehrsynth.dp.noise import NoiseStream
 from ehrsynth.errors import RequestError
 from ehrsynth.imaging.fitting import NOT_LOOKED_FOR, draw, fit_kept_privately, image_recipe
+from ehrsynth.imaging.models.latent_diffusion import LatentDiffusion
 from ehrsynth.imaging.models.private import Networks, PrivateLesson, descent_of, fit_private
 from ehrsynth.imaging.models.sampling import Sampling
 from ehrsynth.imaging.models.storage import load_image_model, save_image_model
@@ -261,3 +262,6 @@ def test_a_recipe_with_an_epsilon_does_not_learn_without_the_ledger():
 
     with pytest.raises(RequestError, match="through a ledger"):
         ImageVAE(**SHORT).fit(train_fold((4, 3)), seed=1)
+    hidden = LatentDiffusion(vae=ImageVAE(kind="conditional_vae", **SHORT))
+    with pytest.raises(RequestError, match="through a ledger"):
+        hidden.fit(train_fold((4, 3)), seed=1)

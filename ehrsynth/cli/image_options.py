@@ -45,8 +45,35 @@ Cut = Annotated[
 ImageModel = Annotated[
     str, typer.Option("--generator", "-g", help="class_wise_vae, conditional_vae or latent_diffusion.")
 ]
-Epsilon = Annotated[float | None, typer.Option("--epsilon", help="Privacy budget: differential privacy.")]
-Delta = Annotated[float | None, typer.Option("--delta", help="Of the privacy budget.")]
+Epsilon = Annotated[
+    float | None,
+    typer.Option("--epsilon", help="Learn under differential privacy: at most what one patient may change."),
+]
+Delta = Annotated[float | None, typer.Option("--delta", help="The chance that epsilon leaves out.")]
+PublicPatients = Annotated[
+    int | None,
+    typer.Option(
+        "--public-rows", min=1, help="With --epsilon: how many patients there are, as far as everybody knows."
+    ),
+]
+PublicClasses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-class", help="With --epsilon: a class that is known without the data; repeatable."
+    ),
+]
+PublicChannels = Annotated[
+    int | None,
+    typer.Option("--public-channels", help="With --epsilon: 1 for grey images, 3 for colour."),
+]
+DataSet = Annotated[
+    str | None,
+    typer.Option(
+        "--data-set",
+        help="With --epsilon: what the register calls these patients; for tables of the same ones, their"
+        " schema's name. [default: the name of DATA]",
+    ),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Frozen features alone: minutes.")]
 Folds = Annotated[int, typer.Option("--folds", min=2, max=20)]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, max=20, help="Repetitions of the folds.")]

@@ -14,6 +14,7 @@ from ehrsynth.cli.image_options import (
     Classifier,
     ClassifierSize,
     Cut,
+    DataSet,
     Delta,
     Detail,
     Epsilon,
@@ -35,6 +36,9 @@ from ehrsynth.cli.image_options import (
     Patients,
     Pattern,
     Processes,
+    PublicChannels,
+    PublicClasses,
+    PublicPatients,
     Quick,
     Seeds,
     Share,
@@ -48,7 +52,7 @@ from ehrsynth.cli.image_options import (
     Way,
     Weights,
 )
-from ehrsynth.cli.options import Json, PolicyFile, Seed, Settings
+from ehrsynth.cli.options import Json, PolicyFile, Register, Seed, Settings
 
 if TYPE_CHECKING:
     from ehrsynth.imaging.models.sampling import Sampling
@@ -140,23 +144,41 @@ def fit(
     settings: Settings = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
+    public_rows: PublicPatients = None,
+    public_class: PublicClasses = None,
+    public_channels: PublicChannels = None,
+    register: Register = None,
+    policy: PolicyFile = None,
+    data_set: DataSet = None,
     seed: Seed = None,
     json: Json = False,
 ) -> None:
-    """Learn images and save the model as a folder, which is as confidential as they are."""
+    """Learn images and save the model as a folder, which is as confidential as they are.
+
+    With --epsilon they are learnt under differential privacy, for each patient with all of their images, and
+    entered in the register. Everything that the model says beside its weights is declared public then:
+    --public-rows, --size, --public-class, --public-channels. There is no seed.
+    """
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_free
+    from ehrsynth.cli.private_images import PrivateRequest, fit_privately, refuse_public
     from ehrsynth.generators.recipes import parse_settings
     from ehrsynth.imaging.fitting import fit_kept, image_recipe
     from ehrsynth.imaging.models.storage import save_image_model
+    from ehrsynth.imaging.models.vae import ImageVAE
     from ehrsynth.imaging.reading import read_images
     from ehrsynth.progress import part
     from ehrsynth.randomness import fresh_seed
 
     must_be_free(out)
     recipe = image_recipe(generator, parse_settings(settings or []), epsilon=epsilon, delta=delta)
-    seed = fresh_seed() if seed is None else seed
     rules = _rules(size, text, one_image_per_patient, patients, patient_pattern, slices)
+    request = PrivateRequest(public_rows, public_class or (), public_channels, register, policy, data_set)
+    if isinstance(recipe, ImageVAE) and recipe.epsilon is not None:
+        show_facts(fit_privately(data, out, recipe, rules, request, seed=seed), as_json=json)
+        return
+    refuse_public(request)
+    seed = fresh_seed() if seed is None else seed
     with drawn() as progress:
         admitted = read_images(data, rules, part(progress, 0.0, 0.1))
         kept = fit_kept(admitted.images, recipe, seed=seed, progress=part(progress, 0.1, 1.0))
@@ -194,8 +216,13 @@ def sample(
     from ehrsynth.release.policy import load_policy
 
     fitted, facts = load_image_model(model)
-    allowed = load_policy(policy).images_without_guarantee.value > 0
-    sharing = Sharing(shared=share, override=override.strip(), allowed_without_guarantee=allowed)
+    rule = load_policy(policy)
+    sharing = Sharing(
+        shared=share,
+        override=override.strip(),
+        allowed_without_guarantee=rule.images_without_guarantee.value > 0,
+        epsilon_cap=rule.epsilon_cap.value,
+    )
     check_sharing(sharing, fitted.guarantee, str(facts.get("copies", "")))
     wanted = _wanted(fitted.classes, classes, images)
     seed = fresh_seed() if seed is None else seed
@@ -205,6 +232,8 @@ def sample(
     with drawn() as progress:
         made = draw(fitted, wanted, how=how, seed=seed, progress=progress)
     kept = {"generator": fitted.recipe.kind, "copies": facts.get("copies")}
+    if fitted.guarantee is not None:
+        kept |= {"guarantee": fitted.guarantee.sentence, "privacy": fitted.guarantee.as_json()}
     if not share:
         kept |= {"seed": seed}
     write_images(made, fitted.classes, out, sharing=sharing, facts=kept)
@@ -212,6 +241,7 @@ def sample(
         "images": len(made),
         "out": str(out),
         "shared": share,
+        "guarantee": "none" if fitted.guarantee is None else fitted.guarantee.sentence,
         "copies": facts.get("copies"),
         "seed": seed,
     }

@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ehrsynth.dp.events import SampledGaussian
@@ -24,7 +23,7 @@ from ehrsynth.dp.noise import NoiseStream
 from ehrsynth.errors import MissingPackage, RequestError
 from ehrsynth.progress import Progress
 
-Codes = NDArray[np.int64]
+Rows = TypeVar("Rows")
 Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 
 _FORBIDDEN = (nn.modules.batchnorm._BatchNorm, nn.Dropout)  # noqa: SLF001 - there is no other name for it
@@ -67,13 +66,13 @@ class Descent:
 
 
 def descend(  # noqa: PLR0913 - what a private training is made of
-    ledger: Ledger[Codes],
+    ledger: Ledger[Rows],
     module: nn.Module,
     loss: Loss,
     *,
     descent: Descent,
     stream: NoiseStream,
-    prepare: Callable[[Codes], Tensor],
+    prepare: Callable[[Rows], Tensor],
     progress: Progress,
     public_loss: Callable[[nn.Module, torch.Generator], Tensor] | None = None,
     after: Callable[[int], None] | None = None,
@@ -86,7 +85,7 @@ def descend(  # noqa: PLR0913 - what a private training is made of
         Called with the module, prepared rows and a generator; gives one number for each row, which depends on
         that row alone.
     prepare
-        Raw rows as a tensor, row by row.
+        Raw rows as a tensor, row by row: one for each patient, whatever the ledger gives out.
     public_loss
         A loss without patients in it: its gradient is added as it is.
     after

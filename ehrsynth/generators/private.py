@@ -49,15 +49,20 @@ class Till:
 
     def receipt(self, account: Account) -> PrivacySpent:
         """What a closed ledger says, for the fitted model."""
-        return PrivacySpent(
-            account.epsilon,
-            account.delta,
-            account.accountant,
-            account.by,
-            tuple(event.as_json() for event in account.events),
-            self.budget.rows_per_patient,
-            self.void,
-        )
+        return receipt(account, self.budget, self.void)
+
+
+def receipt(account: Account, budget: Budget, void: str) -> PrivacySpent:
+    """What a closed ledger says, for a fitted model; `void`: why it does not hold, if it does not."""
+    return PrivacySpent(
+        account.epsilon,
+        account.delta,
+        account.accountant,
+        account.by,
+        tuple(event.as_json() for event in account.events),
+        budget.rows_per_patient,
+        void,
+    )
 
 
 def admitted(

@@ -1,6 +1,6 @@
 """Fitting a model that is kept: on a training side, with a holdout for the memorisation gate."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,16 +13,25 @@ from ehrsynth.imaging.folds import split_folds
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.measures.memorisation import FEWEST, Memorisation, memorisation
 from ehrsynth.imaging.models.latent_diffusion import FittedLatentDiffusion, LatentDiffusion
+from ehrsynth.imaging.models.private import fit_private
 from ehrsynth.imaging.models.sampling import Sampling
 from ehrsynth.imaging.models.vae import FittedVAE, ImageVAE
+from ehrsynth.imaging.patient_images import PatientImages, PublicImages
 from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress, part, silent
 
 KINDS = ("class_wise_vae", "conditional_vae", "latent_diffusion")
 FOLDS = 5
 _GATED = 400
+PRIVATE_KINDS = ("class_wise_vae", "conditional_vae")
 NO_PRIVATE_FORM = (
-    "images have no private form in this version: leave --epsilon out, and use them inside the hospital"
+    f"latent_diffusion has no differentially private form; those that do: {', '.join(PRIVATE_KINDS)}"
+)
+# Noise of a step is shared by all who take part in it, so private steps are few and large.
+_PRIVATE_DEFAULTS = {"batch": 256}
+NOT_LOOKED_FOR = (
+    "copies were not looked for, because that looks at patients: the guarantee bounds what the images tell of"
+    " any one of them"
 )
 
 
@@ -47,20 +56,53 @@ def image_recipe(
     Raises
     ------
     RequestError
-        If the name or a setting is not known or does not fit, or differential privacy is asked of a kind that
-        has no private form.
+        If the name or a setting is not known or does not fit, differential privacy is asked of a kind that
+        has no private form, a budget is given twice, or delta without epsilon.
     """
     if name not in KINDS:
         raise RequestError(unknown("image model", name, KINDS))
-    if epsilon is not None or delta is not None:
-        raise RequestError(NO_PRIVATE_FORM)
+    given = _with_budget(name, dict(settings or {}), epsilon, delta)
     try:
         if name == "latent_diffusion":
-            return LatentDiffusion.model_validate(dict(settings or {}))
-        return ImageVAE.model_validate({"kind": name} | dict(settings or {}))
+            return LatentDiffusion.model_validate(given)
+        return ImageVAE.model_validate({"kind": name} | given)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
         raise RequestError(f"{name} cannot be set so: {'; '.join(problems)}") from error
+
+
+def _with_budget(
+    name: str, given: dict[str, object], epsilon: float | None, delta: float | None
+) -> dict[str, object]:
+    asked = {key: value for key, value in (("epsilon", epsilon), ("delta", delta)) if value is not None}
+    twice = sorted(asked.keys() & given.keys())
+    if twice:
+        raise RequestError(f"{' and '.join(twice)} is given twice: as an option and with --set")
+    given = given | asked
+    if not {"epsilon", "delta"} & given.keys():
+        return given
+    if name not in PRIVATE_KINDS:
+        raise RequestError(NO_PRIVATE_FORM)
+    if given.get("epsilon") is None:
+        raise RequestError("delta belongs to an epsilon, and none is given: say --epsilon too")
+    return _PRIVATE_DEFAULTS | given
+
+
+def fit_kept_privately(
+    read: Callable[[], PatientImages],
+    recipe: ImageVAE,
+    public: PublicImages,
+    *,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Kept:
+    """Fit all patients within the recipe's epsilon; see `models.private.fit_private`.
+
+    Nothing is held out and no gate is asked: both look at patients beside the ledger, and who is held out for
+    balanced folds depends on all others. The facts are what was public before, and no count.
+    """
+    model = fit_private(read, recipe, public, seed=seed, progress=progress)
+    return Kept(model, None, {"copies": NOT_LOOKED_FOR, "public": asdict(public)})
 
 
 def fit_kept(

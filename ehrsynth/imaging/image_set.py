@@ -18,6 +18,7 @@ Pixels = NDArray[np.uint8]
 Whole = NDArray[np.int64]
 ID_BYTES = 16
 FEWEST_CLASSES, MOST_CLASSES = 2, 12
+SMALLEST, LARGEST = 28, 256  # pixels a side
 _GREY, _COLOUR = 1, 3
 
 

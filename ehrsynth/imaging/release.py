@@ -5,6 +5,7 @@ can refuse them where a parent judges; for sharing they carry nothing that point
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ehrsynth.errors import DataError, OutputError, ReleaseBlocked
 from ehrsynth.files import whole_file, whole_folder
-from ehrsynth.imaging.models.vae import Guarantee
+from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.imaging.synthetic import SyntheticImages
 
 ORIGIN = "synthetic: made by ehrsynth, no patient's image"
@@ -35,14 +36,17 @@ class Sharing:
         Why they may leave without a guarantee: who decided, in words; it is written beside them.
     allowed_without_guarantee
         Whether the policy allows it at all.
+    epsilon_cap
+        The largest epsilon under which the policy lets images leave.
     """
 
     shared: bool = False
     override: str = ""
     allowed_without_guarantee: bool = False
+    epsilon_cap: float = math.inf
 
 
-def check_sharing(sharing: Sharing, guarantee: Guarantee | None, copies: str) -> None:
+def check_sharing(sharing: Sharing, guarantee: PrivacySpent | None, copies: str) -> None:
     """Raise if images may not be used as they are meant to.
 
     Parameters
@@ -53,18 +57,32 @@ def check_sharing(sharing: Sharing, guarantee: Guarantee | None, copies: str) ->
     Raises
     ------
     ReleaseBlocked
-        If they are to be shared without differential privacy and nobody took it upon themselves.
+        If they are to be shared without differential privacy, or with a guarantee that does not hold or is
+        above the policy's cap, and nobody took it upon themselves.
     """
-    if not sharing.shared or guarantee is not None or sharing.allowed_without_guarantee or sharing.override:
+    if not sharing.shared or sharing.allowed_without_guarantee or sharing.override:
+        return
+    why = _weakness(sharing, guarantee)
+    if not why:
         return
     raise ReleaseBlocked(
-        "blocked: these images have no formal guarantee, so they may not be shared",
+        f"blocked: these images have {why}, so they may not be shared",
         [
             copies,
             "they may teach classifiers wherever the real images may be used: leave --share out",
             "fit with --epsilon, or say --override with the reason and who decided",
         ],
     )
+
+
+def _weakness(sharing: Sharing, guarantee: PrivacySpent | None) -> str:
+    if guarantee is None:
+        return "no formal guarantee"
+    if guarantee.void:
+        return f"no formal guarantee ({guarantee.void})"
+    if guarantee.epsilon > sharing.epsilon_cap:
+        return f"a guarantee of epsilon {guarantee.epsilon:.4g}, above the policy's {sharing.epsilon_cap:g}"
+    return ""
 
 
 def write_images(
@@ -104,7 +122,8 @@ def _write_archive(
         "classes": np.array(classes),
         "origin": np.array([json.dumps(facts)]),
     }
-    if not shared:
+    # A private model does not say what it was fitted on, and its images cannot stand up in a study.
+    if not shared and images.learnt_from:
         arrays |= {
             "parents": np.array(images.parents),
             "weights": images.weights,
@@ -134,7 +153,8 @@ def read_synthetic(path: Path | str) -> tuple[SyntheticImages, tuple[str, ...]]:
         raise DataError(f"{Path(path).name} holds no synthetic images that ehrsynth wrote")
     if "parents" not in arrays:
         raise DataError(
-            f"{Path(path).name} was written for sharing and does not say what its images descend from: "
+            f"{Path(path).name} was written for sharing, or by a private model, and does not say what its "
+            "images descend from: "
             "a study cannot tell whether they leak"
         )
     pixels = arrays["images"] if arrays["images"].ndim == 4 else arrays["images"][..., None]  # noqa: PLR2004

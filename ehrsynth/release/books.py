@@ -8,7 +8,7 @@ from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.register import Entry, add, check_cap, earlier_tables, entries
+from ehrsynth.release.register import Entry, add, check_asked, check_cap, earlier_tables, entries
 from ehrsynth.release.verify import SHARE
 from ehrsynth.schema import Schema
 
@@ -47,11 +47,7 @@ class Books:
         check_public(self.schema)
         epsilon, delta = chosen.asked
         checked_delta(delta, public_rows(self.schema))
-        asked = {"epsilon": epsilon, "delta": self._delta, "accountant": "asked for"}
-        kept = entries(self.register, self.schema.name)
-        # What it will cost with the others is known once it is learnt; each alone is a lower end.
-        for lower in (kept, (Entry("", "", "", "", asked),)):
-            check_cap(lower, None, self._delta, self._cap)
+        check_asked(entries(self.register, self.schema.name), epsilon, self._delta, self._cap)
 
     def check_learnt(self, model: AbstractFitted) -> None:
         """Raise before a model is measured whose release the cap forbids.

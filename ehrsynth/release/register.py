@@ -142,6 +142,20 @@ def check_cap(kept: Sequence[Entry], new: Entry | None, delta: float, cap: float
     return found
 
 
+def check_asked(kept: Sequence[Entry], epsilon: float, delta: float, cap: float) -> None:
+    """Raise before anything is learnt, where an epsilon that is asked for cannot be within the cap.
+
+    Raises
+    ------
+    BudgetExceeded
+        If what was spent has passed the cap already, or the epsilon alone is above it.
+    """
+    asked = {"epsilon": epsilon, "delta": delta, "accountant": "asked for"}
+    # What it will cost with the others is known once it is learnt; each alone is a lower end.
+    for lower in (kept, (Entry("", "", "", "", asked),)):
+        check_cap(lower, None, delta, cap)
+
+
 def add(register: Path, data: str, entry: Entry, *, delta: float, cap: float) -> Total:
     """Write an entry, unless the cap would be passed; two processes do it one after the other.
 

@@ -16,12 +16,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ehrsynth.errors import RequestError
+from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.generators.denoising.network import Denoiser, new_denoiser
 from ehrsynth.generators.denoising.noise import Noise, kept
 from ehrsynth.imaging.features import resized, to_pixels
 from ehrsynth.imaging.folds import TrainFold
 from ehrsynth.imaging.models.sampling import Posteriors
-from ehrsynth.imaging.models.vae import FittedVAE, Guarantee, ImageVAE
+from ehrsynth.imaging.models.vae import FittedVAE, ImageVAE
 from ehrsynth.imaging.synthetic import NO_PARENTS, SyntheticImages, together
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, torch_generator
@@ -113,7 +114,7 @@ class FittedLatentDiffusion:
         return self.vae.classes
 
     @property
-    def guarantee(self) -> Guarantee | None:
+    def guarantee(self) -> PrivacySpent | None:
         """There is none: no private form is known to this project."""
         return None
 

@@ -1,7 +1,8 @@
 """A fitted image model as a folder: JSON, safetensors and a seal. Loading it runs no code.
 
 It holds the places of the training images in the latent space and their ids, and so is as confidential as
-they are; their pixels and their detail it does not hold. A model under differential privacy holds neither.
+they are; their pixels and their detail it does not hold. A model under differential privacy holds neither,
+and no count of them: only weights, its guarantee, and what was public.
 """
 
 import json
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from ehrsynth.errors import ModelError
 from ehrsynth.files import canonical_json, check_seal, plain, seal, whole_folder
+from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.generators.denoising.network import new_denoiser
 from ehrsynth.imaging.models.latent_diffusion import FittedLatentDiffusion, LatentDiffusion
 from ehrsynth.imaging.models.sampling import Posteriors
-from ehrsynth.imaging.models.vae import FittedVAE, Guarantee, ImageVAE, new_network
+from ehrsynth.imaging.models.vae import FittedVAE, ImageVAE, new_network
 from ehrsynth.imaging.networks.vae import VariationalAutoencoder, working_side
 
 Fitted = FittedVAE | FittedLatentDiffusion
@@ -51,7 +53,7 @@ def save_image_model(fitted: Fitted, folder: Path | str, *, facts: Mapping[str, 
         "size": vae.size,
         "channels": vae.channels,
         "ids": [list(own) for own in vae.ids],
-        "guarantee": None if vae.guarantee is None else vae.guarantee._asdict(),
+        "guarantee": None if vae.guarantee is None else vae.guarantee.as_json(),
         "facts": plain(facts),
     }
     with whole_folder(folder) as draft:
@@ -132,7 +134,7 @@ def _vae(recipe: ImageVAE, model: Mapping[str, Any], arrays: Mapping[str, Tensor
         ),
         tuple(tuple(map(str, own)) for own in model["ids"]),
         None,
-        None if given is None else Guarantee(**given),
+        None if given is None else PrivacySpent.from_json(given),
     )
 
 

@@ -8,7 +8,7 @@ class, and all of it within the training fold.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ehrsynth.errors import NotEnoughData, RequestError
+from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.imaging.features import resized, to_pixels, to_tensor
 from ehrsynth.imaging.folds import TrainFold
 from ehrsynth.imaging.image_set import ImageSet, Pixels
@@ -54,6 +55,15 @@ class ImageVAE(Strict):
     flip: bool = Field(default=True, description="whether left and right may change places")
     flop: bool = Field(default=False, description="whether top and bottom may change places")
     degrees: float = Field(default=10.0, ge=0, le=180, description="largest turn")
+    epsilon: float | None = Field(
+        default=None, gt=0, le=1000, description="what one patient may change, the most; None: no guarantee"
+    )
+    delta: float | None = Field(
+        default=None, gt=0, lt=1, description="chance of more; default and most: 1 / (10 x public patients)"
+    )
+    clip: float = Field(
+        default=1.0, gt=0, description="largest gradient of a patient; with epsilon, batch is expected"
+    )
 
     @property
     def augmentation(self) -> Augmentation:
@@ -86,25 +96,19 @@ class ImageVAE(Strict):
         Raises
         ------
         RequestError
-            If it is no training fold, or training diverges.
+            If it is no training fold, training diverges, or the recipe has an epsilon.
         NotEnoughData
             If a class has no image.
         """
         if not isinstance(fold, TrainFold):
             raise RequestError("images are learnt from a training fold alone: see ehrsynth.imaging.folds")
+        if self.epsilon is not None or self.delta is not None:
+            raise RequestError(f"{self.kind} with an epsilon learns through a ledger only: see fit_private")
         images = fold.images
         if (images.counts == 0).any():
             missing = [images.classes[i] for i in np.flatnonzero(images.counts == 0)]
             raise NotEnoughData(f"{self.kind} needs images of every class", [f"class {n!r}" for n in missing])
         return _fit(self, fold, seed, progress or silent)
-
-
-class Guarantee(NamedTuple):
-    """Differential privacy for each image's patient: add or remove one."""
-
-    epsilon: float
-    delta: float
-    accountant: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +127,8 @@ class FittedVAE:
         For each class the images as they were seen, which `Posteriors` counts: what a reconstruction misses
         of them is the detail that can be put back. None once the model was saved, which holds no image.
     guarantee
-        None where there is no formal guarantee.
+        Differential privacy for each patient, as a whole; None where there is none. A model with one holds
+        no place, no id and no view of an image.
     """
 
     recipe: ImageVAE
@@ -134,7 +139,7 @@ class FittedVAE:
     posteriors: tuple[Posteriors, ...]
     ids: tuple[tuple[str, ...], ...]
     views: tuple[Tensor, ...] | None
-    guarantee: Guarantee | None = None
+    guarantee: PrivacySpent | None = None
 
     @property
     def learnt_from(self) -> frozenset[str]:
@@ -158,6 +163,11 @@ class FittedVAE:
         """
         if not counts or min(counts.values()) < 1:
             raise RequestError("at least one image of at least one class is drawn")
+        if self.guarantee is not None and (how.has_parents or how.detail):
+            raise RequestError(
+                f"this model was learnt under differential privacy and keeps no image's place: {how.way} "
+                "cannot be drawn, nor detail put back; draw from the prior"
+            )
         if how.detail and self.views is None:
             raise RequestError(
                 "a saved model keeps no detail of its training images: draw with detail 0, or give --data"
@@ -170,7 +180,7 @@ class FittedVAE:
 
     def _of_class(self, label: int, n: int, how: Sampling, seed: int) -> SyntheticImages:
         generator = torch_generator(seed, self.recipe.kind, "sample", str(label), how.way)
-        posteriors, ids = self._posteriors(label), self.ids[label]
+        posteriors = self._posteriors(label)
         drawn = draw(posteriors, n, how, generator)
         images = resized(self.decode(drawn.latents, label), self.size)
         if how.detail and self.views is not None:
@@ -178,6 +188,7 @@ class FittedVAE:
         if not how.has_parents:
             parents = (NO_PARENTS,) * n
         else:
+            ids = self.ids[label]
             first, second = posteriors.owner[drawn.first].tolist(), posteriors.owner[drawn.second].tolist()
             parents = tuple((ids[a], ids[b]) for a, b in zip(first, second, strict=True))
         pixels = to_pixels(255 * images)
@@ -203,7 +214,7 @@ class FittedVAE:
         means, spreads = list[Tensor](), list[Tensor]()
         with torch.inference_mode():
             for piece in torch.split(images, _BATCH):
-                worked = _worked(piece, self.recipe.side)
+                worked = at_working_side(piece, self.recipe.side)
                 mean, log_variance = self.networks[label].encode(worked, self._told(label, len(piece)))
                 means.append(mean)
                 spreads.append(log_variance)
@@ -215,7 +226,7 @@ class FittedVAE:
 
     def reconstruct(self, pixels: Pixels, label: int) -> Pixels:
         """Images of one class as the model gives them back."""
-        worked = _worked(to_tensor(pixels) / 255, self.recipe.side)
+        worked = at_working_side(to_tensor(pixels) / 255, self.recipe.side)
         return to_pixels(255 * resized(self._back(worked, label), self.size))
 
     def _back(self, images: Tensor, label: int) -> Tensor:
@@ -235,8 +246,8 @@ def _nearer(drawn: Drawn) -> Tensor:
     return torch.where(drawn.weight <= 0.5, drawn.first, drawn.second)  # noqa: PLR2004 - half way
 
 
-def _worked(images: Tensor, most: int) -> Tensor:
-    """Images as the networks take them: at the working side, at most `most`."""
+def at_working_side(images: Tensor, most: int) -> Tensor:
+    """Images (0 to 1) as the networks take them: at the working side, at most `most`."""
     return resized(images, working_side(min(most, images.shape[-1])))
 
 
@@ -247,7 +258,7 @@ def _in_batches(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
 
 def _fit(recipe: ImageVAE, fold: TrainFold, seed: int, progress: Progress) -> FittedVAE:
     images = fold.images
-    worked = _worked(to_tensor(images.pixels) / 255, recipe.side)
+    worked = at_working_side(to_tensor(images.pixels) / 255, recipe.side)
     labels = torch.from_numpy(images.labels)
     conditional = recipe.kind == "conditional_vae"
     classes = len(images.classes)
@@ -323,8 +334,14 @@ def with_views(model: FittedVAE, images: ImageSet, *, seed: int) -> FittedVAE:
     Raises
     ------
     RequestError
-        If some of them are not there; says how many.
+        If some of them are not there; says how many. If the model has a guarantee, which ends where it is
+        shown images again.
     """
+    if model.guarantee is not None:
+        raise RequestError(
+            "this model was learnt under differential privacy, and is not shown the images again: leave "
+            "--data out"
+        )
     known = np.array([i in model.learnt_from for i in images.ids])
     if images.classes != model.classes or len(set(np.array(images.ids)[known])) < len(model.learnt_from):
         found, wanted = len(set(np.array(images.ids)[known])), len(model.learnt_from)

@@ -30,6 +30,7 @@ class ArchiveSource:
     external: NDArray[np.bool_]
     pixels: NDArray[np.uint8] | NDArray[np.uint16]
     remarks: tuple[str, ...]
+    alone: bool
 
     def place(self, number: int) -> str:
         """The ordinal of an image in the archive."""
@@ -68,7 +69,10 @@ def open_archive(path: Path, hashing: Hashing) -> ArchiveSource:
         if external.any()
         else ()
     )
-    return ArchiveSource(classes, labels, _patients(arrays, len(labels), hashing), external, stacked, remarks)
+    # Fractions and wider numbers are read by the smallest and the largest of all.
+    alone = all(images.dtype == np.uint8 for images, _, _ in parts)
+    patients = _patients(arrays, len(labels), hashing)
+    return ArchiveSource(classes, labels, patients, external, stacked, remarks, alone)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,15 @@ from ehrsynth.files import keyed_hash
 from ehrsynth.imaging.captions.across import Looking, Marks
 from ehrsynth.imaging.captions.masking import masked
 from ehrsynth.imaging.duplicates import describe, grouped, similar_pairs
-from ehrsynth.imaging.image_set import FEWEST_CLASSES, MOST_CLASSES, ImageSet, Pixels, Whole
+from ehrsynth.imaging.image_set import (
+    FEWEST_CLASSES,
+    LARGEST,
+    MOST_CLASSES,
+    SMALLEST,
+    ImageSet,
+    Pixels,
+    Whole,
+)
 from ehrsynth.imaging.reading.archives import open_archive
 from ehrsynth.imaging.reading.folders import Listing, list_folder
 from ehrsynth.imaging.reading.frames import Frame, Raw, Source, Unusable
@@ -27,7 +35,6 @@ from ehrsynth.imaging.reading.patients import HOW
 from ehrsynth.progress import Progress, part, silent
 
 Text = Literal["refuse", "mask", "accept"]
-SMALLEST, LARGEST = 28, 256
 _KEY_BYTES = 32
 _SHOWN = 12  # examples kept for the picture of what was found
 _STRICTER = (
@@ -165,7 +172,7 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
     """Go through all pictures once."""
     report = progress or silent
     _check_classes(source)
-    _check_patients(source, rules)
+    check_patients(source, rules)
     looking, deepest, coloured = Looking(), 255, False
     sizes, broken, examples = list[tuple[int, int]](), list[str](), list[Pixels]()
     dropped, remarks = Counter[str](), Counter[str]()
@@ -181,7 +188,7 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
             examples.append(shown)
         report((number + 1) / len(source.labels), f"looking at image {number + 1} of {len(source.labels)}")
     if broken:
-        raise DataError(f"{len(broken)} of {len(source.labels)} images cannot be used", _few(broken))
+        raise DataError(f"{len(broken)} of {len(source.labels)} images cannot be used", few(broken))
     said = (*source.remarks, *(f"{count} images: {remark}" for remark, count in remarks.items()))
     return Looked(
         looking.marks(),
@@ -210,7 +217,8 @@ def _frames(source: Source, broken: list[str]) -> Iterator[tuple[int, Frame]]:
         yield number, frame
 
 
-def _few(problems: list[str]) -> list[str]:
+def few(problems: list[str]) -> list[str]:
+    """So many problems as people read."""
     more = len(problems) - _LISTED
     return problems if more <= 0 else [*problems[:_LISTED], f"and {more} more"]
 
@@ -225,13 +233,20 @@ def _check_classes(source: Source) -> None:
         raise DataError(f"{count} classes were found: at most {MOST_CLASSES} are compared; merge some")
 
 
-def _check_patients(source: Source, rules: Rules) -> None:
+def check_patients(source: Source, rules: Rules) -> None:
+    """Raise unless it is known whose images these are.
+
+    Raises
+    ------
+    DataError, RequestError
+        If it is not known of some, or of any.
+    """
     unknown = [number for number, patient in enumerate(source.patients) if patient is None]
     if not unknown or rules.one_image_per_patient:
         return
     if len(unknown) < len(source.patients):
         summary = f"{len(unknown)} of {len(source.patients)} images have no patient: {HOW}"
-        raise DataError(summary, _few([source.place(number) for number in unknown]))
+        raise DataError(summary, few([source.place(number) for number in unknown]))
     raise RequestError(f"it is not known whose images these are, so a patient could be on both sides: {HOW}")
 
 
@@ -260,9 +275,9 @@ def admit(source: Source, looked: Looked, rules: Rules, progress: Progress | Non
     zones = looked.marks.zones if rules.text == "mask" else ()
     for number in range(n):
         shown = _eight(source.frame(number).pixels, looked.deepest)
-        pixels[number] = _scaled(masked(shown, zones), size, coloured=looked.coloured)
+        pixels[number] = scaled(masked(shown, zones), size, coloured=looked.coloured)
         report((number + 1) / n, f"letting in image {number + 1} of {n}")
-    patients = _numbers(source.patients, rules)
+    patients = patient_numbers(source.patients, rules)
     groups, joined = _groups(pixels, source.labels, patients, source)
     entry = Entry(
         images=n,
@@ -300,7 +315,8 @@ def _eight(pixels: Raw, top: int) -> Pixels:
     return np.asarray(pixels.astype(np.float64) * 255 / (2**bits - 1), dtype=np.uint8)
 
 
-def _scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:
+def scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:
+    """One picture of 8 bits as size x size x 1 or 3."""
     picture = Image.fromarray(pixels).convert("RGB" if coloured else "L")
     if picture.size != (size, size):
         picture = picture.resize((size, size), Image.Resampling.BILINEAR)
@@ -308,7 +324,8 @@ def _scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:
     return made if coloured else made[..., None]
 
 
-def _numbers(patients: tuple[bytes | None, ...], rules: Rules) -> Whole:
+def patient_numbers(patients: tuple[bytes | None, ...], rules: Rules) -> Whole:
+    """The patient of each image as a number from 0."""
     if rules.one_image_per_patient:
         return np.arange(len(patients))
     # Numbered as they come, not as their hashes sort: the key is new each time, and the folds must not be.
@@ -333,6 +350,6 @@ def _groups(pixels: Pixels, labels: Whole, patients: Whole, source: Source) -> t
     same = [(a, b) for a, b in pairs if labels[a] != labels[b] and np.array_equal(pixels[a], pixels[b])]
     if same:
         listed = [f"{source.place(a)} and {source.place(b)}" for a, b in same]
-        raise DataError(f"{len(same)} pairs of images are the same and stand in two classes", _few(listed))
+        raise DataError(f"{len(same)} pairs of images are the same and stand in two classes", few(listed))
     across = pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
     return grouped(patients, pairs), len(np.unique(across))

@@ -50,6 +50,11 @@ class FolderSource:
         """None is set aside."""
         return np.zeros(len(self.items), np.bool_)
 
+    @property
+    def alone(self) -> bool:
+        """Each file is scaled by what it holds itself; 16-bit greys are left as they are."""
+        return True
+
     def place(self, number: int) -> str:
         """The ordinal of a file within its class, in the order of names."""
         item = self.items[number]

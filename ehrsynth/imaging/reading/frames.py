@@ -56,6 +56,10 @@ class Source(Protocol):
         """Which pictures the file itself sets aside for testing."""
 
     @property
+    def alone(self) -> bool:
+        """Whether each picture is decoded without a look at others."""
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What was seen while the pictures were listed, for the report."""
 

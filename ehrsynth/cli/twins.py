@@ -241,7 +241,8 @@ def twins(
 ) -> None:
     """Average effects, twins of every patient in every arm, and a report that says what must be true.
 
-    What cannot be answered is refused: exit code 3, with the reasons and the option that overrides each.
+    What cannot be answered is refused: exit code 3, with the reasons and the option that overrides each. Where
+    some patients of a cohort lie outside support, the others are answered ("answered in part", exit code 0).
     """
     _run(dict(locals()))  # the options, by name
 
@@ -360,6 +361,10 @@ def _show(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
         show_json(plain(answer))
         return
     typer.echo(f"{answer['verdict']}. The report: {out / 'internal' / 'report.html'}")
+    for one in answer["refusals"]:
+        if one["name"] == "outside-support":
+            done = "given all the same" if one["overridden"] else "withheld"
+            typer.echo(f"{one['reason']}: their numbers are {done}.")
     rows = [
         (
             o["outcome"],

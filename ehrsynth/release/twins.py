@@ -38,8 +38,7 @@ from ehrsynth.twins.cohort import DRAWS, Cohort, twin_cohort
 from ehrsynth.twins.pairs import pairs
 from ehrsynth.twins.patients import Patients, patients_of
 from ehrsynth.twins.question import Question, Request, ask
-from ehrsynth.twins.refusals import outside_support, settled
-from ehrsynth.twins.results import as_json, refusal_json
+from ehrsynth.twins.results import ANSWERED, as_json
 from ehrsynth.twins.study import Options, Study, twin_study
 from ehrsynth.twins.trial import TrialCheck
 from ehrsynth.twins.trial_run import cohort_check, trial_check
@@ -85,7 +84,10 @@ class TwinsResult:
     folder: Path
 
     def raise_if_refused(self) -> None:
-        """Raise if anything that was asked for was withheld.
+        """Raise if anything that was asked for was withheld, but for some patients of a cohort.
+
+        Where the numbers of some patients are withheld and those of others given ("answered in part"), the
+        answers that are given are right, and the files and the page say whose are missing.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class TwinsResult:
         reasons = [
             f"{r['reason']} (override: {r['override']})"
             for r in self.answer["refusals"]
-            if not r["overridden"]
+            if not r["overridden"] and self.answer["verdict"] not in ANSWERED
         ]
         reasons += [
             f"the trial contradicts {failed} of {len(check['cells'])} numbers ({check['outcome']})"
@@ -331,16 +333,14 @@ def _seen_by_none(table: pd.DataFrame, question: Question) -> Patients:
 
 
 def _answer(found: _Found, real: _Real, wanted: Wanted) -> dict[str, Any]:
-    answer = as_json(found.study, found.checks)
-    withheld = int(found.cohort.withheld.sum())
-    rows = settled(outside_support(withheld, len(found.cohort)), found.study.options.accepted)
+    answer = as_json(found.study, found.checks, found.cohort)
     cohort = {
         "patients": len(found.cohort),
         "synthetic": found.cohort.synthetic,
         "made_by": wanted.generator if wanted.synthetic is not None else None,
         "draws": wanted.draws,
         "outside_support": int(found.cohort.support.outside.sum()),
-        "withheld_rows": [refusal_json(one)["reason"] for one in rows],
+        "withheld": int(found.cohort.withheld.sum()),
     }
     release = None if found.decision is None else found.decision.as_json()
     return {**answer, "cohort": cohort, "actions": list(real.actions), "release": release}

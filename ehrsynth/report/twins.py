@@ -74,11 +74,14 @@ def render_twins(answer: Values, provenance: Provenance, *, shareable: bool, sma
 
 
 def _head(answer: Values, provenance: Provenance, *, shareable: bool) -> Values:
-    refused = answer["verdict"] != "answered"
+    refused = answer["verdict"] not in {"answered", "answered in part"}
     withheld = [o["outcome"] for o in answer["outcomes"] if "withheld" in o]
     whose = "synthetic patients" if answer["cohort"]["synthetic"] else "real patients: these patients' data"
     if answer["outcomes"] and len(withheld) == len(answer["outcomes"]):
         headline = "These data cannot answer the question."
+    elif answer["verdict"] == "answered in part":
+        few, of = answer["cohort"]["withheld"], answer["cohort"]["patients"]
+        headline = f"Answered in part: not for {few:,} of {of:,} patients of the cohort."
     elif answer["verdict"] == "average only":
         headline = "Answered on average: no effect of a single patient is told."
     elif refused:

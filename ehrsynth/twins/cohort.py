@@ -267,11 +267,12 @@ def _draw_column(outcome: Outcome, name: str) -> Any:
 def summary(cohort: Cohort) -> Mapping[str, Any]:
     """Means of the arms over the cohort, for each outcome: of what was drawn and of what was said.
 
-    No standard error is given, and none may be computed from these rows: they are as many as one likes.
+    No standard error is given, and none may be computed from these rows: they are as many as one likes. Where
+    every patient is withheld there is no mean.
     """
     kept = ~cohort.withheld
     found: dict[str, Any] = {}
-    for twins in cohort.outcomes:
+    for twins in cohort.outcomes if kept.any() else ():
         found[twins.outcome.name] = {
             "patients": int(kept.sum()),
             "mean_of_means": [float(m) for m in twins.prediction.means[kept].mean(axis=0)],

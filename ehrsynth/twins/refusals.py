@@ -9,7 +9,9 @@
 | individual-effects | a constant effect is not beaten on patients not seen | effects of single patients |
 | outside-support | a patient lies outside the support of some arm | every number of that patient |
 
-Each can be overridden by name; the report then says so. `error_rates` says how often they err.
+Each can be overridden by name; the report then says so. `error_rates` says how often they err. Patients of a
+cohort who lie outside support are withheld one by one: the answers about the others stand. Only where all of
+them do is the whole refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -204,6 +206,6 @@ def outside_support(count: int, of: int) -> Iterator[Refusal]:
         yield Refusal(
             "outside-support",
             "",
-            f"{count:,} of {of:,} patients of the cohort lie outside the support of some arm: no number is"
-            " given for them",
+            f"{count:,} of {of:,} patients of the cohort lie outside the support of some arm, where no data"
+            " stand behind a number",
         )

@@ -8,11 +8,12 @@ import numpy as np
 
 from ehrsynth.statistics import Estimate
 from ehrsynth.twins.average import Effect
+from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
 from ehrsynth.twins.error_rates import measured_error_rates
 from ehrsynth.twins.question import Question
-from ehrsynth.twins.refusals import Refusal
+from ehrsynth.twins.refusals import Refusal, outside_support, settled
 from ehrsynth.twins.study import OutcomeStudy, Study
 from ehrsynth.twins.trial import TrialCheck
 
@@ -21,6 +22,7 @@ ASSUMED = "validated by arms, where no confounder is unmeasured"
 SMOOTH = (
     "validated by arms on average; for one patient it assumes that effects change smoothly with covariates"
 )
+ANSWERED = ("answered", "answered in part")  # verdicts that are no refusal
 INTENDED = (
     "For planning research and for checking models, not for deciding on a patient's treatment: a twin says"
     " what patients like this one did on average, and how widely they differed."
@@ -41,15 +43,15 @@ ASSUMPTIONS = {
 }
 
 
-def as_json(study: Study, checks: Sequence[TrialCheck] = ()) -> dict[str, Any]:
+def as_json(study: Study, checks: Sequence[TrialCheck] = (), cohort: Cohort | None = None) -> dict[str, Any]:
     """Everything that was found, with nothing that was refused.
 
-    The first key is "verdict": "answered"; "average only" where nothing but effects of single patients is
-    withheld; "refused" where anything else is, or the trial check fails.
+    The first key is "verdict"; see `verdict`.
     """
+    refusals = [*study.every_refusal, *_outside(study, cohort)]
     return {
-        "verdict": verdict(study, checks),
-        "refusals": [refusal_json(one) for one in study.every_refusal],
+        "verdict": verdict(study, checks, cohort),
+        "refusals": [refusal_json(one) for one in refusals],
         "question": question_json(study.question),
         "intended_use": INTENDED,
         "identification": list(ASSUMPTIONS[study.question.design]),
@@ -68,12 +70,29 @@ def as_json(study: Study, checks: Sequence[TrialCheck] = ()) -> dict[str, Any]:
     }
 
 
-def verdict(study: Study, checks: Sequence[TrialCheck]) -> str:
-    """The answer in a word or two; see `as_json`."""
+def verdict(study: Study, checks: Sequence[TrialCheck], cohort: Cohort | None = None) -> str:
+    """The answer in a word or two.
+
+    "answered"; "answered in part" where nothing but the numbers of some patients of the cohort is withheld;
+    "average only" where effects of single patients are; "refused" where anything else is, or every patient of
+    the cohort, or the trial check fails.
+    """
     open_ones = {one.name for one in study.every_refusal if not one.overridden}
-    if open_ones - {"individual-effects"} or any(not check.passed for check in checks):
+    withheld = np.zeros(0, np.bool_) if cohort is None else cohort.withheld
+    none_left = len(withheld) > 0 and bool(withheld.all())
+    if open_ones - {"individual-effects"} or none_left or any(not check.passed for check in checks):
         return "refused"
-    return "average only" if open_ones else "answered"
+    if open_ones:
+        return "average only"
+    return "answered in part" if withheld.any() else "answered"
+
+
+def _outside(study: Study, cohort: Cohort | None) -> Sequence[Refusal]:
+    """Patients of a cohort outside support, whether their numbers were withheld or given all the same."""
+    if cohort is None:
+        return ()
+    found = outside_support(int(cohort.support.outside.sum()), len(cohort))
+    return settled(found, study.options.accepted)
 
 
 def refusal_json(one: Refusal) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The twins' job from a table to folders: real patients stay inside, synthetic ones leave after a yes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from ehrsynth.release.verify import verify
 from ehrsynth.tables import is_synthetic, read_table
 from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.question import Request
+from ehrsynth.twins.results import ANSWERED
 from ehrsynth.twins.study import Options
 from trials import TRIAL, TWO, trial
 
@@ -40,7 +42,7 @@ def test_twins_of_real_patients_stay_inside(tmp_path: Path) -> None:
     assert manifest["training_n"] == {"score": 400}
     assert "No standard error" in manifest["standard_errors"]
     report = json.loads((inside / "report.json").read_text())
-    assert report["verdict"] == "answered"
+    assert report["verdict"] in ANSWERED
     assert report["release"] is None
     assert report["trial_check"][0]["cells"]
     frame = pd.read_parquet(inside / "twins_score.parquet")
@@ -132,3 +134,60 @@ def test_equal_seeds_and_keys_give_equal_cohorts(tmp_path: Path) -> None:
 
 def test_the_default_policy_has_a_limit_for_memory() -> None:
     assert load_policy().membership.value > 0
+
+
+# ---- patients outside support ----
+
+
+def far_away(folder: Path, inside: int) -> dict[str, object]:
+    """A target with two patients whose like no arm has, and some who are like all others."""
+    from ehrsynth.tables import write_table
+
+    table = trial(inside + 2, 53).table
+    table.loc[[0, 1], "sbp"] = 259.0
+    table.loc[[0, 1], "age"] = 18
+    write_table(table, TRIAL, folder / "others.csv")
+    return {"target": folder / "others.csv"}
+
+
+def outside(answer) -> list:
+    return [r for r in answer["refusals"] if r["name"] == "outside-support"]
+
+
+def test_some_patients_outside_support_are_withheld_and_said_and_the_others_answered(tmp_path: Path) -> None:
+    made = job(tmp_path / "out", wanted=far_away(tmp_path, 60))
+    made.raise_if_refused()
+    assert made.answer["verdict"] == "answered in part"
+    (one,) = outside(made.answer)
+    assert not one["overridden"]
+    withheld = made.answer["cohort"]["withheld"]
+    assert 2 <= withheld < 30
+    assert f"{withheld} of 62 patients" in one["reason"]
+    page = (tmp_path / "out" / "internal" / "report.html").read_text()
+    assert f"Answered in part: not for {withheld} of 62 patients" in page
+    assert "Patients of whom nothing is said" in page
+    frame = pd.read_parquet(tmp_path / "out" / "internal" / "twins_score.parquet")
+    assert frame["mean"].isna().sum() == 2 * withheld
+
+
+def test_an_accepted_patient_outside_support_is_written_into_the_report(tmp_path: Path) -> None:
+    options = replace(QUICK, accepted=frozenset({"outside-support"}))
+    made = job(tmp_path / "out", wanted=far_away(tmp_path, 60) | {"options": options})
+    made.raise_if_refused()
+    assert made.answer["verdict"] == "answered"
+    (one,) = outside(made.answer)
+    assert one["overridden"]
+    assert made.answer["cohort"]["withheld"] == 0
+    assert made.answer["cohort"]["outside_support"] >= 2
+    page = (tmp_path / "out" / "internal" / "report.html").read_text()
+    assert "Overridden by the user (--accept-outside-support)" in page
+    frame = pd.read_parquet(tmp_path / "out" / "internal" / "twins_score.parquet")
+    assert not frame["mean"].isna().any()
+
+
+def test_a_cohort_that_lies_outside_support_as_a_whole_is_refused(tmp_path: Path) -> None:
+    options = replace(QUICK, accepted=frozenset({"overlap"}))
+    made = job(tmp_path / "out", wanted=far_away(tmp_path, 0) | {"options": options})
+    assert made.answer["verdict"] == "refused"
+    with pytest.raises(Refused, match="--accept-outside-support"):
+        made.raise_if_refused()

@@ -20,7 +20,7 @@ COHORT = {
     "made_by": None,
     "draws": 5,
     "outside_support": 0,
-    "withheld_rows": [],
+    "withheld": 0,
 }
 
 

@@ -241,8 +241,8 @@ def twins(
 ) -> None:
     """Average effects, twins of every patient in every arm, and a report that says what must be true.
 
-    What cannot be answered is refused: exit code 3, with the reasons and the option that overrides each. Where
-    some patients of a cohort lie outside support, the others are answered ("answered in part", exit code 0).
+    What cannot be answered is refused: exit code 3, with the reasons and the option that overrides each.
+    Where some patients of a cohort lie outside support, the others are answered: exit code 0.
     """
     _run(dict(locals()))  # the options, by name
 

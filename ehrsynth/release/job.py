@@ -359,7 +359,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(len(real.table), len(real.train), len(real.holdout), len(drawn[0])),
         measured_on=dict(evaluation.rows),
-        guarantee=_guarantee(model.privacy, composed),
+        guarantee=guarantee_of(model.privacy, composed),
         guessed=schema.guessed(),
         actions=(*real.actions, *([model.decided] if model.decided else [])),
         seed=real.secrets.seed,
@@ -377,7 +377,8 @@ def _called(policy: Policy) -> str:
     return f"{title}, with changed limits" if changed else title
 
 
-def _guarantee(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:
+def guarantee_of(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:
+    """What a model has spent, for its provenance; `composed` is epsilon over all that was learnt so far."""
     if spent is None:
         return None
     return Guarantee(

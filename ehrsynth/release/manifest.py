@@ -4,16 +4,20 @@ The public manifest holds no seed, no key and no plain hash of real data: with a
 outsider who knows all patients but one could test for that one.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ehrsynth.files import canonical_json, sha256
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.results import plain
+from ehrsynth.tables.databases import is_database
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -92,6 +96,13 @@ def hashes(folder: Path) -> dict[str, str]:
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write a manifest into its folder."""
     (folder / MANIFEST).write_bytes(canonical_json(manifest))
+
+
+def hash_of_data(data: Path | str | pd.DataFrame, table: pd.DataFrame) -> str:
+    """The hash of the real table: of its file, or of its content where it came from no file."""
+    if isinstance(data, pd.DataFrame) or is_database(data):
+        return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+    return sha256(str(data))
 
 
 def attempts(folder: Path, data_hash: str) -> int:

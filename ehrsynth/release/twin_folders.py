@@ -1,11 +1,12 @@
 """The folders of a twins' job, written together: whole, or not at all."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ehrsynth.errors import OutputError
 from ehrsynth.files import canonical_json, seal, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets, hashes, write_manifest
 from ehrsynth.release.policy import Policy
@@ -56,6 +57,12 @@ class TwinProduct:
     def released(self) -> bool:
         """Whether the cohort may leave."""
         return self.decision is not None and self.decision.released and self.cohort.synthetic
+
+
+def must_be_free(out: Path) -> None:
+    """Raise OutputError if a place is taken: before the work, so that an hour is not lost to a name."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError(f"{out} exists already: name another place, or remove it first")
 
 
 def write_twins(out: Path, made: TwinProduct) -> None:
@@ -115,6 +122,11 @@ def _write_internal(folder: Path, made: TwinProduct, shared: Mapping[str, str]) 
     }
     write_manifest(folder, manifest)
     seal(folder)
+    close(folder)
+
+
+def close(folder: Path) -> None:
+    """Only the owner reads what touched real rows."""
     for place in (folder, *folder.rglob("*")):
         place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)
 
@@ -142,19 +154,27 @@ def _said(made: TwinProduct) -> dict[str, Any]:
 def _write_cohort(folder: Path, cohort: Cohort) -> None:
     if not cohort.outcomes:
         return
-    _write_table(folder, "patients", cohort.patients)
-    taken: set[str] = set()
-    for twins in cohort.outcomes:
-        name = re.sub(r"\W+", "_", twins.outcome.name).strip("_") or "outcome"
+    write_twin_table(folder, "patients", cohort.patients)
+    names = file_names([twins.outcome.name for twins in cohort.outcomes])
+    for name, twins in zip(names, cohort.outcomes, strict=True):
+        write_twin_table(folder, f"twins_{name}", twins.twins)
+        if twins.effects is not None:
+            write_twin_table(folder, f"effects_{name}", twins.effects)
+
+
+def file_names(outcomes: Iterable[str]) -> list[str]:
+    """A name for each outcome's files: letters, digits and underscores, no two alike."""
+    taken: list[str] = []
+    for outcome in outcomes:
+        name = re.sub(r"\W+", "_", outcome).strip("_") or "outcome"
         while name in taken:
             name += "_"
-        taken.add(name)
-        _write_table(folder, f"twins_{name}", twins.twins)
-        if twins.effects is not None:
-            _write_table(folder, f"effects_{name}", twins.effects)
+        taken.append(name)
+    return taken
 
 
-def _write_table(folder: Path, name: str, table: Table) -> None:
+def write_twin_table(folder: Path, name: str, table: Table) -> None:
+    """Write a table in both formats, and its schema beside it."""
     for ending in ("csv", "parquet"):
         write_table(table.frame, table.schema, folder / f"{name}.{ending}")
     save_schema(table.schema, folder / f"{name}.yaml")

@@ -6,6 +6,7 @@ from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.release.gate import Facts, decide
 from ehrsynth.release.policy import Policy
 from ehrsynth.report.decision import Check, compare
+from ehrsynth.statistics import Estimate
 from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.pairs import outcome_memory
 from ehrsynth.twins.patients import Patients
@@ -61,19 +62,24 @@ def twin_checks(  # noqa: PLR0913 - everything that the gate looks at
         return
     yield from decide(evaluation, policy, rows=facts, privacy=None).checks
     for twins in cohort.outcomes:
-        memory = outcome_memory(cohort, twins, study.patients, theirs)
-        yield compare(
-            f"Memory of outcomes: {twins.outcome.name}",
-            max(0.0, 2 * memory.high - 1),
-            policy.membership.value,
-            "at most",
-            explanation=(
-                "How much better the nearest twin's mean agrees with outcomes of patients learnt from than"
-                f" with those of others: AUROC {memory.value:.3f}, at most {memory.high:.3f}."
-            ),
-            source=policy.membership.source,
-            citation=policy.membership.citation,
-        )
+        found = outcome_memory(cohort, twins, study.patients, theirs)
+        yield memory_check(twins.outcome.name, found, policy)
+
+
+def memory_check(outcome: str, found: Estimate, policy: Policy) -> Check:
+    """The check of what the means remember; see `ehrsynth.twins.pairs`."""
+    return compare(
+        f"Memory of outcomes: {outcome}",
+        max(0.0, 2 * found.high - 1),
+        policy.membership.value,
+        "at most",
+        explanation=(
+            "How much better the nearest twin's mean agrees with outcomes of patients learnt from than"
+            f" with those of others: AUROC {found.value:.3f}, at most {found.high:.3f}."
+        ),
+        source=policy.membership.source,
+        citation=policy.membership.citation,
+    )
 
 
 def _trial_in_words(checks: tuple[TrialCheck, ...], failed: int) -> str:

@@ -5,7 +5,6 @@ may leave in `share/` when the attacks find nothing on patients learnt from that
 whom neither the generator nor the outcome models saw, and when a randomised trial does not contradict them.
 """
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,23 +15,22 @@ from typing import Any
 
 import pandas as pd
 
-from ehrsynth.errors import NotEnoughData, OutputError, Refused, ReleaseBlocked
+from ehrsynth.errors import NotEnoughData, Refused, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
-from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.release.gate import facts_of
-from ehrsynth.release.manifest import Secrets, attempts
+from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, load_policy
-from ehrsynth.release.twin_folders import TwinProduct, write_twins
+from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
 from ehrsynth.release.twin_gate import twin_checks
+from ehrsynth.release.twin_split import sides, sites_of
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
-from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, split, table_from_frame
-from ehrsynth.tables.databases import is_database
+from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, table_from_frame
 from ehrsynth.tables.generalise import generalise
 from ehrsynth.twins.cohort import DRAWS, Cohort, twin_cohort
 from ehrsynth.twins.pairs import pairs
@@ -44,8 +42,8 @@ from ehrsynth.twins.trial import TrialCheck
 from ehrsynth.twins.trial_run import cohort_check, trial_check
 
 _KEY_BYTES = 32
-_METRICS = ("copied_rows", "constraint_violations")
-_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
+METRICS = ("copied_rows", "constraint_violations")
+PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,8 @@ class Wanted:
     Parameters
     ----------
     trial
-        Hold the twins against the other half of the trial.
+        Hold the twins against the other half of the trial. A cohort of synthetic patients is learnt from half
+        of the sites then, where there are four or more, and held against the others.
     target
         A file of patients to whom averages are standardised and of whom the cohort is; default: the study's
         own.
@@ -120,6 +119,7 @@ class _Real:
     table: pd.DataFrame
     learnt: pd.DataFrame
     unseen: pd.DataFrame | None
+    cut: str
     question: Question
     actions: tuple[str, ...]
     hidden: Secrets
@@ -166,18 +166,15 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         If `out` is taken or cannot be written; nothing is left behind.
     """
     out, report, wanted = Path(out), progress or silent, wanted or Wanted()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputError(f"{out} exists already: name another place, or remove it first")
+    must_be_free(out)
     policy = load_policy() if policy is None else policy
     seed = fresh_seed() if seed is None else seed
     question = ask(request, schema)
+    if wanted.trial and not question.randomised:
+        raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")
     report(0.0, "reading the table")
     table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
-    data_hash = (
-        hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
-        if isinstance(data, pd.DataFrame) or is_database(data)
-        else sha256(str(data))
-    )
+    data_hash = hash_of_data(data, table)
     hidden = Secrets(
         secrets.token_bytes(_KEY_BYTES) if key is None else key,
         seed,
@@ -218,7 +215,7 @@ def _real(  # noqa: PLR0913 - what a person decided
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     if wanted.synthetic is None:
-        return _Real(table, table, None, question, actions, hidden)
+        return _Real(table, table, None, "", question, actions, hidden)
     schema = question.schema.subset(question.columns)
     kept = table[list(schema.names)]
     kept.attrs = dict(table.attrs)
@@ -226,8 +223,11 @@ def _real(  # noqa: PLR0913 - what a person decided
     facts = facts_of(coarse, 0, schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    learnt, unseen = split(coarse, schema, key=hidden.key)
-    return _Real(coarse, learnt, unseen, ask(request, schema), (*actions, *done), hidden)
+    # Sites as they were, since small ones may be merged in the coarser table.
+    sites = sites_of(table, question.schema, question.site) if wanted.trial else None
+    cut = sides(coarse, schema, sites=sites, key=hidden.key)
+    asked = ask(request, schema)
+    return _Real(coarse, cut.learnt, cut.unseen, cut.how, asked, (*actions, *done), hidden)
 
 
 # ---- real patients: nothing leaves ----
@@ -293,7 +293,9 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
     checks: tuple[TrialCheck, ...] = ()
     if question.randomised and cohort.outcomes:
         fitted = [(t.outcome.model.fitted, t.prediction.means) for t in cohort.outcomes]
-        checks = cohort_check(fitted, cohort.rows, ours=study.patients, theirs=theirs, question=question)
+        checks = cohort_check(
+            fitted, cohort.rows, ours=study.patients, theirs=theirs, question=question, split=real.cut
+        )
     evaluation = None
     if cohort.outcomes and not cohort.withheld.all():
         tables = pairs(cohort, study.patients, theirs, question)
@@ -303,7 +305,7 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
             tables.twins,
             tables.schema,
             seed=derived_seed(seed, "attacks"),
-            metrics=_METRICS,
+            metrics=METRICS,
             level=policy.family_wise_level.value,
             attempts=real.hidden.attempt,
             progress=part(report, 0.55, 0.95),
@@ -339,6 +341,7 @@ def _answer(found: _Found, real: _Real, wanted: Wanted) -> dict[str, Any]:
         "synthetic": found.cohort.synthetic,
         "made_by": wanted.generator if wanted.synthetic is not None else None,
         "draws": wanted.draws,
+        "split": real.cut,
         "outside_support": int(found.cohort.support.outside.sum()),
         "withheld": int(found.cohort.withheld.sum()),
     }
@@ -361,7 +364,7 @@ def _provenance(real: _Real, found: _Found, wanted: Wanted, policy: Policy, comm
         protocol_hash="" if evaluation is None else evaluation.protocol_hash,
         policy=policy.title or policy.name,
         policy_hash=policy.hash(),
-        versions={name: version(name) for name in _PACKAGES},
+        versions={name: version(name) for name in PACKAGES},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(
             len(real.table), len(real.learnt), unseen, len(found.cohort) if found.cohort.synthetic else 0

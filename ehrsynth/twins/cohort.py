@@ -122,7 +122,7 @@ def twin_cohort(
         drawn = draw(outcome.model, said, draws, seed=derived_seed(seed, "cohort"))
         found.append(_twins(study, outcome, said, drawn, support=support, withheld=withheld, mark=marked))
     frame = from_values(dict(zip(rows.names, rows.values.T, strict=True)), question.covariate_schema)
-    patients = Table(_marked(frame, synthetic=marked), question.covariate_schema)
+    patients = Table(marked_if(frame, synthetic=marked), question.covariate_schema)
     return Cohort(patients, rows, support, tuple(found), marked, withheld)
 
 
@@ -137,22 +137,23 @@ def _twins(  # noqa: PLR0913 - a study, what is said, and who is withheld
     mark: bool,
 ) -> Twins:
     arms = tuple(arm.name for arm in study.question.arms)
-    twins = _table(
+    twins = table_of(
         _twin_columns(outcome.model.outcome, said, drawn, arms, support=support), withheld, len(arms)
     )
     effects = None
     if outcome.individual:
-        effects = _table(
+        effects = table_of(
             _effect_columns(outcome.model.outcome, said, study.question.contrasts), withheld, len(arms) - 1
         )
     tables = [
-        None if t is None else Table(_marked(t.frame, synthetic=mark), t.schema) for t in (twins, effects)
+        None if t is None else Table(marked_if(t.frame, synthetic=mark), t.schema) for t in (twins, effects)
     ]
     assert tables[0] is not None  # noqa: S101 - there always are twins
     return Twins(outcome, said, drawn, tables[0], tables[1])
 
 
-def _marked(frame: pd.DataFrame, *, synthetic: bool) -> pd.DataFrame:
+def marked_if(frame: pd.DataFrame, *, synthetic: bool) -> pd.DataFrame:
+    """A frame, marked as synthetic where it is."""
     return mark_synthetic(frame) if synthetic else frame
 
 
@@ -162,7 +163,7 @@ Column = tuple[Any, Floats]
 _KEPT = {"patient", "arm", "contrast", "support", "flags"}
 
 
-def _table(columns: Iterator[Column], withheld: Mask, each: int) -> Table:
+def table_of(columns: Iterator[Column], withheld: Mask, each: int) -> Table:
     """Columns of n x each values as one table, every number of a withheld patient missing."""
     kinds, values = [], {}
     gone = np.repeat(withheld, each)
@@ -180,25 +181,25 @@ def _twin_columns(
     outcome: Outcome, said: Prediction, drawn: Floats, arms: tuple[str, ...], *, support: Support
 ) -> Iterator[Column]:
     n, count = said.means.shape
-    yield _numbered(n, count)
+    yield numbered(n, count)
     yield CategoryColumn(name="arm", values=arms), np.tile(np.arange(count), (n, 1))
-    yield _number("mean", said.means, outcome), said.means
+    yield number_column("mean", said.means, outcome), said.means
     if outcome.discrete and said.sets is not None:
         yield from _set_columns(outcome, said.sets)
     else:
-        yield _number("low", said.outcomes.low, outcome), said.outcomes.low
-        yield _number("high", said.outcomes.high, outcome), said.outcomes.high
+        yield number_column("low", said.outcomes.low, outcome), said.outcomes.low
+        yield number_column("high", said.outcomes.high, outcome), said.outcomes.high
     yield _share("support"), np.tile(support.score[:, None], (1, count))
     flags = CategoryColumn(name="flags", values=(_FINE, _OUTSIDE))
     yield flags, np.tile(support.outside.astype(np.float64)[:, None], (1, count))
     width = len(str(drawn.shape[2]))
     for number in range(drawn.shape[2]):
-        yield _draw_column(outcome, f"draw_{number + 1:0{width}d}"), drawn[:, :, number]
+        yield draw_column(outcome, f"draw_{number + 1:0{width}d}"), drawn[:, :, number]
 
 
 def _effect_columns(outcome: Outcome, said: Prediction, contrasts: tuple[str, ...]) -> Iterator[Column]:
     n, count = said.effects.shape
-    yield _numbered(n, count)
+    yield numbered(n, count)
     yield CategoryColumn(name="contrast", values=contrasts), np.tile(np.arange(count), (n, 1))
     for name, found in (
         ("average_effect", said.effects),
@@ -207,15 +208,16 @@ def _effect_columns(outcome: Outcome, said: Prediction, contrasts: tuple[str, ..
         ("individual_low", said.contrasts.low),
         ("individual_high", said.contrasts.high),
     ):
-        yield _number(name, found, outcome, difference=True), found
+        yield number_column(name, found, outcome, difference=True), found
 
 
-def _numbered(n: int, each: int) -> Column:
+def numbered(n: int, each: int) -> Column:
+    """The column that numbers patients from 1, each `each` times."""
     column = IntegerColumn(name="patient", minimum=1, maximum=max(1, n))
     return column, np.tile(np.arange(1, n + 1)[:, None], (1, each))
 
 
-def _number(name: str, values: Floats, outcome: Outcome, *, difference: bool = False) -> NumberColumn:
+def number_column(name: str, values: Floats, outcome: Outcome, *, difference: bool = False) -> NumberColumn:
     """A column for numbers on the outcome's scale, a few decimals finer than the outcome itself."""
     finite = values[np.isfinite(values)]
     steps = outcome.steps
@@ -251,7 +253,8 @@ def _set_columns(outcome: Outcome, sets: Mask) -> Iterator[Column]:
     yield column, places.reshape(codes.shape)
 
 
-def _draw_column(outcome: Outcome, name: str) -> Any:
+def draw_column(outcome: Outcome, name: str) -> Any:
+    """A column for draws of an outcome."""
     if outcome.event:
         return BooleanColumn(name=name, true="1", false="0", missing=True)
     if outcome.discrete:

@@ -7,7 +7,7 @@ What the table of draws does not show is in the means: a model that remembers it
 them again for a synthetic patient nearby. `outcome_memory` looks for that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,14 +48,27 @@ def pairs(cohort: Cohort, members: Patients, others: Patients, question: Questio
     members, others
         The patients learnt from, and patients whom nothing saw.
     """
-    outcomes = [twins.outcome.model.outcome for twins in cohort.outcomes]
-    schema, arm, names = _schema(question, outcomes)
     kept = np.flatnonzero(~cohort.withheld)
+    drawn = [(twins.outcome.model.outcome, twins.draws[kept, :, 0]) for twins in cohort.outcomes]
+    return paired(cohort.rows.rows(kept), drawn, members=members, others=others, question=question)
+
+
+def paired(
+    rows: Matrix,
+    drawn: Sequence[tuple[Outcome, Floats]],
+    *,
+    members: Patients,
+    others: Patients,
+    question: Question,
+) -> Pairs:
+    """The same for twins that are no `Cohort`: their covariates, and one draw of each outcome, n x arms."""
+    outcomes = [outcome for outcome, _ in drawn]
+    schema, arm, names = _schema(question, outcomes)
     arms = len(question.arms)
-    twins = {name: np.repeat(values, arms) for name, values in _covariates(cohort.rows.rows(kept)).items()}
-    twins[arm] = np.tile(np.arange(arms, dtype=np.float64), len(kept))
-    for name, one in zip(names, cohort.outcomes, strict=True):
-        twins[name] = one.draws[kept, :, 0].ravel()
+    twins = {name: np.repeat(values, arms) for name, values in _covariates(rows).items()}
+    twins[arm] = np.tile(np.arange(arms, dtype=np.float64), len(rows))
+    for name, (_, draw) in zip(names, drawn, strict=True):
+        twins[name] = draw.ravel()
     return Pairs(
         schema,
         _real(members, schema, arm, dict(zip(names, outcomes, strict=True))),
@@ -114,15 +127,20 @@ def outcome_memory(cohort: Cohort, twins: Twins, members: Patients, others: Pati
     0.5 is harmless, 1 is worst; patients whom nothing saw are the control. With DeLong's 95 % interval.
     """
     kept = np.flatnonzero(~cohort.withheld)
-    rows = cohort.rows.rows(kept)
+    rows, means = cohort.rows.rows(kept), twins.prediction.means[kept]
+    return memory(rows, means, twins.outcome.name, members=members, others=others)
+
+
+def memory(rows: Matrix, means: Floats, outcome: str, *, members: Patients, others: Patients) -> Estimate:
+    """The same for twins that are no `Cohort`: their covariates, and their mean outcomes, n x arms."""
     flags = Flags(rows)
     near = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(flags(rows))
     scores, labels = [], []
     for label, patients in ((1, members), (0, others)):
-        target = patients.targets[twins.outcome.name]
+        target = patients.targets[outcome]
         known = np.flatnonzero(target.weights > 0)
         place = near.kneighbors(flags(patients.covariates.rows(known)), return_distance=False)[:, 0]
-        said = twins.prediction.means[kept[place], patients.arm[known]]
+        said = means[place, patients.arm[known]]
         scores.append(-np.abs(target.values[known] - said))
         labels.append(np.full(len(known), label))
     return auroc_interval(np.concatenate(labels), np.concatenate(scores))

@@ -136,6 +136,7 @@ def cohort_check(
     ours: Patients,
     theirs: Patients,
     question: Question,
+    split: str,
 ) -> tuple[TrialCheck, ...]:
     """Hold a cohort's own numbers against patients whom nothing saw.
 
@@ -147,15 +148,17 @@ def cohort_check(
         The cohort's covariates.
     ours, theirs
         The patients learnt from, and patients of the same trial whom nothing saw.
+    split
+        How the two were told apart, in words.
     """
     if not question.randomised:
         raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")
     groups = subgroups(question, [ours.covariates, theirs.covariates, cohort])
+    split = f"patients whom neither generator nor models saw, cut {split}"
     found = []
     for one, means in fitted:
         kept = [means[mask] for mask in _masks(groups, 2, len(cohort))]
         simulated = simulations(one, ours, groups, kept)
         target = theirs.targets[one.outcome.name]
-        split = "patients whom neither generator nor models saw"
         found.append(check(simulated, target, theirs, _masks(groups, 1, len(theirs)), split=split))
     return tuple(found)

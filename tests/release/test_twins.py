@@ -70,7 +70,7 @@ def test_a_refusal_writes_its_reasons_and_no_twins(tmp_path: Path) -> None:
 
 
 def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None:
-    made = job(tmp_path / "out", n=500, wanted={"synthetic": 200, "generator": "independent"})
+    made = job(tmp_path / "out", n=500, wanted={"synthetic": 200, "generator": "independent", "trial": True})
     assert made.decision is not None
     names = [check.name for check in made.decision.checks]
     for name in (
@@ -80,6 +80,9 @@ def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None
     ):
         assert name in names
     assert len(names) > 12
+    assert made.answer["cohort"]["split"] == "by site (12 sites)"
+    assert made.answer["trial_check"][0]["split"].endswith("cut by site (12 sites)")
+    assert "cut by site (12 sites)" in (tmp_path / "out" / "internal" / "report.html").read_text()
     assert not made.decision.released
     with pytest.raises((ReleaseBlocked, Refused)):
         made.raise_if_refused()

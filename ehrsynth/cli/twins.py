@@ -3,200 +3,65 @@
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
     DataFile,
+    Delta,
+    Epsilon,
     Generator,
     Json,
     OutFolder,
     PolicyFile,
+    PublicRows,
+    Register,
     SchemaFile,
     Seed,
     Settings,
     TrainOnSynthetic,
 )
+from ehrsynth.cli.twin_options import (
+    Arms,
+    AverageOnly,
+    By,
+    Cause,
+    Censoring,
+    CensoringOption,
+    Controls,
+    Covariates,
+    Design,
+    DesignOption,
+    Draws,
+    Estimand,
+    EstimandOption,
+    Horizon,
+    Imbalance,
+    Individual,
+    Level,
+    Models,
+    Outcomes,
+    Outside,
+    Overlap,
+    Permutations,
+    Placebo,
+    Population,
+    Probabilities,
+    SmallArms,
+    Synthetic,
+    Target,
+    Treatment,
+    Trial,
+)
 
 if TYPE_CHECKING:
-    from ehrsynth.release.twins import Wanted
+    from ehrsynth.progress import Progress
+    from ehrsynth.release.private_twins import PrivateWanted
+    from ehrsynth.release.twins import TwinsResult, Wanted
     from ehrsynth.twins.question import Request
-
-
-class Design(Enum):
-    """How patients came into their arms."""
-
-    randomised = "randomised"
-    observational = "observational"
-
-
-class Estimand(Enum):
-    """Whom an average effect is about."""
-
-    all = "all"
-    treated = "treated"
-    untreated = "untreated"
-
-
-class Censoring(Enum):
-    """How patients whose follow-up ended before the horizon are accounted for."""
-
-    ipcw = "ipcw"
-    pseudo = "pseudo"
-
-
-QUESTION, ANSWER, COHORT, OVERRIDES = "The question", "The answer", "The cohort", "Overrides of refusals"
-Treatment = Annotated[
-    str,
-    typer.Option(
-        "--treatment", help="The treatment, where the schema has several.", rich_help_panel=QUESTION
-    ),
-]
-Arms = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arm",
-        metavar="NAME=VALUE,VALUE",
-        help="An arm and its values; the first is the reference. [default: each value]",
-        rich_help_panel=QUESTION,
-    ),
-]
-Outcomes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--outcome",
-        metavar="COLUMN or NAME=EXPR",
-        help="An outcome, or a yes or no over outcomes. [default: the role outcome]",
-        rich_help_panel=QUESTION,
-    ),
-]
-Covariates = Annotated[
-    list[str] | None,
-    typer.Option("--covariate", help="A covariate. [default: the role covariate]", rich_help_panel=QUESTION),
-]
-By = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--by", help="A covariate whose groups are shown. [default: protected ones]", rich_help_panel=QUESTION
-    ),
-]
-Controls = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--negative-control",
-        help="A covariate that treatment cannot have changed: tried as an outcome.",
-        rich_help_panel=QUESTION,
-    ),
-]
-Probabilities = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--probability",
-        metavar="ARM=SHARE",
-        help="Chance of an arm under randomisation. [default: the shares observed]",
-        rich_help_panel=QUESTION,
-    ),
-]
-DesignOption = Annotated[
-    Design | None,
-    typer.Option(
-        "--design", help="[default: observational; randomised with --trial]", rich_help_panel=QUESTION
-    ),
-]
-EstimandOption = Annotated[
-    Estimand, typer.Option("--estimand", help="Whom averages are about.", rich_help_panel=QUESTION)
-]
-Population = Annotated[
-    str,
-    typer.Option("--population", metavar="EXPR", help="A condition on covariates.", rich_help_panel=QUESTION),
-]
-Horizon = Annotated[
-    float | None,
-    typer.Option("--horizon", help="Also ask whether the event came by this time.", rich_help_panel=QUESTION),
-]
-Cause = Annotated[
-    str,
-    typer.Option("--cause", help="The event that counts, where events compete.", rich_help_panel=QUESTION),
-]
-CensoringOption = Annotated[
-    Censoring,
-    typer.Option("--censoring", help="For patients lost before the horizon.", rich_help_panel=QUESTION),
-]
-Trial = Annotated[
-    bool,
-    typer.Option(
-        "--trial",
-        help="Fit on half of a randomised trial and hold the twins against the other half.",
-        rich_help_panel=ANSWER,
-    ),
-]
-Level = Annotated[
-    float, typer.Option("--level", min=0.5, max=0.999, help="Of all intervals.", rich_help_panel=ANSWER)
-]
-Permutations = Annotated[
-    int, typer.Option("--permutations", min=100, help="Of each refuter.", rich_help_panel=ANSWER)
-]
-Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="GENERATOR",
-        help="A generator tried as outcome model; 'none' for none. [default: autoregressive]",
-        rich_help_panel=ANSWER,
-    ),
-]
-Target = Annotated[
-    Path | None,
-    typer.Option(
-        "--target",
-        help="Patients to whom averages are standardised and of whom twins are made.",
-        exists=True,
-        dir_okay=False,
-        rich_help_panel=COHORT,
-    ),
-]
-Synthetic = Annotated[
-    int | None,
-    typer.Option(
-        "--synthetic",
-        min=1,
-        help="Twins of so many synthetic patients: only these may leave.",
-        rich_help_panel=COHORT,
-    ),
-]
-Draws = Annotated[
-    int, typer.Option("--draws", min=1, max=10_000, help="Draws a patient and arm.", rich_help_panel=COHORT)
-]
-AverageOnly = Annotated[
-    bool,
-    typer.Option(
-        "--no-individual-effects",
-        help="Do not ask for effects of single patients: not having them is no refusal then.",
-        rich_help_panel=ANSWER,
-    ),
-]
-Epsilon = Annotated[
-    float | None,
-    typer.Option(
-        "--epsilon", min=0.0, help="Differential privacy: not available for twins yet.", hidden=True
-    ),
-]
-
-
-def _accept(name: str, what: str) -> Any:
-    return typer.Option(f"--accept-{name}", help=f"Go on despite {what}.", rich_help_panel=OVERRIDES)
-
-
-SmallArms = Annotated[bool, _accept("small-arms", "an arm of under 50 patients or 10 events")]
-Overlap = Annotated[bool, _accept("overlap", "arms that hardly overlap")]
-Imbalance = Annotated[bool, _accept("imbalance", "randomised arms that differ in covariates")]
-Placebo = Annotated[bool, _accept("placebo", "a failed attempt to refute")]
-Individual = Annotated[bool, _accept("individual-effects", "effects that do not beat a constant one")]
-Outside = Annotated[bool, _accept("outside-support", "patients outside support")]
 
 
 def twins(
@@ -234,6 +99,9 @@ def twins(
     accept_individual_effects: Individual = False,
     accept_outside_support: Outside = False,
     epsilon: Epsilon = None,
+    delta: Delta = None,
+    public_rows: PublicRows = None,
+    register: Register = None,
     policy: PolicyFile = None,
     seed: Seed = None,
     train_on_synthetic: TrainOnSynthetic = False,
@@ -242,48 +110,98 @@ def twins(
     """Average effects, twins of every patient in every arm, and a report that says what must be true.
 
     What cannot be answered is refused: exit code 3, with the reasons and the option that overrides each.
-    Where some patients of a cohort lie outside support, the others are answered: exit code 0.
+    Where some patients of a cohort lie outside support, the others are answered: exit code 0. With --epsilon
+    one private model makes --synthetic patients and their outcomes in every arm; effects have no interval.
     """
     _run(dict(locals()))  # the options, by name
 
 
 def _run(given: Mapping[str, Any]) -> None:
     from ehrsynth.cli.drawing import drawn
-    from ehrsynth.release.policy import load_policy
-    from ehrsynth.release.twins import make_twins
-    from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables.databases import without_passwords
 
     _check(given)
     with drawn() as progress:
-        made = make_twins(
-            given["data"],
-            load_schema(given["schema"]),
-            _request(given),
-            given["out"],
-            wanted=_wanted(given),
-            seed=given["seed"],
-            policy=load_policy(given["policy"]),
-            train_on_synthetic=given["train_on_synthetic"],
-            command=shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])]),
-            progress=progress,
-        )
+        made = _private(given, progress) if given["epsilon"] is not None else _made(given, progress)
     _show(made.answer, given["out"], as_json=given["json"])
     made.raise_if_refused()
+
+
+def _made(given: Mapping[str, Any], progress: "Progress") -> "TwinsResult":
+    from ehrsynth.release.policy import load_policy
+    from ehrsynth.release.twins import make_twins
+    from ehrsynth.schema.yaml_files import load_schema
+
+    return make_twins(
+        given["data"],
+        load_schema(given["schema"]),
+        _request(given),
+        given["out"],
+        wanted=_wanted(given),
+        seed=given["seed"],
+        policy=load_policy(given["policy"]),
+        train_on_synthetic=given["train_on_synthetic"],
+        command=_command(),
+        progress=progress,
+    )
+
+
+def _private(given: Mapping[str, Any], progress: "Progress") -> "TwinsResult":
+    from ehrsynth.cli.privacy import known_to_all
+    from ehrsynth.release.policy import load_policy
+    from ehrsynth.release.private_twins import make_private_twins
+
+    return make_private_twins(
+        given["data"],
+        known_to_all(given["schema"], given["public_rows"]),
+        _request(given),
+        given["out"],
+        wanted=_private_wanted(given),
+        seed=given["seed"],
+        policy=load_policy(given["policy"]),
+        register=given["register"],
+        train_on_synthetic=given["train_on_synthetic"],
+        command=_command(),
+        progress=progress,
+    )
+
+
+def _command() -> str:
+    """How this was asked for."""
+    from ehrsynth.tables.databases import without_passwords
+
+    return shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])])
 
 
 def _check(given: Mapping[str, Any]) -> None:
     from ehrsynth.errors import RequestError
 
     if given["epsilon"] is not None:
-        raise RequestError(
-            "twins have no private form yet: no outcome model here is inside the privacy ledger. Fit a"
-            " private generator with `ehrsynth fit --epsilon` and sample from it, or leave --epsilon out"
-        )
+        _check_private(given)
+    elif lost := [f"--{n.replace('_', '-')}" for n in ("delta", "public_rows", "register") if given[n]]:
+        raise RequestError(f"{' and '.join(lost)} means nothing without --epsilon")
     if given["synthetic"] is not None and given["target"] is not None:
         raise RequestError("the cohort is either --target or --synthetic patients: leave one out")
     if given["trial"] and given["design"] is Design.observational:
         raise RequestError("--trial needs randomised arms: leave --design observational out, or --trial")
+
+
+def _check_private(given: Mapping[str, Any]) -> None:
+    """What does not go with an epsilon, said at once."""
+    from ehrsynth.errors import RequestError
+
+    if given["synthetic"] is None:
+        raise RequestError(
+            "--epsilon needs --synthetic N: twins of real patients hold these patients' own values, and no"
+            " noise makes them private"
+        )
+    names = ["trial", "model", "target", "no_individual_effects"]
+    names += [name for name in given if name.startswith("accept_")]
+    measured = [f"--{name.replace('_', '-')}" for name in names if given[name]]
+    if measured:
+        raise RequestError(
+            "under --epsilon nothing is measured on real patients that could be told, refused or compared:"
+            f" leave out {' and '.join(measured)}"
+        )
 
 
 def _request(given: Mapping[str, Any]) -> "Request":
@@ -330,6 +248,21 @@ def _wanted(given: Mapping[str, Any]) -> "Wanted":
         settings=parse_settings(given["settings"] or []),
         candidates=tuple(n for n in (given["model"] or [DEFAULT_GENERATOR]) if n != "none"),
         draws=given["draws"],
+    )
+
+
+def _private_wanted(given: Mapping[str, Any]) -> "PrivateWanted":
+    from ehrsynth.cli.privacy import with_epsilon
+    from ehrsynth.generators.recipes import parse_settings
+    from ehrsynth.release.private_twins import PrivateWanted
+
+    settings = parse_settings(given["settings"] or [])
+    return PrivateWanted(
+        synthetic=given["synthetic"],
+        settings=with_epsilon(given["generator"], settings, given["epsilon"], given["delta"]),
+        generator=given["generator"],
+        draws=given["draws"],
+        level=given["level"],
     )
 
 
@@ -380,6 +313,7 @@ def _show(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     if rows:
         headers = ("outcome", "contrast", "group", "patients", "effect", f"{answer['level']:.0%} interval")
         show_table(headers, rows)
+    _show_simulated(answer)
     for check in answer["trial_check"]:
         cells = [
             (
@@ -396,3 +330,17 @@ def _show(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
         show_table(("", "number", "arm", "group", "simulated", "randomised"), cells)
     if answer["release"] is not None:
         typer.echo(answer["release"]["sentence"])
+
+
+def _show_simulated(answer: Mapping[str, Any]) -> None:
+    """Means of a private model's twins, which have no interval."""
+    from ehrsynth.cli.drawing import show_table
+
+    rows = [
+        (o["outcome"], arm, mean)
+        for o in answer["outcomes"]
+        for arm, mean in o.get("simulated_means", {}).items()
+    ]
+    if rows:
+        show_table(("outcome", "arm", "mean of the twins"), rows)
+        typer.echo(answer["noise"])

@@ -16,7 +16,7 @@ def _percent(one: Values) -> bool:
     return one["kind"] in {"binary", "horizon"}
 
 
-def _number(value: float | None, one: Values) -> str:
+def number(value: float | None, one: Values) -> str:
     """A number on the outcome's scale: shares in percentage points."""
     if value is None:
         return "-"
@@ -26,12 +26,12 @@ def _number(value: float | None, one: Values) -> str:
 def points(value: float | None, one: Values) -> str:
     """A difference on the outcome's scale: of shares in points."""
     if value is None or not _percent(one):
-        return _number(value, one)
+        return number(value, one)
     return f"{100 * value:+.1f}"
 
 
 def _interval(value: Values, one: Values) -> str:
-    return f"{_number(value['value'], one)} ({_number(value['low'], one)} to {_number(value['high'], one)})"
+    return f"{number(value['value'], one)} ({number(value['low'], one)} to {number(value['high'], one)})"
 
 
 def _difference(value: Values, one: Values) -> str:
@@ -122,7 +122,7 @@ def _e_values(one: Values, answer: Values) -> Iterator[Values]:
 def _coupling(value: Values, one: Values) -> Values:
     def said(bounds: Values, *, share: bool) -> str:
         def form(value: float) -> str:
-            return f"{100 * value:.0f} %" if share else _number(value, one)
+            return f"{100 * value:.0f} %" if share else number(value, one)
 
         inner = f"{form(bounds['low'])} to {form(bounds['high'])}"
         return f"{inner} (with sampling {form(bounds['outer_low'])} to {form(bounds['outer_high'])})"
@@ -210,7 +210,7 @@ def trial(check: Values, answer: Values, few: int) -> Values:
             {
                 "group": c["group"],
                 "what": f"{'effect' if c['what'] == 'contrast' else 'level'}: {c['arm']}",
-                "simulated": (points if c["what"] == "contrast" else _number)(c["simulated"], one),
+                "simulated": (points if c["what"] == "contrast" else number)(c["simulated"], one),
                 "randomised": (_difference if c["what"] == "contrast" else _interval)(c["randomised"], one),
                 "difference": _difference(c["difference"], one),
                 "p": f"{c['adjusted']:.2g}",

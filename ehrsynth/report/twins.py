@@ -136,7 +136,7 @@ def _body(answer: Values, shareable: bool, small_cell: int) -> Values:  # noqa: 
     few = small_cell if shareable else 0
     return {
         "level": f"{answer['level']:.0%}",
-        "question": list(_question(question)),
+        "question": list(question_facts(question)),
         "assumptions": answer["identification"],
         "outcomes": [outcome(one, answer, few) for one in answer["outcomes"]],
         "checks": [] if answer["release"] is None else [check(c) for c in answer["release"]["checks"]],
@@ -147,7 +147,8 @@ def _body(answer: Values, shareable: bool, small_cell: int) -> Values:  # noqa: 
     }
 
 
-def _question(question: Values) -> Iterator[tuple[str, str]]:
+def question_facts(question: Values) -> Iterator[tuple[str, str]]:
+    """What was asked, as names and texts."""
     yield "Treatment", f"{question['treatment']}: {', '.join(question['contrasts'])}"
     yield "Outcomes", "; ".join(question["outcomes"])
     yield "Design", question["design"]

@@ -12,6 +12,7 @@ from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
 from ehrsynth.twins.error_rates import measured_error_rates
+from ehrsynth.twins.outcomes import Outcome
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, outside_support, settled
 from ehrsynth.twins.study import OutcomeStudy, Study
@@ -26,6 +27,18 @@ ANSWERED = ("answered", "answered in part")  # verdicts that are no refusal
 INTENDED = (
     "For planning research and for checking models, not for deciding on a patient's treatment: a twin says"
     " what patients like this one did on average, and how widely they differed."
+)
+
+NOT_CHECKED = (
+    "Overlap, balance and support: nothing says whether the arms had patients like each of these twins.",
+    "The size of the arms and the number of events: an arm of few patients is mostly noise here.",
+    "Placebo treatment, other refuters, calibration, and whether effects differ between patients at all.",
+    "The trial check: no randomised patient was held against these numbers.",
+    "How far the numbers may be off: every interval of an effect or of an outcome rests on patients.",
+)
+NOISE = (
+    "These are the private model's numbers. They carry the noise that hides each patient: it can draw effects"
+    " towards nil, and it can make them up. They are for trying out analyses, not for reading off an effect."
 )
 
 ASSUMPTIONS = {
@@ -93,6 +106,41 @@ def _outside(study: Study, cohort: Cohort | None) -> Sequence[Refusal]:
         return ()
     found = outside_support(int(cohort.support.outside.sum()), len(cohort))
     return settled(found, study.options.accepted)
+
+
+def private_json(question: Question, means: Mapping[str, Sequence[float]], *, level: float) -> dict[str, Any]:
+    """What a private model says: means of the twins, without interval, and what nobody checked.
+
+    Parameters
+    ----------
+    means
+        By the outcome's name, the mean of each arm's twins. Nothing else that was measured goes in.
+    """
+    return {
+        "verdict": "simulated by a private model",
+        "refusals": [],
+        "question": question_json(question),
+        "intended_use": INTENDED,
+        "identification": list(ASSUMPTIONS[question.design]),
+        "not_checked": list(NOT_CHECKED),
+        "noise": NOISE,
+        "level": level,
+        "outcomes": [_simulated(question, o, means[o.name]) for o in question.outcomes],
+        "trial_check": [],
+    }
+
+
+def _simulated(question: Question, outcome: Outcome, means: Sequence[float]) -> dict[str, Any]:
+    return {
+        "outcome": outcome.name,
+        "kind": outcome.kind,
+        "unit": outcome.unit if outcome.kind == "numeric" else "",
+        "described": outcome.described,
+        "simulated_means": _by_arm(question, means),
+        "simulated_differences": {
+            contrast: means[arm] - means[0] for arm, contrast in enumerate(question.contrasts, start=1)
+        },
+    }
 
 
 def refusal_json(one: Refusal) -> dict[str, Any]:

@@ -69,7 +69,15 @@ def test_an_override_is_a_flag_and_is_written_down(trial_folder: Path) -> None:
         (("--probability", "none=half"), "a share is a number"),
         (("--trial", "--design", "observational"), "--trial needs randomised arms"),
         (("--synthetic", "5", "--target", "trial.csv"), "leave one out"),
-        (("--epsilon", "1"), "no private form"),
+        (("--epsilon", "1"), "needs --synthetic N"),
+        (
+            ("--epsilon", "1", "--synthetic", "5", "--trial", "--accept-overlap"),
+            "leave out --trial and --acc",
+        ),
+        (("--epsilon", "1", "--synthetic", "5", "--generator", "cart"), "no differentially private form"),
+        (("--epsilon", "1", "--synthetic", "5", "--generator", "aim"), "cannot complete"),
+        (("--epsilon", "1", "--synthetic", "5", "--public-rows", "300"), "must be public"),
+        (("--delta", "0.001"), "means nothing without --epsilon"),
         (("--horizon", "90"), "compete"),
         (("--model", "nil"), "nil"),
     ],
@@ -81,6 +89,29 @@ def test_what_is_wrong_ends_with_two_and_nothing_is_written(
     assert run.exit_code == 2
     assert said in run.output.replace("\n", " ")
     assert not (trial_folder / "out").exists()
+
+
+def test_a_private_cohort_is_drawn_and_paid_for(trial_folder: Path) -> None:
+    plain = TRIAL.as_json()
+    columns = [column | {"source": "public"} for column in plain["columns"]]
+    save_schema(TRIAL.changed(columns=columns), trial_folder / "trial.yaml")
+    tiny = ("--set", "steps=3", "--set", "width=8", "--set", "masks=1", "--draws", 3)
+    asked = ("--epsilon", 2, "--public-rows", 300, "--synthetic", 40, *tiny)
+    run = twins(*ARMS, "--outcome", "score", "--design", "randomised", *asked)
+    # Of so few patients the attacks can say nothing, which is a no.
+    assert run.exit_code == 3, run.output
+    assert "simulated by a private model" in run.output
+    assert "carry the noise" in run.output
+    report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
+    names = [check["name"] for check in report["release"]["checks"]]
+    assert "Memory of outcomes: score" in names
+    assert len(names) > 12
+    assert 0 < report["provenance"]["guarantee"]["epsilon"] <= 2 * (1 + 1e-6)
+    register = json.loads((trial_folder / "ehrsynth-register.json").read_text())
+    assert [entry["what"] for entry in register["data"]["trial"]] == ["blocked"]
+    again = twins(*ARMS, "--outcome", "score", *asked)
+    assert again.exit_code == 2
+    assert "exists already" in again.output
 
 
 def test_a_table_that_does_not_fit_is_said_by_column_and_never_by_value(trial_folder: Path) -> None:

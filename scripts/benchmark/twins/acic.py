@@ -17,7 +17,7 @@ from ehrsynth.twins.patients import covariates_of, patients_of
 from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Request, ask
 from twins.sources import acic
-from twins.writing import Bar, bars, columns, head, kept, paragraph, shares, table, write
+from twins.writing import Bar, bars, clock, columns, head, kept, paragraph, shares, table, write
 
 LEARNT, LEVEL = 4_000, 0.9
 SETTINGS = "all candidates with autoregressive, five folds"
@@ -82,6 +82,7 @@ def run(given: argparse.Namespace) -> None:
                 column["average_error_learnt"].mean(),
                 at_most=0.2,
             ),
+            *clock(results),
         ]
     )
     gap, held = column["pehe"] - column["pehe_x"], sum(r["average_covered"] for r in results)

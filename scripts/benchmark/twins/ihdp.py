@@ -17,7 +17,7 @@ from ehrsynth.twins.model import twin_model
 from ehrsynth.twins.patients import Patients, covariates_of, patients_of
 from ehrsynth.twins.question import Request, ask
 from twins.sources import ihdp
-from twins.writing import Bar, bars, columns, head, kept, paragraph, shares, table, write
+from twins.writing import Bar, bars, clock, columns, head, kept, paragraph, shares, table, write
 
 LEARNT, LEVEL = 672, 0.9
 SETTINGS = "all candidates with autoregressive, five folds"
@@ -98,6 +98,7 @@ def run(given: argparse.Namespace) -> None:
                 0.95,
             ),
             Bar("90 % interval of the unseen arm held it", column["outcome_coverage"].mean(), 0.86, 0.95),
+            *clock(results),
         ]
     )
     paired = [("combined", "pehe", "average_error"), ("reference", "pehe_process", "average_error_process")]

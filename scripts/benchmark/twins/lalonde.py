@@ -9,7 +9,7 @@ from ehrsynth.release.twins import Wanted, make_twins
 from ehrsynth.twins.question import Request
 from ehrsynth.twins.study import Options
 from twins.sources import lalonde
-from twins.writing import Bar, bars, head, kept, paragraph, table, write
+from twins.writing import Bar, bars, clock, head, kept, paragraph, table, write
 
 SETTINGS = "all candidates with autoregressive; 1,000 permutations"
 TABLES = {"nswdemo": "the experiment", "nswpsid1": "the treated against PSID"}
@@ -63,6 +63,7 @@ def run(given: argparse.Namespace) -> None:
             Bar("no number is told then (1 yes)", float(refused["effect"] is None), at_least=1),
             Bar("comparison group's worth", refused["effective"][0], at_most=refused["patients"][0] / 10),
             Bar("with the override: an estimate and its warning (1 yes)", float(warned), at_least=1),
+            *clock(results.values()),
         ]
     )
     rows = []

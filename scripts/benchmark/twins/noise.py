@@ -13,7 +13,7 @@ from ehrsynth.twins.fitting import fit_crosswise
 from ehrsynth.twins.patients import patients_of
 from ehrsynth.twins.question import Request, ask
 from twins.sources import ihdp, numeric_study
-from twins.writing import Bar, bars, head, kept, paragraph, write
+from twins.writing import Bar, bars, clock, head, kept, paragraph, write
 
 RUNS, TWO_ERRORS = 100, 2.0
 SETTINGS = "linear, boosted, gaussian process; observational; half treated by a coin"
@@ -58,6 +58,7 @@ def run(given: argparse.Namespace) -> None:
         [
             Bar("share of runs with |effect| below two standard errors", small / len(results), at_least=0.9),
             Bar("mean standard error over the spread of estimates", ratio, 0.8, 1.2),
+            *clock(results),
         ]
     )
     told = sum(r["individual"] for r in results)

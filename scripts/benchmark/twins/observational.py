@@ -24,7 +24,7 @@ from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.trial import halves
 from twins.sources import stroke
-from twins.writing import Bar, bars, head, kept, paragraph, table, write
+from twins.writing import Bar, bars, clock, head, kept, paragraph, table, write
 
 DRAWS, STEEPNESS = 50, 0.8
 SETTINGS = f"linear and boosted, five folds, steepness {STEEPNESS}"
@@ -99,6 +99,7 @@ def run(given: argparse.Namespace) -> None:
                 float(np.mean([r["held_with_its_error"] for r in results])),
                 at_least=0.8,
             ),
+            *clock(results),
         ]
     )
     errors = [float(np.mean([r[name] for r in results])) for name in ("error", "truth_error")]

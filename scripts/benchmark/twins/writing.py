@@ -16,6 +16,7 @@ import numpy as np
 OUT = Path(__file__).parents[3] / "reports" / "twins"
 WIDTH = 108
 EVERY = 20.0  # seconds between two writes
+MINUTES = 10.0  # that a measurement may take
 PACKAGES = ("ehrsynth", "numpy", "scipy", "pandas", "scikit-learn", "lightgbm", "torch")
 
 
@@ -98,6 +99,21 @@ class Bar(NamedTuple):
         """Whether it was met."""
         low, high = self.at_least, self.at_most
         return (low is None or self.found >= low) and (high is None or self.found <= high)
+
+
+def clock(results: Iterable[Mapping[str, Any]]) -> list[Bar]:
+    """Minutes of all runs together, as they were stored, one run after the other on one thread.
+
+    By the clock of a machine that others used at the same time, and by the processor's, which is about what
+    the clock says on a machine of one's own.
+    """
+    found = list(results)
+    names = {"seconds": "minutes by the clock, all runs (machine shared)", "cpu": "minutes of processor time"}
+    return [
+        Bar(name, sum(float(r[kind]) for r in found) / 60, at_most=MINUTES)
+        for kind, name in names.items()
+        if all(kind in r for r in found)
+    ]
 
 
 def bars(rows: Iterable[Bar]) -> list[str]:

@@ -194,7 +194,7 @@ def _check_private(given: Mapping[str, Any]) -> None:
             "--epsilon needs --synthetic N: twins of real patients hold these patients' own values, and no"
             " noise makes them private"
         )
-    names = ["trial", "model", "target", "no_individual_effects"]
+    names = ["trial", "model", "target", "no_individual_effects", "by", "probability"]
     names += [name for name in given if name.startswith("accept_")]
     measured = [f"--{name.replace('_', '-')}" for name in names if given[name]]
     if measured:

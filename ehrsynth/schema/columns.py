@@ -12,6 +12,9 @@ from the smallest to the largest), so that nothing later looks at the data for a
 | date, datetime | datetime64[s] | `format` (strftime) |
 | duration | float64 in `unit` | a number, `HH:MM`, `HH:MM:SS` or ISO 8601 |
 | identifier | string | `pattern` |
+
+A `band` changes neither the grid nor what is read: `ehrsynth.tables.bands` gathers values where a table is
+made coarser for a release.
 """
 
 import datetime as dt
@@ -22,6 +25,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from ehrsynth.errors import unknown
+from ehrsynth.schema.moments import EPOCH, Day, Moment
 
 Source = Literal["public", "data"]
 Role = Literal[
@@ -40,7 +44,6 @@ LARGEST_EXACT = 2**53
 # Neighbours of up to 15 digits are distinct as float64; beyond that, decimals would merge.
 DISTINCT_DECIMALS = 10**15
 MOST_DECIMALS = 15
-_ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?")
 CODE_LEVELS = {"ICD-9": (3, 4, 5), "ICD-10": (1, 3, 4, 5), "ATC": (1, 3, 4, 5, 7), "other": ()}
 
 
@@ -57,32 +60,10 @@ def _word(value: object) -> object:
     return str(value) if isinstance(value, int | float | dt.date) else value
 
 
+_BAND = "width of the bands in which a release gathers the values, each the middle of its band"
+WholeBand = Annotated[int | None, Field(gt=0, description=f"{_BAND}; of dates in days")]
+Band = Annotated[float | None, Field(gt=0, description=f"{_BAND}; in the column's unit")]
 Word = Annotated[str, BeforeValidator(_word), WithJsonSchema({"type": ["string", "number"]})]
-
-
-def _moment(value: object) -> object:
-    # Numbers would be read as seconds since 1970.
-    if isinstance(value, dt.date):
-        return value
-    try:
-        if isinstance(value, str) and _ISO.fullmatch(value):
-            return dt.datetime.fromisoformat(value)
-    except ValueError:
-        pass  # a day that no calendar has
-    message = f"is {value!r}: write a real day as 2020-01-31"
-    raise ValueError(message)
-
-
-def _day(value: object) -> object:
-    moment = _moment(value)
-    if isinstance(moment, dt.datetime) and moment.time() == dt.time():
-        return moment.date()
-    return moment
-
-
-Day = Annotated[dt.date, BeforeValidator(_day)]
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold moments without a time zone
-Moment = Annotated[dt.datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string"})]
 
 
 class AbstractColumn(Strict):
@@ -106,7 +87,9 @@ class AbstractColumn(Strict):
     def items(self) -> tuple[str, ...]:
         """The items that come from somewhere: the kind, and every field that fixes the domain."""
         own = [n for n in type(self).model_fields if n not in AbstractColumn.model_fields]
-        return (*own, "missing", "missing_codes")
+        # A band is an item where somebody has declared one: no band says nothing of the data.
+        bare = "band" in own and getattr(self, "band", None) is None
+        return (*(n for n in own if not (bare and n == "band")), "missing", "missing_codes")
 
     def source_of(self, item: str) -> Source:
         """Where one of `items` comes from."""
@@ -151,6 +134,7 @@ class IntegerColumn(AbstractColumn):
     minimum: int = Field(ge=-LARGEST_EXACT, le=LARGEST_EXACT)
     maximum: int = Field(ge=-LARGEST_EXACT, le=LARGEST_EXACT)
     unit: str = ""
+    band: WholeBand = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -174,6 +158,7 @@ class NumberColumn(AbstractColumn):
     maximum: float
     decimals: int = Field(ge=0, le=MOST_DECIMALS)
     unit: str = ""
+    band: Band = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -284,6 +269,7 @@ class DateColumn(AbstractColumn):
     minimum: Day
     maximum: Day
     format: str = "%Y-%m-%d"
+    band: WholeBand = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -304,6 +290,7 @@ class DatetimeColumn(AbstractColumn):
     minimum: Moment
     maximum: Moment
     format: str = "%Y-%m-%dT%H:%M:%S"
+    band: WholeBand = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:
@@ -328,12 +315,12 @@ class DatetimeColumn(AbstractColumn):
     @property
     def first(self) -> int:
         """The first such moment within the bounds, in steps since 1970-01-01."""
-        return -(-int((self.minimum - _EPOCH).total_seconds()) // self.step)
+        return -(-int((self.minimum - EPOCH).total_seconds()) // self.step)
 
     @property
     def size(self) -> int:
         """Number of such moments."""
-        return int((self.maximum - _EPOCH).total_seconds()) // self.step - self.first + 1
+        return int((self.maximum - EPOCH).total_seconds()) // self.step - self.first + 1
 
 
 class DurationColumn(AbstractColumn):
@@ -345,6 +332,7 @@ class DurationColumn(AbstractColumn):
     unit: Literal["seconds", "minutes", "hours", "days", "weeks"]
     decimals: int = Field(default=0, ge=0, le=9)
     format: Literal["number", "HH:MM", "HH:MM:SS", "ISO 8601"] = "number"
+    band: Band = None
 
     @model_validator(mode="after")
     def _bounds(self) -> Self:

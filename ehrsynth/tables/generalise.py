@@ -1,8 +1,9 @@
 """Makes a table coarser before anything is learnt from it, and changes its schema to match.
 
 Ages above 89 become 90, dates become years or days from an index date, ZIP codes keep three digits, bounds
-that were guessed from the data are drawn in, and categories of fewer than 11 patients are merged. What was
-done is said in words with counts, and no count of 1 to 10 is ever said.
+that were guessed from the data are drawn in, categories of fewer than 11 patients are merged, and columns
+with a `band` are gathered in bands. What was done is said in words with counts, and no count of 1 to 10 is
+ever said.
 """
 
 import datetime as dt
@@ -31,6 +32,7 @@ from ehrsynth.schema import (
     Schema,
 )
 from ehrsynth.schema.binding import columns_of
+from ehrsynth.tables.bands import band_of, keeps, middles, years_of
 from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
@@ -55,6 +57,7 @@ class _Work:
     values: dict[str, Floats]
     words: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     retyped: set[str] = field(default_factory=set)
+    banded: set[str] = field(default_factory=set)
     actions: list[str] = field(default_factory=list)
     counts: bool = True
 
@@ -102,6 +105,7 @@ def generalise(
         _gather_extremes(work)
         for merge in merge_rare(work.columns, work.values):
             _apply(work, merge)
+    _gather_bands(work)
     if not work.actions:
         return table, schema, ()
     new_schema = _new_schema(schema, work, tried=not by_schema_alone)
@@ -114,7 +118,19 @@ def generalise(
 
 
 def _touched(work: _Work, schema: Schema) -> set[str]:
-    return {name for name, column in work.columns.items() if column != schema.column(name)}
+    return work.banded | {name for name, column in work.columns.items() if column != schema.column(name)}
+
+
+def _gather_bands(work: _Work) -> None:
+    """Last, so that an edge stays where it is whatever else was made coarser."""
+    for name, column in work.columns.items():
+        width = band_of(column)
+        if width is None:
+            continue
+        work.values[name] = middles(work.values[name], column)
+        work.banded.add(name)
+        present = int((~np.isnan(work.values[name])).sum())
+        work.said(f"{name}: values became the middles of bands of {width:g}", present)
 
 
 def _gather_ages(work: _Work) -> None:
@@ -179,10 +195,9 @@ def _to_years(work: _Work, name: str, column: DateColumn | DatetimeColumn) -> No
     dates = np.where(np.isnan(days), 0, days).astype(np.int64).astype("datetime64[D]")
     years = dates.astype("datetime64[Y]").astype(np.int64) + 1970
     work.values[name] = np.where(np.isnan(days), np.nan, years)
-    new = IntegerColumn(
-        minimum=column.minimum.year, maximum=column.maximum.year, unit="year", **_kept(column)
-    )
-    work.columns[name] = new
+    fields = _kept(column, years_of(column.band))
+    low, high = column.minimum.year, column.maximum.year
+    work.columns[name] = IntegerColumn(minimum=low, maximum=high, unit="year", **fields)
     work.retyped.add(name)
     work.said(f"{name}: dates became years", int((~np.isnan(days)).sum()))
 
@@ -192,7 +207,7 @@ def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, ind
         _ordinal(column.minimum) - _ordinal(index.maximum),
         _ordinal(column.maximum) - _ordinal(index.minimum),
     )
-    fields = _kept(column) | {"missing": column.missing or index.missing}
+    fields = _kept(column, column.band) | {"missing": column.missing or index.missing}
     unit = f"days from {index.name}"
     work.columns[column.name] = IntegerColumn(minimum=low, maximum=high, unit=unit, **fields)
     work.values[column.name] = days
@@ -204,10 +219,12 @@ def _ordinal(bound: Any) -> int:
     return int(bound.toordinal())
 
 
-def _kept(column: LearntColumn) -> dict[str, Any]:
+def _kept(column: LearntColumn, band: int | None = None) -> dict[str, Any]:
     names = ("name", "description", "roles", "missing", "missing_codes", "source", "citation")
-    sources = {k: v for k, v in column.item_sources.items() if k in {"kind", "minimum", "maximum", "missing"}}
-    return {name: getattr(column, name) for name in names} | {"item_sources": sources}
+    items = {"kind", "minimum", "maximum", "missing"} | ({"band"} if band else set())
+    sources = {k: v for k, v in column.item_sources.items() if k in items}
+    kept = {name: getattr(column, name) for name in names} | {"item_sources": sources}
+    return kept | ({"band": band} if band else {})
 
 
 def _gather_extremes(work: _Work) -> None:
@@ -299,6 +316,8 @@ def _still_bound(constraint: Constraint, bare: Schema, work: _Work) -> Constrain
     if isinstance(constraint, FixedCombination):
         constraint = _renamed(constraint, work)
     mentioned = columns_of(constraint)
+    if not keeps(constraint, work.columns, work.banded):
+        return None
     if mentioned & work.retyped and not isinstance(constraint, PresentTogether):
         units = {getattr(work.columns[n], "unit", "") if n in work.retyped else "" for n in mentioned}
         if not isinstance(constraint, Inequality) or constraint.strict or len(units) > 1:

@@ -69,11 +69,14 @@ def _leak_in_words(bound: Simultaneous | None, level: float, rates: str) -> str:
 def attacks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
     """One check for each attack; one that ran counts even where the policy does not ask for it.
 
+    The first that is not measurable says how many more patients would measure all of them.
+
     Parameters
     ----------
     evaluation
         As `held` gives it.
     """
+    more = _more_patients(evaluation, policy)
     for name in (*policy.attacks, *(n for n in evaluation.risks if n not in policy.attacks)):
         bounds = evaluation.bound.of(name) if evaluation.bound is not None else ()
         risk = evaluation.risks.get(name)
@@ -82,7 +85,10 @@ def attacks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
             declared = str(risk.details.get("population_is", "")).startswith("declared")
             yield _identity(name, upper, policy, declared=declared)
         elif bounds and evaluation.bound is not None:
-            yield _bounded(name, bounds, evaluation.bound, policy)
+            check = _bounded(name, bounds, evaluation.bound, policy)
+            if more and not check.computed:
+                check, more = replace(check, explanation=f"{check.explanation} {more}"), ""
+            yield check
         else:
             yield _alone(name, risk, policy)
 
@@ -151,24 +157,44 @@ def _identity(name: str, upper: float, policy: Policy, *, declared: bool) -> Che
 
 
 def _not_measurable(name: str, bounds: tuple[Bound, ...], policy: Policy) -> Check:
+    nearest = _nearest(name, bounds, policy)
+    limit = limit_of(nearest, policy)
+    said = (
+        f"Not measurable here, which is a no by policy and not a finding: only an exposed share of "
+        f"{min(1.0, nearest.detectable):.3f} or more would be told from chance with power 0.9, and the limit "
+        f"is {limit.value:g}."
+    )
+    return _check(name, None, limit, said)
+
+
+def _nearest(name: str, bounds: tuple[Bound, ...], policy: Policy) -> Bound:
+    """The statistic on which it depends whether an attack can be judged."""
     every = [bound for bound in bounds if bound.stratum == ALL] or list(bounds)
     sharpest: dict[str, Bound] = {}
     for bound in sorted(every, key=lambda b: -_blindness(b, policy)):
         sharpest[bound.variant] = bound
     needed = min if name in policy.attribute_attacks else max
-    nearest = needed(sharpest.values(), key=lambda bound: _blindness(bound, policy))
-    limit = limit_of(nearest, policy)
-    said = (
-        f"Not measurable here, which is a no by policy and not a finding: only an exposed share of "
-        f"{min(1.0, nearest.detectable):.3f} or more would be told from chance with power 0.9, and the limit "
-        f"is {limit.value:g}. {_more_patients(_blindness(nearest, policy))}"
+    return needed(sharpest.values(), key=lambda bound: _blindness(bound, policy))
+
+
+def _more_patients(evaluation: Evaluation, policy: Policy) -> str:
+    """How many more would measure every attack: an error shrinks with the root of the number of patients.
+
+    Empty where all can be judged.
+    """
+    names = {bound.attack for bound in evaluation.bound.bounds} if evaluation.bound is not None else set()
+    by_name = {name: evaluation.bound.of(name) for name in names} if evaluation.bound is not None else {}
+    blind = [
+        _blindness(_nearest(name, bounds, policy), policy)
+        for name, bounds in by_name.items()
+        if _unknown(name, bounds, policy) is None
+    ]
+    if not blind:
+        return ""
+    return (
+        f"What decides here is their number: about {max(blind) ** 2:.1f} times as many patients, trained on "
+        "and held out, would measure every attack."
     )
-    return _check(name, None, limit, said)
-
-
-def _more_patients(times: float) -> str:
-    """How many more would measure it: an error shrinks with the root of the number of patients."""
-    return f"About {times**2:.1f} times as many patients, trained on and held out, would measure it."
 
 
 def _blindness(bound: Bound, policy: Policy) -> float:

@@ -1,5 +1,6 @@
 """The gate: an evaluation and a policy in, a decision out. What was not computed is a no."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,9 @@ from ehrsynth.release.policy import Limit, Policy
 from ehrsynth.report.decision import Check, Comparison, Decision, compare
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
 from ehrsynth.tables.identifiers import scan
+
+MEASURED = ("copied_rows", "constraint_violations")  # the metrics that the gate looks at
+COPIED = "Copied rows above the holdout's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +84,7 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
     evaluation = held(evaluation, policy)
     return Decision.from_checks(
         [
-            leak(evaluation.bound, policy),
-            *attacks(evaluation, policy),
-            _copied_rows(evaluation.scores.get("copied_rows"), policy),
-            _violations(evaluation.scores.get("constraint_violations"), policy),
+            *of_the_table(evaluation, policy),
             _holdout(rows, policy),
             _size(rows, policy) if privacy is None else _public_schema(rows),
             _identifiers(rows, policy),
@@ -91,6 +92,20 @@ def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: Priv
             *([_categories(rows, policy)] if privacy is None else []),
         ]
     )
+
+
+def of_the_table(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
+    """The checks of what was measured on the synthetic table, which a change of it may mend.
+
+    Parameters
+    ----------
+    evaluation
+        As `ehrsynth.release.exposure.held` gives it, with the metrics `MEASURED`.
+    """
+    yield leak(evaluation.bound, policy)
+    yield from attacks(evaluation, policy)
+    yield _copied_rows(evaluation.scores.get("copied_rows"), policy)
+    yield _violations(evaluation.scores.get("constraint_violations"), policy)
 
 
 def _check(name: str, value: float | None, limit: Limit, comparison: Comparison, explanation: str) -> Check:
@@ -111,7 +126,7 @@ def _copied_rows(score: Score | None, policy: Policy) -> Check:
         found = (
             "Rows of training patients occur in the synthetic table no more often than those of unseen ones."
         )
-    return _check("Copied rows above the holdout's", excess, limit, "at most", found)
+    return _check(COPIED, excess, limit, "at most", found)
 
 
 def _surely_above(score: Score, value: float, reference: float) -> float:
@@ -142,7 +157,7 @@ def _size(rows: Facts, policy: Policy) -> Check:
     limit = policy.minimum_patients_without_guarantee
     found = (
         f"The table has {rows.patients:,} patients; without a formal guarantee the policy asks for "
-        f"at least {limit.value:,}."
+        f"at least {limit.value:,}. One with --epsilon is not held to this number."
     )
     return _check("Patients in the table", rows.patients, limit, "at least", found)
 

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
@@ -26,10 +25,10 @@ from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
-from ehrsynth.release.manifest import Secrets, attempts
+from ehrsynth.release.manifest import Secrets, attempts, versions
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.register import place_of
-from ehrsynth.release.remedies import attacked, remedies, with_remedies
+from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
 from ehrsynth.release.renewal import Renewal, with_checks
 from ehrsynth.release.request import Options, Request
 from ehrsynth.release.together import earlier_copies
@@ -43,6 +42,7 @@ from ehrsynth.tables import (
     split,
     table_from_frame,
 )
+from ehrsynth.tables.bands import in_bands
 from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
 
@@ -51,7 +51,6 @@ Tables = Sequence[pd.DataFrame]
 KEY_BYTES = 32
 _FEWEST = 2
 LEARNT = 0.5  # of the patients: the others are held out
-_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +183,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
     decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
     looking = part(report, 0.94, 0.95)
-    decision = _remedied(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
+    terms = Terms(real.secrets.attempt, copies, len(drawn[0]), evaluated_rows, earlier, schema)
+    decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     composed = books.enter_private(out, model, released=decision.released)
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
@@ -209,11 +209,12 @@ def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
     return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
 
 
-def _remedied(
+def _remedied(  # noqa: PLR0913 - what the release knows
     real: _Real,
     chosen: AbstractGenerator,
     decision: Decision,
     policy: Policy,
+    terms: Terms,
     *,
     seconds: float,
     report: Progress,
@@ -231,9 +232,10 @@ def _remedied(
         policy=policy,
         seed=seed,
         seconds=seconds,
+        terms=terms,
         progress=report,
     )
-    return with_remedies(decision, tried)
+    return with_remedies(decision, tried, policy)
 
 
 def _must_be_possible(out: Path, copies: int) -> None:
@@ -308,7 +310,8 @@ def _drawn(
         model.sample(wanted, seed=one, progress=part(report, n / copies, (n + 1) / copies)).table
         for n, one in enumerate(seeds)
     ]
-    return tuple(drawn)
+    # A generator may draw between the middles that it learnt.
+    return tuple(in_bands(table, real.schema) for table in drawn)
 
 
 def _evaluated(
@@ -355,7 +358,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         protocol_hash=evaluation.protocol_hash,
         policy=_called(policy),
         policy_hash=policy.hash(),
-        versions=_versions(),
+        versions=versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(len(real.table), len(real.train), len(real.holdout), len(drawn[0])),
         measured_on=dict(evaluation.rows),
@@ -384,13 +387,3 @@ def guarantee_of(spent: PrivacySpent | None, composed: float | None) -> Guarante
     return Guarantee(
         spent.epsilon, spent.delta, spent.accountant, dict(spent.by), spent.rows_per_patient, composed
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ehrsynth.tables.databases import is_database
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,17 @@ def hashes(folder: Path) -> dict[str, str]:
     """Hex SHA-256 of every file in a folder but its manifest and its seal, by relative name."""
     files = sorted(f for f in folder.rglob("*") if f.is_file() and f.name not in {MANIFEST, "seal.json"})
     return {f.relative_to(folder).as_posix(): sha256(f) for f in files}
+
+
+def versions() -> dict[str, str]:
+    """The version of each package that a release depends on and that is there."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

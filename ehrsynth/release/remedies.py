@@ -1,37 +1,31 @@
 """A no names the way to a yes: small changes of the table or the generator, each one measured.
 
 A change of the table is made in the real patients before anything is learnt, and the attacks are tried on the
-changed patients: an attacker coarsens what they know in the same way. Nothing is applied: whoever releases
-decides, and another attempt is counted as one.
+changed patients: an attacker coarsens what they know in the same way. Each is measured as a release of it
+would be: as one more attempt, with as many copies, together with the tables that left before. Nothing is
+applied: whoever releases decides, and another attempt is counted as one.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from ehrsynth.encoding import decode, values_to_codes
 from ehrsynth.errors import EhrSynthError
 from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
-from ehrsynth.release.exposure import attacks, held, leak
+from ehrsynth.release.exposure import held
+from ehrsynth.release.gate import COPIED, MEASURED, of_the_table
 from ehrsynth.release.policy import Policy
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.words import LEAK, title
-from ehrsynth.schema import (
-    DateColumn,
-    DurationColumn,
-    IdentifierColumn,
-    IntegerColumn,
-    LearntColumn,
-    NumberColumn,
-    Schema,
-)
+from ehrsynth.schema import DateColumn, DatetimeColumn, IntegerColumn, LearntColumn, Schema
+from ehrsynth.tables.bands import Banded, band_of, days_of, in_bands, with_bands
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.grids import grid
 from ehrsynth.tables.values import to_values
@@ -41,7 +35,8 @@ _SMOOTHER = 4  # times as many patients in a leaf
 _FEW = 3
 _SHOWN = 3
 _MOST_ROWS = 20_000
-Tables = tuple[pd.DataFrame, pd.DataFrame]
+_SECONDS_A_DAY = 86_400
+Tables = tuple[pd.DataFrame, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,42 +62,92 @@ class Remedy:
     Parameters
     ----------
     left
-        Names of the checks of the attacks that still say no: empty where the change would pass.
+        Names of the checks of the synthetic table that still say no: empty where the change would pass.
+    how
+        What to write or to type for it, word for word.
     """
 
     change: str
     moved: tuple[Moved, ...]
     left: tuple[str, ...]
+    how: str = ""
 
     @property
     def passes(self) -> bool:
-        """Whether every check of the attacks would say yes."""
+        """Whether every check of the synthetic table would say yes."""
         return not self.left
 
     @property
     def sentence(self) -> str:
-        """The change, and the bounds that it moves."""
+        """The change, the bounds that it moves, and how to ask for it."""
         bounds = "; ".join(one.words for one in self.moved[:_SHOWN])
-        return f"{self.change}: {bounds}" if bounds else self.change
+        said = f"{self.change}: {bounds}" if bounds else self.change
+        return f"{said}. To ask for it: {self.how}" if self.how else said
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms the release was measured, so that a change is measured no more easily.
+
+    Parameters
+    ----------
+    attempts
+        How often these patients were tried, the release included: a change would be one more.
+    copies
+        Synthetic tables that are drawn.
+    rows
+        Synthetic patients in each; None for as many as were learnt from.
+    evaluated_rows
+        A declared subsample of the evaluation.
+    earlier
+        Tables of the same patients that left before.
+    given
+        The schema as a person wrote it; None where the tables are in that one.
+    """
+
+    attempts: int = 1
+    copies: int = 1
+    rows: int | None = None
+    evaluated_rows: int | None = None
+    earlier: Sequence[pd.DataFrame] = ()
+    given: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
+    """Columns in bands and another generator, either or both; `how` says what to write for it."""
+
     words: str
-    generator: AbstractGenerator
-    coarsen: Callable[[pd.DataFrame], pd.DataFrame]
+    how: str
+    bands: Mapping[str, float] = field(default_factory=dict)
+    generator: AbstractGenerator | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """Everything but the change. `given` are synthetic tables that cannot be made anew."""
+
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    schema: Schema
+    generator: AbstractGenerator | None
+    given: Tables
+    policy: Policy
+    terms: Terms
+    seed: int
 
 
 def remedies(  # noqa: PLR0913 - what a release knows, and how long to look
     train: pd.DataFrame,
     holdout: pd.DataFrame,
     schema: Schema,
-    generator: AbstractGenerator,
+    made_by: AbstractGenerator | Tables,
     *,
     decision: Decision,
     policy: Policy,
     seed: int,
     seconds: float,
+    terms: Terms | None = None,
     progress: Progress | None = None,
 ) -> tuple[Remedy, ...]:
     """Try small changes one after another until one passes or the time is over; the smallest come first.
@@ -111,10 +156,14 @@ def remedies(  # noqa: PLR0913 - what a release knows, and how long to look
     ----------
     train, holdout
         The patients who were learnt from and those held out; at most 20,000 of each are used.
+    made_by
+        The generator, or the synthetic tables that somebody else made: of these the bands alone are tried.
     decision
         What the gate said without a change.
     seconds
         No further change is begun after so many; one that was begun is finished.
+    terms
+        How the release was measured; as a first attempt of one copy where it is not said.
 
     Returns
     -------
@@ -123,31 +172,40 @@ def remedies(  # noqa: PLR0913 - what a release knows, and how long to look
         absent package do not allow is passed over.
     """
     start, report = time.monotonic(), progress or silent
-    tables = _drawn(train, seed, "train"), _drawn(holdout, seed, "holdout")
+    terms, fewer = terms or Terms(), min(1.0, _MOST_ROWS / max(1, len(train)))
+    if terms.rows is not None:
+        terms = replace(terms, rows=max(1, round(fewer * terms.rows)))
+    generator = made_by if isinstance(made_by, AbstractGenerator) else None
+    given = () if isinstance(made_by, AbstractGenerator) else made_by
+    sides = _drawn(train, seed, "train"), _drawn(holdout, seed, "holdout")
+    scene = _Scene(*sides, schema, generator, given, policy, terms, seed)
     before = {check.name: check for check in decision.failed if check.name in _names(policy)}
     tried: list[Remedy] = []
-    for change in _changes(tables[0], schema, generator, identity=title("identity_disclosure") in before):
+    for change in _changes(scene, identity=title("identity_disclosure") in before):
         spent = time.monotonic() - start
         if spent > seconds or (tried and tried[-1].passes):
             break
         report(min(1.0, spent / seconds), f"trying {change.words}")
         try:
-            checks = _measured(change, tables, schema, policy, seed=seed)
+            checks = _measured(change, scene)
         except EhrSynthError:
-            continue  # bands may break a rule between columns, a generator may need an absent package
-        tried.append(_remedy(change.words, before, checks))
+            continue  # a generator may need an absent package, or more patients
+        tried.append(_remedy(change, before, checks))
     return tuple(tried)
 
 
 def attacked(decision: Decision, policy: Policy) -> bool:
-    """Whether an attack is among the reasons of a no: the rest is not mended by what is tried here."""
+    """Whether an attack found or could not rule out something: the rest is not mended by what is tried here.
+
+    Where nothing could be measured, the number of patients decides, and the check itself says so.
+    """
     names = _names(policy)
-    return any(check.name in names for check in decision.failed)
+    return any(check.name in names and check.computed for check in decision.failed)
 
 
-def with_remedies(decision: Decision, tried: Sequence[Remedy]) -> Decision:
+def with_remedies(decision: Decision, tried: Sequence[Remedy], policy: Policy) -> Decision:
     """The same no, whose first reason by an attack also says what was tried and what would pass."""
-    if not tried or decision.released:
+    if not tried or not attacked(decision, policy):
         return decision
     best = tried[-1]
     if best.passes:
@@ -158,13 +216,14 @@ def with_remedies(decision: Decision, tried: Sequence[Remedy]) -> Decision:
             f"Tried without a yes: {'; '.join(one.change for one in tried)}. "
             f"The nearest: {nearest.sentence}; {len(nearest.left)} of its checks still say no."
         )
-    first = next((c for c in decision.failed if c.limit is not None), decision.failed[0])
+    names = _names(policy)
+    first = next(check for check in decision.failed if check.name in names and check.computed)
     longer = replace(first, explanation=f"{first.explanation} {said}")
     return Decision.from_checks(longer if check is first else check for check in decision.checks)
 
 
 def _names(policy: Policy) -> set[str]:
-    return {LEAK, *map(title, policy.attacks)}
+    return {LEAK, COPIED, *map(title, policy.attacks)}
 
 
 def _drawn(table: pd.DataFrame, seed: int, name: str) -> pd.DataFrame:
@@ -174,55 +233,93 @@ def _drawn(table: pd.DataFrame, seed: int, name: str) -> pd.DataFrame:
     return table.iloc[drawn].reset_index(drop=True)
 
 
-def _same(table: pd.DataFrame) -> pd.DataFrame:
-    return table
+def _measured(change: _Change, scene: _Scene) -> list[Check]:
+    """The gate's checks of the synthetic table, after the change."""
+    policy, terms, seed = scene.policy, scene.terms, scene.seed
+    schema = with_bands(scene.schema, change.bands)
+    train, holdout = in_bands(scene.train, schema), in_bands(scene.holdout, schema)
+    made = [in_bands(table, schema) for table in _made(change, scene, train, schema)]
+    found = evaluate(
+        train,
+        holdout,
+        made[0],
+        schema,
+        seed=seed,
+        metrics=MEASURED,
+        rows=terms.evaluated_rows,
+        level=policy.family_wise_level.value,
+        attempts=terms.attempts + 1,
+        copies=made[1:],
+        earlier=[in_bands(table, schema) for table in terms.earlier],
+    )
+    return list(of_the_table(held(found, policy), policy))
 
 
-def _measured(change: _Change, tables: Tables, schema: Schema, policy: Policy, *, seed: int) -> list[Check]:
-    """The gate's checks of the attacks, after the change."""
-    train, holdout = (change.coarsen(table) for table in tables)
-    model = change.generator.fit(train, schema, seed=derived_seed(seed, "remedies", "fit"))
-    drawn = model.sample(len(train), seed=derived_seed(seed, "remedies", "sample")).table
-    level = policy.family_wise_level.value
-    found = evaluate(train, holdout, change.coarsen(drawn), schema, seed=seed, metrics=[], level=level)
-    found = held(found, policy)
-    return [leak(found.bound, policy), *attacks(found, policy)]
+def _made(change: _Change, scene: _Scene, train: pd.DataFrame, schema: Schema) -> Iterator[pd.DataFrame]:
+    generator, terms, seed = change.generator or scene.generator, scene.terms, scene.seed
+    if generator is None:
+        yield from scene.given
+        return
+    model = generator.fit(train, schema, seed=derived_seed(seed, "remedies", "fit"))
+    for n in range(terms.copies):
+        own = derived_seed(seed, "remedies", "sample", *([str(n)] if n else []))
+        yield model.sample(terms.rows or len(train), seed=own).table
 
 
-def _remedy(words: str, before: Mapping[str, Check], checks: Sequence[Check]) -> Remedy:
+def _remedy(change: _Change, before: Mapping[str, Check], checks: Sequence[Check]) -> Remedy:
     moved = [
         Moved(check.name, before[check.name].value, check.value, check.limit)
         for check in checks
         if check.name in before and check.name != LEAK and check.limit is not None
     ]
+    moved = [one for one in moved if (one.before, one.after) != (None, None)]
     moved.sort(key=lambda one: -(one.before or 0.0) / one.limit if one.limit else 0.0)
-    return Remedy(words, tuple(moved), tuple(check.name for check in checks if not check.passed))
+    left = tuple(check.name for check in checks if not check.passed)
+    return Remedy(change.words, tuple(moved), left, change.how)
 
 
-def _changes(
-    table: pd.DataFrame, schema: Schema, generator: AbstractGenerator, *, identity: bool
-) -> Iterator[_Change]:
+def _changes(scene: _Scene, *, identity: bool) -> Iterator[_Change]:
     """From the smallest to the largest; what others are likely to know first where that names patients."""
-    telling = _telling(table, schema, identity=identity)
-    smoother, leaves = _smoother(generator), f"{_SMOOTHER} times as many patients in a leaf"
-    coarser = [
-        (_in_bands(telling[:count]), _banding({c.name: w for c, w in telling[:count]}, schema))
-        for count in sorted({min(1, len(telling)), min(_FEW, len(telling)), len(telling)} - {0})
-    ]
-    changes = [_Change(words, generator, coarsen) for words, coarsen in coarser]
-    if smoother is not None:
-        changes.insert(1, _Change(f"{generator.name} with {leaves}", smoother, _same))
-        changes += [_Change(f"{words}, and {leaves}", smoother, coarsen) for words, coarsen in coarser[-1:]]
+    telling = _telling(scene.train, scene.schema, identity=identity)
+    sizes = sorted({min(1, len(telling)), min(_FEW, len(telling)), len(telling)} - {0})
+    coarser = [_coarser(telling[:count], scene) for count in sizes]
+    generator = scene.generator
+    smoother = None if generator is None else _smoother(generator)
+    changes = list(coarser)
+    if smoother is not None and generator is not None:
+        leaves, leaf = (
+            f"{_SMOOTHER} times as many patients in a leaf",
+            f"--set leaf={smoother.model_dump()['leaf']}",
+        )
+        changes.insert(1, _Change(f"{generator.name} with {leaves}", leaf, {}, smoother))
+        for last in coarser[-1:]:
+            both = _Change(f"{last.words}, and {leaves}", f"{last.how}; and {leaf}", last.bands, smoother)
+            changes.append(both)
     yield from changes
-    if generator.name != "copula":
-        yield _Change("the generator copula", recipe("copula", None), _same)
+    if generator is not None and generator.name != "copula":
+        yield _Change("the generator copula", "--generator copula, without --set", {}, recipe("copula", None))
+
+
+def _coarser(chosen: Sequence[tuple[LearntColumn, float]], scene: _Scene) -> _Change:
+    given = scene.terms.given or scene.schema
+    lines = [f"`band: {_written(given, column, width):.10g}` under {column.name}" for column, width in chosen]
+    how = f"write in the schema {', '.join(lines)}"
+    return _Change(_in_bands(chosen), how, {column.name: width for column, width in chosen})
+
+
+def _written(given: Schema, column: LearntColumn, width: float) -> float:
+    """The band as it stands in the schema that was given: dates, which became years, have theirs in days."""
+    before = given.column(column.name)
+    became = isinstance(before, DateColumn | DatetimeColumn) and isinstance(column, IntegerColumn)
+    return days_of(width) if became else width
 
 
 def _in_bands(chosen: Sequence[tuple[LearntColumn, float]]) -> str:
     if len(chosen) > _FEW:
         return f"all {few(len(chosen))} columns of many values in about {_BANDS} bands each"
     return ", ".join(
-        f"{column.name} in bands of {width:g}{' days' if isinstance(column, DateColumn) else ''}"
+        f"{column.name} in bands of {width:.10g}"
+        f"{' days' if isinstance(column, DateColumn | DatetimeColumn) else ''}"
         for column, width in chosen
     )
 
@@ -237,20 +334,26 @@ def _smoother(generator: AbstractGenerator) -> AbstractGenerator | None:
 
 def _telling(table: pd.DataFrame, schema: Schema, *, identity: bool) -> list[tuple[LearntColumn, float]]:
     """Columns with more values than bands, the most distinct first, with the width of their bands."""
-    found = []
+    found, values = [], to_values(table, schema)
     for column in schema.learnt:
         distinct = int(table[column.name].nunique())
-        if _has_width(column) and distinct > _BANDS:
-            low, high = np.nanquantile(to_values(table, schema)[column.name], (0.01, 0.99))
+        if isinstance(column, Banded) and distinct > _BANDS:
+            low, high = np.nanquantile(values[column.name], (0.01, 0.99))
+            width = _width(column, float(high - low) / _BANDS)
+            at = grid(column)
+            if width <= max(band_of(column) or 0.0, at.step / at.scale):
+                continue  # it would change nothing
             known = identity and "quasi_identifier" in column.roles
-            found.append(
-                (not known, -distinct, column.name, column, _round_width(float(high - low) / _BANDS))
-            )
+            found.append((not known, -distinct, column.name, column, width))
     return [(column, width) for *_, column, width in sorted(found, key=lambda one: one[:3])]
 
 
-def _has_width(column: LearntColumn) -> bool:
-    return isinstance(column, IntegerColumn | NumberColumn | DateColumn | DurationColumn)
+def _width(column: LearntColumn, width: float) -> float:
+    """A round width in the unit of the column's band."""
+    if isinstance(column, DatetimeColumn):
+        width /= _SECONDS_A_DAY
+    whole = isinstance(column, IntegerColumn | DateColumn | DatetimeColumn)
+    return max(1.0, _round_width(width)) if whole else _round_width(width)
 
 
 def _round_width(width: float) -> float:
@@ -259,19 +362,3 @@ def _round_width(width: float) -> float:
         return 1.0
     power = 10.0 ** np.floor(np.log10(width))
     return float(power * next(step for step in (1, 2, 5, 10) if step * power >= width * (1 - 1e-9)))
-
-
-def _banding(bands: dict[str, float], schema: Schema) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """Put each value on the middle of its band, within the schema's bounds."""
-
-    def coarsen(table: pd.DataFrame) -> pd.DataFrame:
-        values = to_values(table, schema)
-        for column in schema.learnt:
-            if width := bands.get(column.name):
-                middle = np.floor(values[column.name] / width) * width + width / 2
-                values[column.name] = np.clip(middle, grid(column).low, grid(column).high)
-        made = decode(values_to_codes(values, schema), schema)
-        keys = [column.name for column in schema.columns if isinstance(column, IdentifierColumn)]
-        return made.assign(**{name: table[name].array for name in keys})
-
-    return coarsen

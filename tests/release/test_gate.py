@@ -132,6 +132,17 @@ def test_a_variant_that_cannot_be_judged_hides_behind_no_other():
     assert "8.1 times as many patients" in decision.reasons[0]  # (0.256 / 0.09) squared
 
 
+def test_how_many_patients_would_measure_everything_is_said_once():
+    found = family(
+        bound(detectable=0.18, high=0.2, judged=False),
+        bound(attack="linkability", detectable=0.27, high=0.3, judged=False),
+    )
+    reasons = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None).reasons
+    assert sum("Not measurable here" in reason for reason in reasons) == 2
+    assert [reason.count("times as many patients") for reason in reasons] == [1, 0]
+    assert "9.0 times as many patients" in reasons[0]  # (0.27 / 0.09) squared: the attack that needs most
+
+
 def test_a_column_that_is_nearly_always_guessed_right_is_named_and_the_others_judge():
     rare = bound("inference", variant="hiv", detectable=0.8, high=0.6, judged=False)
     common = bound("inference", variant="ward", high=0.07)

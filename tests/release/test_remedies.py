@@ -5,24 +5,27 @@ import pandas as pd
 import pytest
 
 from ehrsynth import registry
-from ehrsynth.encoding import encode
 from ehrsynth.evaluation.base import Evidence, Risk
 from ehrsynth.evaluation.matrix import row_hashes, stacked
+from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.generators.cart import Cart
+from ehrsynth.release import remedies as module
+from ehrsynth.release.gate import COPIED
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.remedies import (
     Moved,
     Remedy,
-    _banding,
+    Terms,
     _changes,
     _round_width,
+    _Scene,
     _smoother,
     attacked,
     remedies,
     with_remedies,
 )
 from ehrsynth.report.decision import Decision, compare
-from ehrsynth.schema import IdentifierColumn, NumberColumn, Schema
+from ehrsynth.schema import DateColumn, IdentifierColumn, IntegerColumn, NumberColumn, Schema
 
 SCHEMA = Schema(
     name="lab",
@@ -67,11 +70,19 @@ def only_met_again(monkeypatch):
     registry.known.cache_clear()
 
 
-def test_coarser_bands_are_measured_to_mend_a_copied_number(only_met_again) -> None:
+SAID = {"explanation": "Said.", "source": "ours", "citation": "x"}
+NO = Decision.from_checks([compare("Met again", 0.97, 0.9, "at most", **SAID)])
+
+
+@pytest.fixture
+def whatever_is_copied(only_met_again):
+    copied = only_met_again.copied_rows_above_holdout.model_copy(update={"value": 1.0})
+    return only_met_again.model_copy(update={"copied_rows_above_holdout": copied})
+
+
+def test_coarser_bands_are_measured_to_mend_a_copied_number(whatever_is_copied) -> None:
     train, holdout = lab(900, 1), lab(900, 2)
-    said = {"explanation": "", "source": "ours", "citation": "x"}
-    no = Decision.from_checks([compare("Met again", 0.97, 0.9, "at most", **said)])
-    settings = {"policy": only_met_again, "seed": 1, "decision": no}
+    settings = {"policy": whatever_is_copied, "seed": 1, "decision": NO}
     tried = remedies(train, holdout, SCHEMA, Cart(leaf=1), seconds=60, **settings)
     assert tried[0].change == "sodium in bands of 5"
     assert not any(remedy.passes for remedy in tried[:-1])
@@ -81,6 +92,67 @@ def test_coarser_bands_are_measured_to_mend_a_copied_number(only_met_again) -> N
     assert (moved.name, moved.before, moved.limit) == ("Met again", 0.97, 0.9)
     assert moved.after < 0.3
     assert remedies(train, holdout, SCHEMA, Cart(), seconds=0, **settings) == ()
+    # What it says to write is what was measured.
+    assert tried[0].how == "write in the schema `band: 5` under sodium"
+    assert "To ask for it: write in the schema `band: 5` under sodium" in tried[0].sentence
+
+
+def test_a_change_must_also_keep_copied_rows_and_rules(only_met_again) -> None:
+    """Bands of 5 mend the attack alone: leaves of one patient still copy whole rows of two columns."""
+    settings = {"policy": only_met_again, "seed": 1, "decision": NO}
+    tried = remedies(lab(900, 1), lab(900, 2), SCHEMA, Cart(leaf=1), seconds=60, **settings)
+    assert tried[0].left == (COPIED,)
+
+
+def test_a_change_is_measured_on_the_terms_of_the_release(whatever_is_copied, monkeypatch) -> None:
+    asked = []
+
+    def recorded(*tables, **options):
+        asked.append((tables, options))
+        return evaluate(*tables, **options)
+
+    monkeypatch.setattr(module, "evaluate", recorded)
+    before = lab(50, 7)
+    terms = Terms(attempts=3, copies=2, rows=400, evaluated_rows=800, earlier=(before,))
+    settings = {"policy": whatever_is_copied, "seed": 1, "decision": NO, "seconds": 60, "terms": terms}
+    remedies(lab(900, 1), lab(900, 2), SCHEMA, Cart(leaf=1), **settings)
+    (_, _, first, schema), options = asked[0]
+    assert (options["attempts"], options["rows"]) == (4, 800)
+    assert set(options["metrics"]) == {"copied_rows", "constraint_violations"}
+    (second,) = options["copies"]
+    (earlier,) = options["earlier"]
+    assert len(first) == len(second) == 400
+    assert not first.equals(second)
+    for table in (first, second, earlier):
+        assert set(np.mod(table["sodium"].dropna(), 5)) == {2.5}
+    assert schema.column("sodium").band == 5
+
+
+def test_of_given_tables_bands_alone_are_tried_and_nothing_is_fitted(whatever_is_copied) -> None:
+    train, holdout = lab(900, 1), lab(900, 2)
+    settings = {"policy": whatever_is_copied, "seed": 1, "decision": NO, "seconds": 60}
+    tried = remedies(train, holdout, SCHEMA, (train.copy(),), **settings)
+    assert [remedy.change for remedy in tried] == ["sodium in bands of 5"]
+    assert tried[0].passes
+    scene = _Scene(train, holdout, SCHEMA, None, (train,), whatever_is_copied, Terms(), 1)
+    assert all(change.generator is None and change.bands for change in _changes(scene, identity=False))
+
+
+def test_every_change_says_what_to_write() -> None:
+    days = DateColumn(name="seen", minimum="1980-01-01", maximum="2024-12-31")
+    years = IntegerColumn(name="seen", minimum=1980, maximum=2024, unit="year")
+    schema = Schema(name="t", columns=(*SCHEMA.columns, years))
+    given = Schema(name="t", columns=(*SCHEMA.columns, days))
+    table = lab(900, 1).assign(seen=pd.array(np.random.default_rng(0).integers(1980, 2025, 900), "Int64"))
+    scene = _Scene(table, table, schema, Cart(leaf=5), (), load_policy(), Terms(given=given), 1)
+    hows = {change.words: change.how for change in _changes(scene, identity=False)}
+    # A band of years is made from a band of days, since the schema that was given has a date.
+    assert (
+        "`band: 5` under sodium, `band: 1827` under seen" in hows["sodium in bands of 5, seen in bands of 5"]
+    )
+    assert hows["cart with 4 times as many patients in a leaf"] == "--set leaf=20"
+    assert hows["the generator copula"] == "--generator copula, without --set"
+    assert all(hows.values())
 
 
 def test_what_others_know_comes_first_where_it_names_patients() -> None:
@@ -91,18 +163,10 @@ def test_what_others_know_comes_first_where_it_names_patients() -> None:
     schema = SCHEMA.changed(columns=columns)
     table = lab(900, 1)
     table["weight"] = np.random.default_rng(0).normal(100, 15, 900).round()
+    scene = _Scene(table, table, schema, Cart(), (), load_policy(), Terms(), 1)
     for identity, first in ((True, "weight"), (False, "sodium")):
-        changes = list(_changes(table, schema, Cart(), identity=identity))
+        changes = list(_changes(scene, identity=identity))
         assert changes[0].words.startswith(first)
-
-
-def test_bands_stay_within_the_schema_and_keep_what_is_missing() -> None:
-    table = lab(300, 1)
-    banded = _banding({"sodium": 5.0}, SCHEMA)(table)
-    assert banded["sodium"].nunique() < 30
-    assert np.abs(banded["sodium"] - table["sodium"]).max() <= 2.5
-    pd.testing.assert_series_equal(banded["weight"], table["weight"], check_dtype=False)
-    encode(banded, SCHEMA)
 
 
 def test_widths_are_round_and_leaves_grow() -> None:
@@ -123,7 +187,7 @@ def test_a_remedy_in_words() -> None:
 
 
 def decided(value):
-    said = {"explanation": "Said.", "source": "ours", "citation": "x"}
+    said = SAID
     return Decision.from_checks(
         [
             compare("Patients held out", 600, 500, "at least", **said),
@@ -137,18 +201,31 @@ def test_a_no_names_what_would_pass_and_stays_a_no() -> None:
         Remedy("a in bands of 5", (Moved("Linkability", 0.2, 0.1, 0.09),), ("Linkability",)),
         Remedy("a, b in bands", (Moved("Linkability", 0.2, 0.05, 0.09),), ()),
     )
-    said = with_remedies(decided(0.2), tried)
+    policy = load_policy()
+    said = with_remedies(decided(0.2), tried, policy)
     assert not said.released
     assert "What would pass" in said.reasons[0]
     assert "a, b in bands: Linkability 0.200 to 0.050 (limit 0.09)" in said.reasons[0]
-    failed = with_remedies(decided(0.2), tried[:1]).reasons[0]
+    failed = with_remedies(decided(0.2), tried[:1], policy).reasons[0]
     assert "Tried without a yes: a in bands of 5." in failed
     assert "1 of its checks still say no" in failed
-    assert with_remedies(decided(0.01), tried) == decided(0.01)
-    assert with_remedies(decided(0.2), ()) == decided(0.2)
+    assert with_remedies(decided(0.01), tried, policy) == decided(0.01)
+    assert with_remedies(decided(0.2), (), policy) == decided(0.2)
 
 
 def test_only_a_no_of_an_attack_is_looked_into() -> None:
     policy = load_policy()
     assert attacked(decided(0.2), policy)
     assert not attacked(decided(0.01), policy)
+    # Where nothing could be measured the number of patients decides: nothing is tried for ten minutes.
+    assert not attacked(decided(None), policy)
+    tried = (Remedy("a in bands of 5", (), ()),)
+    assert with_remedies(decided(None), tried, policy) == decided(None)
+
+
+def test_what_is_measurable_neither_before_nor_after_is_not_told() -> None:
+    change = module._Change("a in bands of 5", "write it")
+    before = {check.name: check for check in decided(None).failed}
+    after = [compare("Linkability", value, 0.09, "at most", **SAID) for value in (None, 0.02)]
+    assert module._remedy(change, before, after[:1]).moved == ()
+    assert module._remedy(change, before, after[1:]).moved == (Moved("Linkability", None, 0.02, 0.09),)

@@ -91,6 +91,8 @@ def fit(
     books = Books(place_of(out, register), meaning, load_policy(policy))
     if chosen.asked is not None and seed is None:
         books.check(chosen, None, remedies=False)
+        if begun := books.begun(private=True):
+            typer.echo(begun, err=True)
     lesson = Lesson(data, meaning, chosen, at_most, accepted=train_on_synthetic)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     composed: list[float | None] = []

@@ -131,6 +131,8 @@ def _told(made: "ReleaseResult", *, as_json: bool) -> None:
     """The results, and a no as an error."""
     from ehrsynth.cli.results import show_results
 
+    if made.note:
+        typer.echo(made.note, err=True)
     if made.decision.released or as_json:
         show_results(made.folder / "internal" / "report.json", as_json=as_json)
     made.raise_if_blocked()

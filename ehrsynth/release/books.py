@@ -8,14 +8,22 @@ from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.register import Entry, add, check_asked, check_cap, earlier_tables, entries
+from ehrsynth.release.register import (
+    Entry,
+    add,
+    check_asked,
+    check_cap,
+    earlier_tables,
+    entries,
+    likeness,
+)
 from ehrsynth.release.verify import SHARE
 from ehrsynth.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The register of one data set, known by its schema's name, under one policy."""
+    """The register of one data set, known by its schema's name or by an equal schema, under one policy."""
 
     register: Path
     schema: Schema
@@ -33,7 +41,7 @@ class Books:
             If the cap is already reached, or the epsilon asked for is above it.
         """
         if chosen.asked is None:
-            earlier_tables(self.register, self.schema.name)
+            earlier_tables(*self._known)
             return
         if seed is not None:
             raise RequestError(
@@ -47,7 +55,7 @@ class Books:
         check_public(self.schema)
         epsilon, delta = chosen.asked
         checked_delta(delta, public_rows(self.schema))
-        check_asked(entries(self.register, self.schema.name), epsilon, self._delta, self._cap)
+        check_asked(self._kept, epsilon, self._delta, self._cap)
 
     def check_learnt(self, model: AbstractFitted) -> None:
         """Raise before a model is measured whose release the cap forbids.
@@ -59,7 +67,31 @@ class Books:
         """
         if model.privacy is not None:
             entry = Entry.now("release", Path(), None, model.privacy)
-            check_cap(entries(self.register, self.schema.name), entry, self._delta, self._cap)
+            check_cap(self._kept, entry, self._delta, self._cap)
+
+    def begun(self, *, private: bool) -> str:
+        """What is not in a register that is new, or new to this data set; empty where it is neither."""
+        if not self.register.is_file():
+            unknown = "epsilon that was spent elsewhere is" if private else "tries and tables elsewhere are"
+            return f"new register begun at {self.register.absolute()}: {unknown} not in it"
+        if private and not self._kept:
+            return (
+                f"the register {self.register.absolute()} holds nothing of {self.schema.name!r} yet: epsilon "
+                "that was spent elsewhere, or with another schema, is not in it"
+            )
+        return ""
+
+    @property
+    def _alike(self) -> str:
+        return likeness(self.schema)
+
+    @property
+    def _known(self) -> tuple[Path, str, str]:
+        return self.register, self.schema.name, self._alike
+
+    @property
+    def _kept(self) -> tuple[Entry, ...]:
+        return entries(*self._known)
 
     @property
     def _delta(self) -> float:
@@ -71,7 +103,7 @@ class Books:
 
     def earlier(self, model: AbstractFitted) -> tuple[Path, ...]:
         """The tables that left before without a guarantee; none where the model has one."""
-        return () if model.privacy is not None else earlier_tables(self.register, self.schema.name)
+        return () if model.privacy is not None else earlier_tables(*self._known)
 
     def enter_private(self, out: Path, model: AbstractFitted, *, released: bool) -> float | None:
         """Write down what a private model cost, before anything of it is shown; epsilon over all so far.
@@ -90,7 +122,7 @@ class Books:
         return self._pay("model", out, model)
 
     def _pay(self, what: str, out: Path, model: AbstractFitted) -> float | None:
-        entry = Entry.now(what, out, None, model.privacy)
+        entry = Entry.now(what, out, None, model.privacy, schema=self._alike)
         if entry.spent is None:
             return None
         return add(self.register, self.schema.name, entry, delta=self._delta, cap=self._cap).epsilon
@@ -99,5 +131,5 @@ class Books:
         """Write down where tables lie that left without a guarantee."""
         if model.privacy is None:
             for table in table_names(copies):
-                entry = Entry.now("release", out, out / SHARE / f"{table}.parquet", None)
+                entry = Entry.now("release", out, out / SHARE / f"{table}.parquet", None, schema=self._alike)
                 add(self.register, self.schema.name, entry, delta=1.0, cap=self._cap)

@@ -25,6 +25,7 @@ from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
+from ehrsynth.release.looks import Marks, enter_look, looks, marks_of
 from ehrsynth.release.manifest import Secrets, attempts, versions
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.register import place_of
@@ -59,6 +60,7 @@ class ReleaseResult:
 
     decision: Decision
     folder: Path
+    note: str = ""  # what is not in a register that was begun anew
 
     def raise_if_blocked(self) -> None:
         """Raise unless the gate said yes.
@@ -87,6 +89,7 @@ class _Real:
     secrets: Secrets
     facts: Facts
     census: Census
+    marks: Marks
 
 
 def release(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -169,6 +172,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
+    begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
     register = books.register.absolute()
@@ -188,6 +192,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     composed = books.enter_private(out, model, released=decision.released)
     provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
+    provenance = replace(provenance, register=begun)
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
     secret = real.secrets
     write_release(
@@ -196,10 +201,11 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
         ),
     )
+    enter_look(register, real.marks, out, released=decision.released)
     if decision.released:
         books.enter_tables(out, model, len(drawn))
     report(1.0, decision.sentence)
-    return ReleaseResult(decision, out)
+    return ReleaseResult(decision, out, begun)
 
 
 def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
@@ -269,15 +275,16 @@ def _real(  # noqa: PLR0913 - what a person decided
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     key = secrets.token_bytes(KEY_BYTES) if key is None else key
-    census = take_census(table, schema, certificate_key(key))
+    census, marks = take_census(table, schema, certificate_key(key)), marks_of(table, schema)
     table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     train, holdout = split(table, schema, key=key)
-    hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
+    tried = max(attempts(out.parent, data_hash), looks(Path(options.register), marks))
+    hidden = Secrets(key, seed, data_hash, 1 + tried)
     facts = facts_of(table, len(holdout), schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census)
+    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census, marks)
 
 
 def _hash(table: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ tries until a table passes has looked at the patients each time. Tables that lef
 in mind by their place, so that attacks can be tried on all of them together.
 """
 
+import hashlib
 import json
 import os
 import time
@@ -18,8 +19,9 @@ from typing import Any, Self
 from ehrsynth.dp.accounting import Accountant, rdp, spent
 from ehrsynth.dp.events import Event, Exponential, event_from, gathered
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
-from ehrsynth.files import write_json
+from ehrsynth.files import canonical_json, write_json
 from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.schema import Schema
 
 NAME = "ehrsynth-register.json"
 FORMAT = 1
@@ -41,6 +43,8 @@ class Entry:
         The synthetic table that left; empty where none did.
     spent
         The guarantee as plain values; None: there is none.
+    schema
+        Hash of the schema without its name (see `likeness`); empty where it is not known.
     """
 
     date: str
@@ -48,9 +52,12 @@ class Entry:
     place: str
     table: str
     spent: Mapping[str, Any] | None
+    schema: str = ""
 
     @classmethod
-    def now(cls, what: str, place: Path, table: Path | None, privacy: PrivacySpent | None) -> Self:
+    def now(
+        cls, what: str, place: Path, table: Path | None, privacy: PrivacySpent | None, *, schema: str = ""
+    ) -> Self:
         """An entry of this moment; a guarantee that does not hold is none."""
         holds = privacy is not None and not privacy.void
         kept = None if table is None else str(table.absolute())
@@ -60,6 +67,7 @@ class Entry:
             str(place.absolute()),
             kept or "",
             privacy.as_json() if privacy is not None and holds else None,
+            schema,
         )
 
 
@@ -77,25 +85,58 @@ def place_of(out: Path, register: Path | None) -> Path:
     return register if register is not None else out.absolute().parent / NAME
 
 
-def entries(register: Path, data: str) -> tuple[Entry, ...]:
-    """Everything that a register holds of a data set (by its schema's name); nothing without a register.
+def likeness(schema: Schema) -> str:
+    """Hex SHA-256 of a schema without what it is called: a data set under a new name is still known by it."""
+    called = {"name", "title", "description"}
+    bare = {key: value for key, value in schema.as_json().items() if key not in called}
+    return hashlib.sha256(canonical_json(bare)).hexdigest()
+
+
+def entries(register: Path, data: str, alike: str = "") -> tuple[Entry, ...]:
+    """Everything that a register holds of a data set; nothing without a register.
+
+    Parameters
+    ----------
+    data
+        The data set's name: its schema's.
+    alike
+        The likeness of its schema: entries of an equal one under another name count too.
 
     Raises
     ------
     RequestError
         If the file is no register: it is never begun anew over a damaged one.
     """
+    held = content_of(register)["data"]
+    return tuple(
+        one for name, kept in held.items() for one in kept if name == data or (alike and one.schema == alike)
+    )
+
+
+def content_of(register: Path) -> dict[str, Any]:
+    """All that a register holds: "data" (a data set's name to its entries) and "looks" (`release.looks`).
+
+    Raises
+    ------
+    RequestError
+        If the file is no register.
+    """
+    looks: dict[str, Any] = {"salt": "", "kept": []}
     if not register.is_file():
-        return ()
+        return {"format": FORMAT, "data": {}, "looks": looks}
     try:
         found = json.loads(register.read_bytes())
         if found["format"] != FORMAT:
             message = f"{register} has register format {found['format']}; this version reads {FORMAT}"
             raise RequestError(message)
-        return tuple(Entry(**entry) for entry in found["data"].get(data, []))
+        data = {name: [Entry(**entry) for entry in kept] for name, kept in found["data"].items()}
+        looks |= dict(found.get("looks", {}))
+        bytes.fromhex(looks["salt"])
+        looks["kept"] = [{"marks": [], **look} for look in looks["kept"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{register} is no register of ehrsynth, or it is damaged: use an intact copy"
         raise RequestError(message) from error
+    return {"format": FORMAT, "data": data, "looks": looks}
 
 
 def total(kept: Sequence[Entry], delta: float) -> Total:
@@ -166,17 +207,30 @@ def add(register: Path, data: str, entry: Entry, *, delta: float, cap: float) ->
     OutputError
         If the register cannot be written.
     """
-    with _alone(register):
-        kept = entries(register, data)
+    with alone(register):
+        kept = entries(register, data, entry.schema)
         found = check_cap(kept, entry, delta, cap) if entry.spent is not None else total(kept, delta)
-        held = json.loads(register.read_bytes())["data"] if register.is_file() else {}
-        held[data] = [asdict(one) for one in (*kept, entry)]
-        write_json(register, {"format": FORMAT, "data": held})
+        content = content_of(register)
+        content["data"].setdefault(data, []).append(entry)
+        write_content(register, content)
     return found
 
 
+def write_content(register: Path, content: Mapping[str, Any]) -> None:
+    """Write what `content_of` gave; for whoever holds it `alone`."""
+    data = {name: [asdict(one) for one in kept] for name, kept in content["data"].items()}
+    write_json(register, {**content, "data": data})
+
+
 @contextmanager
-def _alone(register: Path) -> Iterator[None]:
+def alone(register: Path) -> Iterator[None]:
+    """Hold a register for oneself while it is read and written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or another process holds it for too long.
+    """
     lock = register.with_name(f".{register.name}.lock")
     register.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(_PATIENCE):
@@ -199,7 +253,7 @@ def _alone(register: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def earlier_tables(register: Path, data: str) -> tuple[Path, ...]:
+def earlier_tables(register: Path, data: str, alike: str = "") -> tuple[Path, ...]:
     """The tables of a data set that left without a guarantee.
 
     Raises
@@ -207,7 +261,7 @@ def earlier_tables(register: Path, data: str) -> tuple[Path, ...]:
     RequestError
         If one of them is no longer where it was written.
     """
-    kept = [Path(e.table) for e in entries(register, data) if e.table and e.spent is None]
+    kept = [Path(e.table) for e in entries(register, data, alike) if e.table and e.spent is None]
     gone = [path for path in kept if not path.is_file()]
     if gone:
         raise RequestError(

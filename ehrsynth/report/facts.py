@@ -32,6 +32,7 @@ def facts(provenance: Provenance) -> list[tuple[str, tuple[str, ...]]]:
         ("Hash of the evaluation protocol", (p.protocol_hash,)),
         ("Policy", (f"{p.policy}, hash {p.policy_hash}",)),
         ("Attempt on this data", (str(p.attempt) if p.attempt else "",)),
+        ("Register", (p.register,)),
         ("Seed", ("" if p.seed is None else str(p.seed),)),
         ("Command", (p.command,)),
     ]

@@ -66,6 +66,8 @@ class Provenance:
         What was generalised before anything was learnt, in words.
     copies
         Synthetic tables drawn from the one model; `rows` counts those of one.
+    register
+        What is not in a register that was begun for this release, in words; known inside only.
     seed, command
         Known inside only: a known seed lets an outsider test for one patient, and a command names folders.
     """
@@ -91,10 +93,11 @@ class Provenance:
     command: str = ""
     attempt: int | None = field(default=None)
     copies: int = 1
+    register: str = ""
 
     @property
     def shareable(self) -> "Provenance":
-        """The part that may leave: no seed, no command, no count of attempts.
+        """The part that may leave: no seed, no command, no register, no count of attempts.
 
         Under differential privacy the true row counts go too: the guarantee covers the table alone.
         """
@@ -104,7 +107,7 @@ class Provenance:
             rows, measured_on = Rows(None, None, None, self.rows.synthetic), {}
         guarantee = None if self.guarantee is None else replace(self.guarantee, composed=None)
         known = {"rows": rows, "measured_on": measured_on, "guarantee": guarantee}
-        return replace(self, seed=None, command="", attempt=None, **known)  # type: ignore[arg-type]
+        return replace(self, seed=None, command="", register="", attempt=None, **known)  # type: ignore[arg-type]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not known is left out."""

@@ -3,6 +3,7 @@
 import json
 import stat
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,6 +18,7 @@ from ehrsynth.release.job import _called, release
 from ehrsynth.release.policy import load_policy
 from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables import generalise, is_synthetic, read_table, split
+from ehrsynth.tables.bands import with_bands
 
 SEED, KEY = 20_261_122_003, bytes(range(32))  # as in conftest.py
 
@@ -225,6 +227,38 @@ def test_attempts_on_the_same_data_are_counted(released, data, schema, lenient, 
     release(data, schema, released.folder.parent / "second", generator="independent", policy=lenient)
     assert written[0].secrets.attempt == 2
     assert written[0].provenance.attempt == 2
+
+
+def test_attempts_are_counted_in_the_register_when_folders_and_files_are_new(
+    data, schema, lenient, tmp_path, written
+):
+    """Another folder, and the table saved anew in another order; a no counts as much as a yes."""
+    book, notes = tmp_path / "book.json", []
+    for place in ("a", "b", "c"):
+        turned = tmp_path / f"{place}.csv"
+        pd.read_csv(data, dtype=str, keep_default_na=False).sample(frac=1).to_csv(turned, index=False)
+        out = tmp_path / place / "out"
+        made = release(turned, schema, out, generator="independent", policy=lenient, register=book)
+        assert not made.decision.released
+        notes.append(made.note)
+    assert [product.secrets.attempt for product in written] == [1, 2, 3]
+    begun = f"new register begun at {book}: tries and tables elsewhere are not in it"
+    assert notes == [begun, "", ""]
+    assert [product.provenance.register for product in written] == notes
+    held = json.loads(book.read_text())
+    assert [look["what"] for look in held["looks"]["kept"]] == ["blocked"] * 3
+
+
+def test_bands_of_the_schema_reach_the_table_that_leaves(data, schema, lenient, tmp_path):
+    banded = with_bands(schema, {"sbp": 5, "weight": 10})
+    made = release(data, banded, tmp_path / "o", generator="independent", seed=SEED, key=KEY, policy=lenient)
+    assert made.decision.released, made.decision.reasons
+    share = made.folder / "share"
+    table = pd.read_csv(share / "synthetic.csv")
+    assert set(np.mod(table["weight"], 10)) == {5}
+    assert set(np.mod(table["sbp"].dropna(), 5)) == {2.5}
+    assert load_schema(share / "schema.yaml").column("sbp").band == 5
+    assert "bands of 5" in (share / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_taken_place_is_refused_before_any_work(tmp_path, schema):

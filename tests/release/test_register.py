@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,19 @@ from ehrsynth.dp.events import Exponential, Gaussian, SampledGaussian, gathered
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
 from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.release import register
-from ehrsynth.release.register import Entry, add, check_cap, earlier_tables, entries, place_of, total
+from ehrsynth.release.books import Books
+from ehrsynth.release.policy import load_policy
+from ehrsynth.release.register import (
+    Entry,
+    add,
+    check_cap,
+    earlier_tables,
+    entries,
+    likeness,
+    place_of,
+    total,
+)
+from ehrsynth.schema import IntegerColumn, Schema
 
 DELTA = 1e-5
 
@@ -115,3 +128,35 @@ def test_a_table_that_is_gone_stops_the_next(tmp_path) -> None:
     table.unlink()
     with pytest.raises(RequestError, match="1 of 1 earlier tables"):
         earlier_tables(book, "ward")
+
+
+def test_an_equal_schema_under_another_name_is_the_same_data_set(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    columns = (IntegerColumn(name="age", minimum=0, maximum=99),)
+    ward = Schema(name="ward", title="A ward", columns=columns)
+    renamed, other = ward.changed(name="new", title="A new one"), ward.changed(rows_per_patient=2)
+    assert likeness(ward) == likeness(renamed) != likeness(other)
+    paid = replace(entry(gaussian(1.0)), schema=likeness(ward))
+    for _ in range(2):
+        add(book, "ward", paid, delta=DELTA, cap=1.6)
+    assert len(entries(book, "new", likeness(renamed))) == 2
+    assert entries(book, "new") == entries(book, "new", likeness(other)) == ()
+    with pytest.raises(BudgetExceeded, match="3 fits"):
+        add(book, "new", replace(paid, schema=likeness(renamed)), delta=DELTA, cap=1.6)
+    # Entries of a version that did not know the schema are alike to nothing but their name.
+    add(book, "old", entry(gaussian(1.0)), delta=DELTA, cap=1.6)
+    assert entries(book, "new") == ()
+
+
+def test_a_new_register_says_what_is_not_in_it(tmp_path) -> None:
+    ward = Schema(name="ward", columns=(IntegerColumn(name="age", minimum=0, maximum=99),))
+    book = tmp_path / "register.json"
+    books = Books(book, ward, load_policy())
+    said = f"new register begun at {book}: epsilon that was spent elsewhere is not in it"
+    assert books.begun(private=True) == said
+    assert books.begun(private=False).startswith(f"new register begun at {book}: tries and tables elsewhere")
+    add(book, "another", entry(gaussian(1.0)), delta=DELTA, cap=10)
+    assert "holds nothing of 'ward' yet" in books.begun(private=True)
+    assert books.begun(private=False) == ""
+    add(book, "ward", entry(gaussian(1.0)), delta=DELTA, cap=10)
+    assert books.begun(private=True) == ""

@@ -146,6 +146,7 @@ def release(schema):
         seed=918_273_645,
         command="ehrsynth release hidden.csv",
         attempt=3,
+        register="new register begun at secret-place",
     )
     return decision(evaluation, 0.09), provenance, evaluation, schema
 

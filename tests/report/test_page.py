@@ -141,9 +141,9 @@ def test_without_a_guarantee_nothing_is_called_private_or_anonymous(html):
     assert not re.search(r"\b(private|privately|anonym(?!eter)\w*|de-?identified)\b", text, re.IGNORECASE)
 
 
-def test_the_seed_the_command_and_the_attempt_stay_inside(release, internal, shared):
+def test_the_seed_the_command_the_register_and_the_attempt_stay_inside(release, internal, shared):
     _, provenance, _, _ = release
-    for secret in (str(provenance.seed), provenance.command, "Attempt on this data"):
+    for secret in (str(provenance.seed), provenance.command, provenance.register, "Attempt on this data"):
         assert secret in internal
         assert secret not in shared
 

@@ -172,12 +172,12 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
-    begun = books.begun(private=chosen.asked is not None)
+    private = chosen.asked is not None
+    begun = books.begun(private=private)
     report(0.0, "reading the table")
     seed = fresh_seed() if seed is None else seed
     register = books.register.absolute()
     options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
-    private = chosen.asked is not None
     real = _real(data, schema, out, seed=seed, key=key, policy=policy, options=options, private=private)
     real = _renewed(real, renewal)
     model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
@@ -191,16 +191,11 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
     report(0.95, "writing the release" if decision.released else "writing why it is blocked")
     composed = books.enter_private(out, model, released=decision.released)
-    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
-    provenance = replace(provenance, register=begun)
+    where = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
+    where = replace(where, register=begun)
     request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
-    secret = real.secrets
-    write_release(
-        out,
-        Product(
-            decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
-        ),
-    )
+    said, secret = (decision, where, evaluation), real.secrets
+    write_release(out, Product(*said, real.schema, drawn, model, secret, policy, request, renewal))
     enter_look(register, real.marks, out, released=decision.released)
     if decision.released:
         books.enter_tables(out, model, len(drawn))

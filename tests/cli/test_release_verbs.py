@@ -40,7 +40,9 @@ def files(folder: Path) -> set[str]:
 def test_a_small_table_is_blocked_with_its_reasons_and_no_share(run: Run, hospital: Path) -> None:
     result = run(*RELEASE, "--out", "release")
     assert result.exit_code == 3, result.output
-    first = next(line for line in result.stderr.splitlines() if "%" not in line)
+    note, first = [line for line in result.stderr.splitlines() if "%" not in line][:2]
+    assert note.startswith("new register begun at ")
+    assert note.endswith("ehrsynth-register.json: tries and tables elsewhere are not in it")
     assert first.startswith("blocked: ")
     assert not (hospital / "release" / "share").exists()
     assert "internal/report.html" in " ".join(files(hospital / "release"))

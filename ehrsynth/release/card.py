@@ -36,9 +36,10 @@ def _what(provenance: Provenance, schema: Schema) -> Iterator[str]:
     )
     if provenance.copies > 1:
         yield ""
+        valid = population_inference(provenance.generator, provenance.recipe)
         yield (
             f"There are {provenance.copies:,} copies of so many patients each, drawn from one model: do an "
-            f"analysis on every copy and combine them. {population_inference(provenance.generator)}"
+            f"analysis on every copy and combine them. {valid}"
         )
     if schema.description:
         yield ""

@@ -1,11 +1,15 @@
 """Whether intervals of several copies hold for the population, as scripts/benchmark/copies.py measured it."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 from pydantic import Field
 
+from ehrsynth.errors import EhrSynthError
+from ehrsynth.generators.recipes import recipe
 from ehrsynth.schema.columns import Strict
 
 LOWEST, HIGHEST = 0.93, 0.97
@@ -13,9 +17,13 @@ _FEWEST = 1_000
 
 
 class Coverage(Strict):
-    """How often the 95 % intervals of one generator held a known coefficient: the least and the most."""
+    """How often the 95 % intervals of one generator held a known coefficient: the least and the most.
+
+    `settings` are those in which its recipe differed from the defaults.
+    """
 
     generator: str
+    settings: dict[str, Any] = Field(default_factory=dict)
     copies: int = Field(ge=1)
     runs: int = Field(ge=1)
     low: float = Field(ge=0, le=1)
@@ -25,6 +33,14 @@ class Coverage(Strict):
     def valid(self) -> bool:
         """Whether each coefficient was held in 93 to 97 % of at least 1,000 runs."""
         return self.runs >= _FEWEST and self.low >= LOWEST and self.high <= HIGHEST
+
+    def holds_for(self, settings: Mapping[str, Any]) -> bool:
+        """Whether these settings, all of a recipe, are those that were measured."""
+        try:
+            measured = recipe(self.generator, self.settings)
+        except EhrSynthError:
+            return False  # a recipe of another version
+        return measured.model_dump(mode="json") == dict(settings)
 
 
 class Coverages(Strict):
@@ -44,14 +60,26 @@ def coverages() -> Coverages | None:
     return Coverages.model_validate(yaml.safe_load(place.read_text(encoding="utf-8")))
 
 
-def population_inference(generator: str) -> str:
-    """What the intervals for the population may be used for, in words."""
+def population_inference(generator: str, settings: Mapping[str, Any]) -> str:
+    """What the intervals for the population may be used for, in words.
+
+    Parameters
+    ----------
+    settings
+        Every setting of the generator's recipe: what was measured holds for the same ones only.
+    """
     known = coverages()
-    found = next((one for one in known.measured if one.generator == generator), None) if known else None
-    if found is None:
+    named = [one for one in known.measured if one.generator == generator] if known else []
+    if not named:
         return (
             "No valid population inference: no simulation has shown that intervals from this generator hold "
             "a true effect as often as they say."
+        )
+    found = next((one for one in named if one.holds_for(settings)), None)
+    if found is None:
+        return (
+            "No valid population inference: not shown for these settings. The simulations of this generator "
+            "were made with others."
         )
     said = (
         f"in {found.runs:,} simulated studies with {found.copies} copies each, their 95 % intervals held the "

@@ -7,6 +7,7 @@ from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.charts import Interval, interval_pair, percent
 from ehrsynth.report.coverage import population_inference
 from ehrsynth.report.numbers import EMPTY
+from ehrsynth.report.provenance import Provenance
 
 # As a number: SciPy's statistics change the warning filters of whoever imports ehrsynth.
 _Z = 1.959963984540054  # of a two-sided 95 % interval
@@ -103,7 +104,7 @@ def _span(reaches: Sequence[Interval | None]) -> tuple[float, float]:
     return min(0.0, low), max(0.0, max((min(most, high) for _, _, high in known), default=1.0))
 
 
-def combined(evaluation: Evaluation, generator: str, *, shareable: bool) -> dict[str, Any] | None:
+def combined(evaluation: Evaluation, provenance: Provenance, *, shareable: bool) -> dict[str, Any] | None:
     """What several copies say together of each effect, and which inference is valid; None for one copy."""
     found = evaluation.combined
     if not found or not found["studies"]:
@@ -111,7 +112,7 @@ def combined(evaluation: Evaluation, generator: str, *, shareable: bool) -> dict
     share = found["share_held"]
     return {
         "copies": found["copies"],
-        "valid": population_inference(generator),
+        "valid": population_inference(provenance.generator, provenance.recipe),
         "held": "" if shareable or share is None else percent(share),
         "of": found["coefficients"],
         "studies": [

@@ -89,7 +89,7 @@ def _page(
         "policy": provenance.policy,
         "meaning": None if provenance.guarantee is None else meaning(provenance.guarantee),
         **_patients(evaluation, schema, who),
-        **_models(evaluation, provenance.generator, who),
+        **_models(evaluation, provenance, who),
         "columns_intro": _columns_intro(who),
         "cards": columns,
         "hides_cells": any(card.hides for card in columns),
@@ -119,7 +119,7 @@ def _patients(evaluation: Evaluation, schema: Schema, who: _Audience) -> Mapping
     }
 
 
-def _models(evaluation: Evaluation, generator: str, who: _Audience) -> Mapping[str, Any]:
+def _models(evaluation: Evaluation, provenance: Provenance, who: _Audience) -> Mapping[str, Any]:
     if not who.shows_real:
         return {
             "effects": None,
@@ -132,7 +132,7 @@ def _models(evaluation: Evaluation, generator: str, who: _Audience) -> Mapping[s
         }
     return {
         "effects": effects(evaluation, shareable=who.shareable),
-        "combined": combined(evaluation, generator, shareable=who.shareable),
+        "combined": combined(evaluation, provenance, shareable=who.shareable),
         "judges": judges(evaluation),
         "predictions": predictions(evaluation),
         "sites": sites(evaluation, shareable=who.shareable),

@@ -61,6 +61,17 @@ def test_the_data_sets_epsilon_grows_until_the_cap(fit, public) -> None:
     assert not (public / "more5").exists()
 
 
+def test_a_new_register_and_a_new_name_do_not_evade_the_cap_in_silence(fit, public) -> None:
+    begun = "epsilon that was spent elsewhere is not in it"
+    first = fit(*GENERATOR, "--epsilon", 6)
+    assert f"new register begun at {public / 'ehrsynth-register.json'}: {begun}" in first.stderr
+    assert "register" not in fit(*GENERATOR, "--epsilon", 1, out="again").stderr
+    (public / "renamed.yaml").write_text(PUBLIC.replace("name: tiny", "name: other", 1), encoding="utf-8")
+    totals = json.loads(fit(*GENERATOR, "--epsilon", 1, "--json", out="r", schema="renamed.yaml").stdout)
+    assert totals["epsilon_of_the_data_set"] > 6
+    assert begun in fit(*GENERATOR, "--epsilon", 1, out="elsewhere/model").stderr
+
+
 def test_a_seed_voids_the_guarantee_of_a_model_and_nothing_is_entered(fit, public) -> None:
     found = fit(*GENERATOR, "--epsilon", 1, "--seed", 1, "--json")
     assert json.loads(found.stdout)["guarantee"].startswith("none:")

@@ -9,6 +9,7 @@ from ehrsynth.cli.options import (
     Json,
     OutFolder,
     PolicyFile,
+    Remedies,
     Scheduler,
     SchemaFile,
     SecondOpinion,
@@ -59,6 +60,7 @@ def evaluate(
     policy: PolicyFile = None,
     rows: EvaluatedRows = None,
     attempts: Attempts = 1,
+    remedies: Remedies = 0.0,
     second_opinion: SecondOpinion = False,
     seed: Seed = None,
     workers: Workers = None,
@@ -72,6 +74,8 @@ def evaluate(
     """Measure a synthetic table and say what the gate would; with --policy, a no ends with exit code 3.
 
     Of tables that do not fit into memory a uniform subsample is measured, and the report says of how many.
+    With --remedies a no of the attacks names bands that would pass. Where the schema has bands, all tables
+    are put in them first, and OUT also holds the synthetic table in bands.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
@@ -106,6 +110,7 @@ def evaluate(
             attempts=attempts,
             copies=[table for table, _ in others],
             given=given,
+            remedy_seconds=remedies or 0.0,
             second_opinion=second_opinion,
             progress=progress,
         )

@@ -1,4 +1,8 @@
-"""A synthetic table that somebody else made, held against the same policy as our own releases."""
+"""A synthetic table that somebody else made, held against the same policy as our own releases.
+
+Where the schema has bands, all tables are put in them first, as a release would: the decision is then about
+the synthetic table in bands, which is written beside the report.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +15,25 @@ import pandas as pd
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.progress import Progress
+from ehrsynth.randomness import derived_seed
 from ehrsynth.release.exposure import held
+from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
 from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.report.results import as_json
 from ehrsynth.schema import Schema
+from ehrsynth.tables import write_table
+from ehrsynth.tables.bands import bands_of, in_bands, with_bands
+from ehrsynth.tables.origin import mark_synthetic
+
+BANDED = (
+    "all tables were put in the bands of the schema: what is decided here holds for the synthetic table in "
+    "bands, and not for the one that was given"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +44,7 @@ class Appraisal:
     decision: Decision
     provenance: Provenance
     policy: Policy
+    in_bands: tuple[pd.DataFrame, ...] = ()  # the tables that were judged, where the schema has bands
 
 
 def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
@@ -44,6 +60,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     copies: Sequence[pd.DataFrame] = (),
     second_opinion: bool = False,
     given: Mapping[str, int] | None = None,
+    remedy_seconds: float = 0.0,
     progress: Progress | None = None,
 ) -> Appraisal:
     """Evaluate a synthetic table and hold it against a policy.
@@ -63,8 +80,14 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     given
         How many rows "train", "holdout" and "synthetic" have of which these tables are subsamples; None if
         they are all.
+    remedy_seconds
+        After a no of the attacks, look for so long for bands that would pass, and name them; none are
+        applied. The generator is not here, so that nothing is fitted. 0 does not look.
     """
     policy = load_policy() if policy is None else policy
+    asked, bands = schema, bands_of(schema)
+    schema = with_bands(schema, bands)
+    train, holdout, synthetic, *copies = (in_bands(t, schema) for t in (train, holdout, synthetic, *copies))
     evaluation = evaluate(
         train,
         holdout,
@@ -84,6 +107,20 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)
+    if remedy_seconds > 0 and attacked(decision, policy):
+        tried = remedies(
+            train,
+            holdout,
+            schema,
+            (synthetic, *copies),
+            decision=decision,
+            policy=policy,
+            seed=derived_seed(seed, "appraise", "remedies"),
+            seconds=remedy_seconds,
+            terms=Terms(attempts, evaluated_rows=rows),
+            progress=progress,
+        )
+        decision = with_remedies(decision, tried, policy)
     provenance = Provenance(
         data=schema.name,
         title=schema.title,
@@ -91,7 +128,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         attribution="",
         generator="",
         recipe={},
-        schema_hash=schema.hash(),
+        schema_hash=asked.hash(),
         protocol_hash=evaluation.protocol_hash,
         policy=policy.title or policy.name,
         policy_hash=policy.hash(),
@@ -99,16 +136,20 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(whole["train"] + whole["holdout"], whole["train"], whole["holdout"], whole["synthetic"]),
         measured_on=dict(evaluation.rows),
-        guessed=schema.guessed(),
+        guessed=asked.guessed(),
+        actions=(BANDED,) if bands else (),
         seed=seed,
         attempt=attempts,
         copies=1 + len(copies),
     )
-    return Appraisal(evaluation, decision, provenance, policy)
+    return Appraisal(evaluation, decision, provenance, policy, (synthetic, *copies) if bands else ())
 
 
 def write_appraisal(found: Appraisal, schema: Schema, out: Path) -> None:
     """Write `report.html` and `report.json` into a new folder, whole or not at all: both are internal.
+
+    Where the schema has bands, the synthetic table in bands is written too (of copies: each), if all of it
+    was read.
 
     Raises
     ------
@@ -128,3 +169,10 @@ def write_appraisal(found: Appraisal, schema: Schema, out: Path) -> None:
         for name, content in (("report.html", page.encode()), ("report.json", canonical_json(results))):
             (draft / name).write_bytes(content)
             (draft / name).chmod(0o600)
+        judged = found.in_bands if _whole(found) else ()
+        for name, table in zip(table_names(len(judged)), judged, strict=False):
+            write_table(mark_synthetic(table), schema, draft / f"{name}.csv")
+
+
+def _whole(found: Appraisal) -> bool:
+    return sum(map(len, found.in_bands[:1])) == found.evaluation.rows_given["synthetic"]

@@ -38,6 +38,11 @@ def band_of(column: LearntColumn) -> float | None:
     return column.band if isinstance(column, Banded) else None
 
 
+def bands_of(schema: Schema) -> dict[str, float]:
+    """The widths that a schema declares, by column."""
+    return {column.name: width for column in schema.learnt if (width := band_of(column)) is not None}
+
+
 def years_of(days: int | None) -> int | None:
     """The bands of a date that becomes its year: whole years, None for less than two."""
     years = round((days or 0) / DAYS_A_YEAR)

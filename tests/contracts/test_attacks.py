@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import rankdata
 
 from cohort import COHORT, cohort, shuffled_columns
-from ehrsynth.evaluation.base import Risk
+from ehrsynth.evaluation.base import Evidence, Risk
+from ehrsynth.evaluation.matrix import Floats
 from ehrsynth.evaluation.privacy import linear_reconstruction, singling_out
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.registry import known, resolve
@@ -26,6 +28,14 @@ INDIRECT = {"classifier_odds", "density_ratio", "linear_reconstruction", "mahala
 # A copy names its patient only as far as the known traits set that patient apart.
 BOUNDED = {"identity_disclosure"}
 LESS = INDIRECT | BOUNDED
+# The level at which copies of 40 of 400 patients are found by permutation, over the tables of all seeds.
+FOUND = 0.01
+# Who cannot, and why.
+CANNOT = {
+    "mahalanobis": "it looks for patients who stretch one common covariance: 40 copies hardly stretch it"
+}
+# Whole rows are met again by chance so rarely that one table of 400 is enough.
+ONE_TABLE = {"exact_match", "linkability"}
 attacks = pytest.mark.parametrize("name", known("attack"))
 direct = pytest.mark.parametrize("name", sorted(set(known("attack")) - LESS))
 steady = pytest.mark.parametrize("name", sorted(set(known("attack")) - INDIRECT))
@@ -240,23 +250,56 @@ def strength(risk: Risk) -> float:
     return max(found)
 
 
+def chance(seen: list[tuple[Evidence, ...]], permutations: int = 999) -> float:
+    """How often shuffled labels tell members apart as well as the true ones, by the most telling variant.
+
+    `seen` holds the evidence of several tables; labels are shuffled within each. Of graded evidence the ranks
+    count, whose mean is the AUROC; each variant counts in its own standard deviations under chance.
+    """
+    rng = np.random.default_rng(0)
+    variants: dict[str, Floats] = {}
+    for every in seen:
+        for told in every:
+            unseen = [told.non_members, *([] if told.reference is None else [told.reference])]
+            values = np.concatenate([told.members, *unseen])
+            label = np.arange(len(values)) < len(told.members)
+            label, values = label[~np.isnan(values)], values[~np.isnan(values)]
+            values = rankdata(values) / len(values) if told.graded else values
+            # The first is the true one.
+            labels = np.vstack([label, rng.permuted(np.tile(label, (permutations, 1)), axis=1)])
+            found = labels @ values / label.sum() - ~labels @ values / max(1, (~label).sum())
+            variants[told.variant] = variants.get(told.variant, 0.0) + found
+    spread = [found[1:].std() for found in variants.values()]
+    told = [f / s for f, s in zip(variants.values(), spread, strict=True) if s > 0]
+    best = np.max(told, axis=0)
+    return float(np.mean(best >= best[0]))
+
+
 @attacks
 def test_power_one_five_and_ten_percent_of_planted_copies_are_found_the_more_the_surer(name: str) -> None:
     """In expectation over seeds: the same fresh table, some of its rows overwritten with members."""
     seeds = {"classifier_odds": 6, "linear_reconstruction": 12, "membership_disclosure": 12}.get(
         name, 24 if name in LESS else 6
     )
-    found = []
+    found, none, most = [], [], []
     for seed in range(seeds):
         members, others, made = (cohort(400, seed + 1000 * side) for side in (1, 2, 3))
         row = []
         for copies in (0, 4, 20, 40):
             leaky = pd.concat([members[:copies], made[copies:]], ignore_index=True).astype(made.dtypes)
             attack = resolve("attack", name)
-            row.append(strength(attack(members, others[:200], others[200:], leaky, COHORT, seed=seed)))
+            risk = attack(members, others[:200], others[200:], leaky, COHORT, seed=seed)
+            row.append(strength(risk))
+            if copies in {0, 40}:
+                (most if copies else none).append(risk.evidence)
         found.append(row)
     mean = np.mean(found, axis=0)
     assert mean[0] < mean[1] < mean[2] < mean[3]
+    assert chance(none) > FOUND
+    # A reason stands there only as long as it is true.
+    assert (chance(most) < FOUND) == (name not in CANNOT)
+    if name in ONE_TABLE:
+        assert max(chance([one]) for one in most) < FOUND
 
 
 @attacks

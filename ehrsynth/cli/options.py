@@ -96,7 +96,7 @@ Register = Annotated[
     typer.Option(
         "--register",
         metavar="FILE",
-        help="Adds up what was learnt from a data set. [default: ehrsynth-register.json beside OUT]",
+        help="Adds up what was learnt and tried. [default: ehrsynth-register.json beside OUT]",
         dir_okay=False,
     ),
 ]

@@ -199,8 +199,10 @@ def attacked(decision: Decision, policy: Policy) -> bool:
 
     Where nothing could be measured, the number of patients decides, and the check itself says so.
     """
-    names = _names(policy)
-    return any(check.name in names and check.computed for check in decision.failed)
+    failed = [check for check in decision.failed if check.name in _names(policy)]
+    found = [check for check in failed if check.computed]
+    # Copied rows can be mended, but to no yes while attacks are not measurable.
+    return any(check.name != COPIED for check in found) or bool(found and found == failed)
 
 
 def with_remedies(decision: Decision, tried: Sequence[Remedy], policy: Policy) -> Decision:

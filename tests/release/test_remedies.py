@@ -219,6 +219,10 @@ def test_only_a_no_of_an_attack_is_looked_into() -> None:
     assert not attacked(decided(0.01), policy)
     # Where nothing could be measured the number of patients decides: nothing is tried for ten minutes.
     assert not attacked(decided(None), policy)
+    copied = compare(COPIED, 0.1, 0.0, "at most", **SAID)
+    assert attacked(Decision.from_checks([*decided(0.01).checks, copied]), policy)
+    assert attacked(Decision.from_checks([*decided(0.2).checks, copied]), policy)
+    assert not attacked(Decision.from_checks([*decided(None).checks, copied]), policy)
     tried = (Remedy("a in bands of 5", (), ()),)
     assert with_remedies(decided(None), tried, policy) == decided(None)
 

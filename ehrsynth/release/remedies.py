@@ -26,7 +26,6 @@ from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.words import LEAK, title
 from ehrsynth.schema import DateColumn, DatetimeColumn, IntegerColumn, LearntColumn, Schema
 from ehrsynth.tables.bands import Banded, band_of, days_of, in_bands, with_bands
-from ehrsynth.tables.evidence import few
 from ehrsynth.tables.grids import grid
 from ehrsynth.tables.values import to_values
 
@@ -318,7 +317,7 @@ def _written(given: Schema, column: LearntColumn, width: float) -> float:
 
 def _in_bands(chosen: Sequence[tuple[LearntColumn, float]]) -> str:
     if len(chosen) > _FEW:
-        return f"all {few(len(chosen))} columns of many values in about {_BANDS} bands each"
+        return f"all {len(chosen)} columns of many values in about {_BANDS} bands each"
     return ", ".join(
         f"{column.name} in bands of {width:.10g}"
         f"{' days' if isinstance(column, DateColumn | DatetimeColumn) else ''}"

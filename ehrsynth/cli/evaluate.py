@@ -1,6 +1,7 @@
 """`ehrsynth evaluate`: measure a synthetic table, whoever made it."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +23,9 @@ from ehrsynth.cli.options import (
     all_must_be_there,
     must_be_there,
 )
+
+if TYPE_CHECKING:
+    from ehrsynth.release.appraisal import Appraisal
 
 _LONG, _SIDE_BY_SIDE = 5_000, 20  # patients; metrics and attacks
 
@@ -80,8 +84,6 @@ def evaluate(
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_free
-    from ehrsynth.cli.results import show_results
-    from ehrsynth.errors import ReleaseBlocked
     from ehrsynth.randomness import derived_seed, fresh_seed
     from ehrsynth.release.appraisal import appraise, write_appraisal
     from ehrsynth.release.policy import load_policy
@@ -96,7 +98,6 @@ def evaluate(
         read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", str(place)))
         for place, file in enumerate((train, holdout, *synthetic))
     )
-    given = {"train": trained, "holdout": held_out, "synthetic": drawn_rows}
     pieces = _SIDE_BY_SIDE if len(real) >= _LONG else 1
     with drawn() as progress, engine(asked, workers, pieces):
         found = appraise(
@@ -109,12 +110,20 @@ def evaluate(
             rows=rows,
             attempts=attempts,
             copies=[table for table, _ in others],
-            given=given,
+            given={"train": trained, "holdout": held_out, "synthetic": drawn_rows},
             remedy_seconds=remedies or 0.0,
             second_opinion=second_opinion,
             progress=progress,
         )
     write_appraisal(found, meaning, out)
-    show_results(out / "report.json", as_json=json)
-    if policy is not None and not found.decision.released:
+    _told(found, out, as_json=json, decides=policy is not None)
+
+
+def _told(found: "Appraisal", out: Path, *, as_json: bool, decides: bool) -> None:
+    """The results, and a no as an error where a policy was named."""
+    from ehrsynth.cli.results import show_results
+    from ehrsynth.errors import ReleaseBlocked
+
+    show_results(out / "report.json", as_json=as_json)
+    if decides and not found.decision.released:
         raise ReleaseBlocked(f"blocked: {found.decision.reasons[0]}", found.decision.reasons[1:])

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import canonical_json, whole_folder
-from ehrsynth.progress import Progress
+from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import table_names
@@ -30,6 +30,7 @@ from ehrsynth.tables import write_table
 from ehrsynth.tables.bands import bands_of, in_bands, with_bands
 from ehrsynth.tables.origin import mark_synthetic
 
+_MEASURED = 0.9  # of the progress, where remedies are looked for afterwards
 BANDED = (
     "all tables were put in the bands of the schema: what is decided here holds for the synthetic table in "
     "bands, and not for the one that was given"
@@ -95,15 +96,14 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         schema,
         seed=seed,
         rows=rows,
-        progress=progress,
+        progress=part(progress, 0.0, _MEASURED if remedy_seconds else 1.0),
         level=policy.family_wise_level.value,
         attempts=attempts,
         copies=copies,
         second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
-    whole = dict(evaluation.rows_given if given is None else given)
-    evaluation = replace(evaluation, rows_given=whole)
+    evaluation = replace(evaluation, rows_given=dict(evaluation.rows_given if given is None else given))
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)
@@ -118,17 +118,29 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
             seed=derived_seed(seed, "appraise", "remedies"),
             seconds=remedy_seconds,
             terms=Terms(attempts, evaluated_rows=rows),
-            progress=progress,
+            progress=part(progress, _MEASURED, 1.0),
         )
         decision = with_remedies(decision, tried, policy)
-    provenance = Provenance(
+    provenance = replace(
+        _provenance(evaluation, asked, policy),
+        actions=(BANDED,) if bands else (),
+        seed=seed,
+        attempt=attempts,
+        copies=1 + len(copies),
+    )
+    return Appraisal(evaluation, decision, provenance, policy, (synthetic, *copies) if bands else ())
+
+
+def _provenance(evaluation: Evaluation, schema: Schema, policy: Policy) -> Provenance:
+    whole = evaluation.rows_given
+    return Provenance(
         data=schema.name,
         title=schema.title,
         citation=schema.citation,
         attribution="",
         generator="",
         recipe={},
-        schema_hash=asked.hash(),
+        schema_hash=schema.hash(),
         protocol_hash=evaluation.protocol_hash,
         policy=policy.title or policy.name,
         policy_hash=policy.hash(),
@@ -136,13 +148,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rows=Rows(whole["train"] + whole["holdout"], whole["train"], whole["holdout"], whole["synthetic"]),
         measured_on=dict(evaluation.rows),
-        guessed=asked.guessed(),
-        actions=(BANDED,) if bands else (),
-        seed=seed,
-        attempt=attempts,
-        copies=1 + len(copies),
+        guessed=schema.guessed(),
     )
-    return Appraisal(evaluation, decision, provenance, policy, (synthetic, *copies) if bands else ())
 
 
 def write_appraisal(found: Appraisal, schema: Schema, out: Path) -> None:

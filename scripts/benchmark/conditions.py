@@ -62,9 +62,10 @@ REPORT = """# Conditions
 ## Likeness
 
 Columns within the 95 % band of the held-out patients (in brackets: within the strict band), the mean over
-{draws} draws, each with free rows of its own; at least {share:.0%} are wanted where {fewest} patients meet the condition. Filtered: of
-{free} free rows those that meet the condition, which shows what is the model's doing and not the sampler's.
-Real: training patients who meet it. The head of the script says what the bands are.
+{draws} draws, each with free rows of its own; at least {share:.0%} are wanted where {fewest} patients meet
+the condition. Filtered: of {free} free rows those that meet the condition, which shows what is the model's
+doing and not the sampler's. Real: training patients who meet it.
+The head of the script says what the bands are.
 
 | condition | patients | drawn | filtered | real | kept | outside in most draws |
 |---|---|---|---|---|---|---|

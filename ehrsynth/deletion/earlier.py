@@ -1,4 +1,4 @@
-"""What an earlier release says of itself: what it was asked for, its secrets, and who was forgotten."""
+"""What an earlier release or model says of itself: what was asked for, its secrets, and who was forgotten."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ehrsynth.errors import RequestError
-from ehrsynth.files import canonical_json, sha256
+from ehrsynth.files import canonical_json, check_seal, sha256
+from ehrsynth.generators.storage import BESIDE, MODEL
 from ehrsynth.release.census import certificate_key
 from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import NAME
-from ehrsynth.release.request import Request, load_request
+from ehrsynth.release.request import REQUEST, Request, load_request
 from ehrsynth.release.verify import INTERNAL, SHARE, verify
 from ehrsynth.release.withdrawal import withdrawal
 
@@ -55,7 +57,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """One release that is to be replaced."""
+    """One release that is to be replaced; or a model that `fit` made (`alone`), with a seed given or not."""
 
     folder: Path
     request: Request
@@ -64,6 +66,8 @@ class Earlier:
     attempt: int
     ledger: Ledger
     manifest_hash: str
+    alone: bool = False
+    seeded: bool = False
 
     @property
     def key(self) -> bytes:
@@ -79,7 +83,7 @@ class Earlier:
     @property
     def model(self) -> Path:
         """The folder of its model; gone where it was erased."""
-        return self.folder / INTERNAL / "model"
+        return self.folder if self.alone else self.folder / INTERNAL / "model"
 
     @property
     def model_hash(self) -> str | None:
@@ -94,29 +98,28 @@ class Earlier:
 
 
 def read_earlier(folder: Path) -> Earlier:
-    """Read a release that is to be replaced.
+    """Read a release, or a model that `fit` made, that is to be replaced.
 
     Raises
     ------
     RequestError
-        If it is no release with its internal folder, or was withdrawn already.
+        If it has no internal folder, or was withdrawn already.
     DataError
         If it was changed after it was written.
     """
     internal = folder / INTERNAL
-    if (folder / "model.json").is_file():
-        raise RequestError(
-            f"{folder} is a model without its release: fit again without the patients, or, of shards,"
-            " use its `forget` in Python"
-        )
     if not (internal / MANIFEST).is_file():
-        raise RequestError(f"{folder} is no release with its {INTERNAL} folder, which forgetting needs")
+        what = "model" if (folder / MODEL).is_file() else "release"
+        again = ": fit again without the patients, and take this one away" if what == "model" else ""
+        raise RequestError(f"{folder} is no {what} with its {INTERNAL} folder, which forgetting needs{again}")
     gone = withdrawal(folder)
     if gone is not None:
         successor = gone.get("successor", "another release")
         raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
     verify(folder).raise_if_changed()
     manifest = _read(internal / MANIFEST)
+    if alone := manifest.get("kind") == MODEL_KIND:
+        _check_model(folder)
     request = load_request(internal)
     try:
         return Earlier(
@@ -127,9 +130,21 @@ def read_earlier(folder: Path) -> Earlier:
             int(manifest["attempt"]),
             _ledger(internal / FORGOTTEN, published=(folder / SHARE).is_dir()),
             sha256(internal / MANIFEST),
+            alone=alone,
+            seeded=manifest.get("seed") == "given",
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def _check_model(folder: Path) -> None:
+    """A model that stands alone must be as it was written, and say who was learnt."""
+    check_seal(folder, beside=BESIDE)
+    if not (folder / INTERNAL / REQUEST).is_file():
+        raise RequestError(
+            f"{folder} was learnt from a table that was read in pieces: who was in it was not taken down, so"
+            " that nothing can be proven of it. Fit again without the patients, and take this one away"
+        )
 
 
 def succeeds(folder: Path, earlier: Earlier) -> bool:

@@ -21,12 +21,14 @@ from ehrsynth.report.decision import Check, Decision, compare
 
 TOGETHER = 11  # the smallest group that health statistics offices publish about
 WAITING, SEEDED = "Patients forgotten since the last table", "Seeds that somebody knows"
-Outcome = Literal["published", "waits", "blocked"]
-_SAID: Mapping[Outcome, str] = {
+Outcome = Literal["published", "waits", "blocked", "none"]
+SAID: Mapping[Outcome, str] = {
     "published": "a new table was published",
     "waits": f"a new table waits until {TOGETHER} patients are forgotten together, since the difference of "
     "two tables can expose one person",
     "blocked": "no new table: the gate says no",
+    "none": "no table was made; where one of the old model left, none of the new one should until "
+    f"{TOGETHER} patients are forgotten together, since the difference of two tables can expose one person",
 }
 
 
@@ -69,13 +71,14 @@ class Renewing:
 
     def renewal(self) -> Renewal:
         """What the job does otherwise."""
-        before = {
-            "manifest_sha256": self.earlier.manifest_hash,
-            "certificate_sha256": self.earlier.certificate_hash,
-        }
         checks = [check for check in self._checks() if not check.passed]
         return Renewal(
-            self.relearning, tuple(checks), self.earlier.attempt, before, self._files, self._finish
+            self.relearning,
+            tuple(checks),
+            self.earlier.attempt,
+            replaces(self.earlier),
+            self._files,
+            self._finish,
         )
 
     def _checks(self) -> Sequence[Check]:
@@ -95,25 +98,19 @@ class Renewing:
 
     def _finish(self, folder: Path) -> None:
         internal = folder / INTERNAL
-        before = _side(
-            self.earlier.request,
-            manifest=self.earlier.manifest_hash,
-            model=self.earlier.model_hash,
-            certificate=self.earlier.certificate_hash,
-        )
-        after = _side(
+        after = side_of(
             load_request(internal),
             manifest=sha256(internal / MANIFEST),
             model=sha256(internal / "model" / "seal.json"),
             certificate=None,
         )
         content = certify(
-            before,
+            side_before(self.earlier),
             after,
             self.tree,
             self.hashes,
             method=self.relearning.said,
-            table=_SAID[self._outcome],
+            table=SAID[self._outcome],
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             key=self.earlier.key,
         )
@@ -126,7 +123,23 @@ def has_guarantee(chosen: AbstractGenerator) -> bool:
     return chosen.asked is not None
 
 
-def _side(request: Request, *, manifest: str, model: str | None, certificate: str | None) -> Side:
+def side_before(earlier: Earlier) -> Side:
+    """What is replaced."""
+    return side_of(
+        earlier.request,
+        manifest=earlier.manifest_hash,
+        model=earlier.model_hash,
+        certificate=earlier.certificate_hash,
+    )
+
+
+def replaces(earlier: Earlier) -> dict[str, str | None]:
+    """What the manifest of the new one says of the old one."""
+    return {"manifest_sha256": earlier.manifest_hash, "certificate_sha256": earlier.certificate_hash}
+
+
+def side_of(request: Request, *, manifest: str, model: str | None, certificate: str | None) -> Side:
+    """One side of a certificate, from what was asked for and the hashes of what came of it."""
     made = canonical_json({"generator": request.generator, "settings": dict(request.settings)})
     return Side(manifest, request.code, content_hash(made), model, request.census, certificate)
 

@@ -2,9 +2,11 @@
 
 ``model.json`` names the generator as the registry knows it (never a dotted path) and holds the recipe and
 plain values; ``weights.safetensors`` holds arrays; ``schema.yaml`` the schema; ``seal.json`` the hashes.
+Beside them may stand what is no part of the model: what forgetting needs, a certificate, its withdrawal.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ehrsynth.errors import ModelError, RequestError, SchemaError
-from ehrsynth.files import canonical_json, check_seal, seal, whole_folder
+from ehrsynth.files import SEAL, canonical_json, check_seal, seal, whole_folder
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Parts
 from ehrsynth.generators.coverage import Coverage
 from ehrsynth.registry import resolve
@@ -27,13 +29,24 @@ from ehrsynth.schema.yaml_files import load_schema, save_schema
 FORMAT = 1
 COVERAGE = "coverage"  # only where a table was learnt piece by piece
 MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
+FILES = (MODEL, WEIGHTS, SCHEMA, SEAL)
+WITHDRAWN = "withdrawn.json"
+BESIDE = ("internal", "certificate.json", WITHDRAWN)  # in the folder, and no part of the model
 _FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
 # What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError)
 
 
-def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
+def save_model(
+    fitted: AbstractFitted, folder: Path | str, *, beside: Callable[[Path], None] | None = None
+) -> None:
     """Write a fitted model, whole or not at all.
+
+    Parameters
+    ----------
+    beside
+        Called with the folder when the model is in it and sealed, and before it gets its name: writes what is
+        to stand beside the model.
 
     Raises
     ------
@@ -58,6 +71,8 @@ def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
         save_file(arrays, draft / WEIGHTS)
         save_schema(fitted.schema, draft / SCHEMA)
         seal(draft)
+        if beside is not None:
+            beside(draft)
 
 
 def load_model(folder: Path | str) -> AbstractFitted:
@@ -66,12 +81,15 @@ def load_model(folder: Path | str) -> AbstractFitted:
     Raises
     ------
     ModelError
-        If the folder is foreign, changed, of a newer format, or its parts do not fit together.
+        If the folder is foreign, changed, of a newer format, or its parts do not fit together; or if it was
+        withdrawn.
     MissingPackage
         If the generator needs an optional package that is not installed.
     """
     folder = Path(folder)
-    check_seal(folder)
+    if (folder / WITHDRAWN).is_file():
+        raise ModelError(f"{folder} was withdrawn: patients of it were forgotten. Use what took its place")
+    check_seal(folder, beside=BESIDE)
     model = _read_model(folder)
     try:
         schema = load_schema(folder / SCHEMA)

@@ -24,7 +24,7 @@ Release = Annotated[
     Path,
     typer.Argument(
         metavar="RELEASE",
-        help="A folder that `release` or `forget` made, or a model that `fit` made.",
+        help="A folder that `release`, `forget` or `twins` made, or a model that `fit` made.",
         exists=True,
         file_okay=False,
     ),
@@ -89,7 +89,8 @@ def forget(
     The model forgets at once, also a single patient; RELEASE is marked as withdrawn and its model erased. OUT
     has a certificate, which `verify` checks. A new table is published when 11 patients or more were forgotten
     since the last one, or under differential privacy: else it waits. Ends with 3 when the patients are
-    forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is made again.
+    forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is made
+    again; of a twins' job, its question is answered again.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
@@ -118,7 +119,7 @@ def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
     reasons = made.decision.reasons if made.decision is not None else ()
     facts: dict[str, object] = {
         "verdict": "forgotten",
-        "release" if made.decision is not None else "model": str(made.folder),
+        "model" if made.table == "none" else "release": str(made.folder),
         "certificate": str(made.folder / "certificate.json"),
         "patients_forgotten": made.patients,
         "method": made.method,

@@ -1,13 +1,13 @@
-"""What an earlier release or model says of itself: what was asked for, its secrets, and who was forgotten."""
+"""What an earlier release, model or twins' job says of itself: the request, its secrets, who is gone."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ehrsynth.errors import RequestError
-from ehrsynth.files import canonical_json, check_seal, sha256
+from ehrsynth.files import SEAL, canonical_json, check_seal, sha256
 from ehrsynth.generators.storage import BESIDE, MODEL
 from ehrsynth.release.census import certificate_key
 from ehrsynth.release.manifest import MANIFEST
@@ -15,9 +15,11 @@ from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import NAME
 from ehrsynth.release.request import REQUEST, Request, load_request
+from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import INTERNAL, SHARE, verify
 from ehrsynth.release.withdrawal import withdrawal
 
+Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
 
 
@@ -57,7 +59,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """One release that is to be replaced; or a model that `fit` made (`alone`), with a seed given or not."""
+    """What is to be replaced: a release, a model that `fit` made (from a given seed or not), a twins' job."""
 
     folder: Path
     request: Request
@@ -66,7 +68,7 @@ class Earlier:
     attempt: int
     ledger: Ledger
     manifest_hash: str
-    alone: bool = False
+    kind: Kind = "release"
     seeded: bool = False
 
     @property
@@ -83,12 +85,12 @@ class Earlier:
     @property
     def model(self) -> Path:
         """The folder of its model; gone where it was erased."""
-        return self.folder if self.alone else self.folder / INTERNAL / "model"
+        return model_of(self.folder, self.kind)
 
     @property
     def model_hash(self) -> str | None:
         """Hex SHA-256 of the model's seal, which holds the hash of each of its files."""
-        return sha256(self.model / "seal.json") if (self.model / "seal.json").is_file() else None
+        return model_hash(self.folder, self.kind)
 
     @property
     def certificate_hash(self) -> str | None:
@@ -97,8 +99,19 @@ class Earlier:
         return sha256(file) if file.is_file() else None
 
 
+def model_of(folder: Path, kind: Kind) -> Path:
+    """Where the model stands, if there is one."""
+    return folder if kind == MODEL_KIND else folder / INTERNAL / "model"
+
+
+def model_hash(folder: Path, kind: Kind) -> str | None:
+    """Hex SHA-256 of the seal of the model, which holds the hash of each of its files; None without one."""
+    place = model_of(folder, kind) / SEAL
+    return sha256(place) if place.is_file() else None
+
+
 def read_earlier(folder: Path) -> Earlier:
-    """Read a release, or a model that `fit` made, that is to be replaced.
+    """Read a release, a model that `fit` made, or a twins' job, that is to be replaced.
 
     Raises
     ------
@@ -118,8 +131,14 @@ def read_earlier(folder: Path) -> Earlier:
         raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
     verify(folder).raise_if_changed()
     manifest = _read(internal / MANIFEST)
-    if alone := manifest.get("kind") == MODEL_KIND:
+    kind = _kind(manifest)
+    if kind == MODEL_KIND:
         _check_model(folder)
+    if kind == TWINS and not (internal / REQUEST).is_file():
+        raise RequestError(
+            f"{folder} is a twins' job of an earlier version, which does not say what was asked: run"
+            " `ehrsynth twins` anew without the patients, and take this one away"
+        )
     request = load_request(internal)
     try:
         return Earlier(
@@ -130,11 +149,18 @@ def read_earlier(folder: Path) -> Earlier:
             int(manifest["attempt"]),
             _ledger(internal / FORGOTTEN, published=(folder / SHARE).is_dir()),
             sha256(internal / MANIFEST),
-            alone=alone,
+            kind=kind,
             seeded=manifest.get("seed") == "given",
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def _kind(manifest: Mapping[str, Any]) -> Kind:
+    found = manifest.get("kind")
+    if found == MODEL_KIND:
+        return "model"
+    return "twins" if found == TWINS or "standard_errors" in manifest else "release"
 
 
 def _check_model(folder: Path) -> None:

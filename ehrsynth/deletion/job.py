@@ -7,8 +7,9 @@ from pathlib import Path
 from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier, succeeds
 from ehrsynth.deletion.finding import Found, find
 from ehrsynth.deletion.models import forget_from_model
-from ehrsynth.deletion.relearning import Relearning
+from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
+from ehrsynth.deletion.twins import answer_again
 from ehrsynth.errors import OutputError, RequestError
 from ehrsynth.files import sha256
 from ehrsynth.generators.recipes import recipe
@@ -25,7 +26,7 @@ class Forgotten:
     Parameters
     ----------
     decision
-        The gate's, about a new table; None where a model stands alone.
+        The gate's, about a new table; None for a model that stands alone, and twins of real patients.
     folder
         The new release or model.
     patients
@@ -34,7 +35,7 @@ class Forgotten:
         How the model came about, in words.
     table
         "published": a new table may leave. "waits": until more are forgotten together. "blocked": the gate
-        says no. "none": a model stands alone.
+        says no. "none": a model stands alone. "inside": twins of real patients, which stay.
     pending
         How many forgotten patients are still behind the last table that left.
     erased
@@ -67,12 +68,12 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     its evaluation and its gate are new. The old release is marked as withdrawn and its model erased. A new
     table is only published when at least 11 patients were forgotten since the last one (the difference of
     two tables can expose one person), or under differential privacy, where epsilon adds up. Of a model that
-    `ehrsynth fit` made, the model alone is made again.
+    `ehrsynth fit` made, the model alone is made again; of a twins' job, its question is answered again.
 
     Parameters
     ----------
     release
-        A release, or a model folder, with its internal folder.
+        A release, a model folder or a twins' job, with its internal folder.
     patients
         Patient keys, or a file of them: see `ehrsynth.deletion.naming.named`.
     data
@@ -106,7 +107,15 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         raise OutputError(f"{out} exists already: name another place, or remove it first")
     _check_register(earlier)
     found = find(earlier, patients, data)
-    if earlier.alone:
+    if earlier.kind == "twins":
+        twins, under_way = answer_again(
+            earlier, found, out, seed=seed, command=command, progress=progress or silent
+        )
+        erased = _withdraw(earlier, out, erase=True)
+        pending = len(under_way.ledger(twins.decision).pending)
+        asked = len(found.named.hashes)
+        return Forgotten(twins.decision, out, asked, RETRAINED, under_way.outcome, pending, erased)
+    if earlier.kind == "model":
         said = forget_from_model(earlier, found, out, seed=seed, progress=progress or silent)
         erased = _withdraw(earlier, out, erase=not keep_old_model)
         return Forgotten(None, out, len(found.named.hashes), said, "none", 0, erased)
@@ -151,6 +160,8 @@ def _released_again(  # noqa: PLR0913 - what a person decided
 def _check_register(earlier: Earlier) -> None:
     """Epsilon adds up over the register: where that is not found, it must not begin anew."""
     request = earlier.request
+    if earlier.kind == "twins":
+        return
     private = recipe(request.generator, request.settings).asked is not None
     if private and not earlier.seeded and not earlier.register.is_file():
         raise RequestError(

@@ -1,28 +1,23 @@
 """Forget patients of a model that `fit` made: the new model, its certificate, and what stands beside it."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.deletion.certificate import certify
-from ehrsynth.deletion.earlier import CERTIFICATE, FORGOTTEN, KEY, Earlier
+from ehrsynth.deletion.earlier import FORGOTTEN, KEY, Earlier
 from ehrsynth.deletion.finding import Found, part_of
 from ehrsynth.deletion.relearning import RETRAINED, in_words
-from ehrsynth.deletion.renewing import SAID, replaces, side_before, side_of
+from ehrsynth.deletion.renewing import replaces, write_certificate
 from ehrsynth.errors import ModelError
-from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.generators.forgetting import able_to_forget
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.generators.storage import load_model, save_model
 from ehrsynth.progress import Progress
-from ehrsynth.randomness import fresh_seed
 from ehrsynth.release.books import Books
-from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.going_on import going_on
 from ehrsynth.release.model_record import ModelRecord
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE
 from ehrsynth.tables import accept_synthetic, is_synthetic
 
 
@@ -53,10 +48,13 @@ def forget_from_model(
         books, chosen, out, options.train_on_synthetic, seeded=seed is not None, key=earlier.split_key
     )
     record.sees(found.remaining)
-    learnt = _Learning(earlier, found, chosen, seed)
-    model, said = learnt.shorter(progress) or (learnt.anew(progress), RETRAINED)
-    record.enter(model)
-    save_model(model, out, beside=_Beside(earlier, found, record, said).write)
+    asked = {"schema": request.schema.hash(), "replaced": earlier.manifest_hash}
+    with going_on(out, chosen, found.remaining, asked, seed=seed, key=earlier.split_key) as drawn:
+        learnt = _Learning(earlier, found, chosen, drawn.seed)
+        with drawn.learning():
+            model, said = learnt.shorter(progress) or (learnt.anew(progress), RETRAINED)
+        record.enter(model)
+        save_model(model, out, beside=_Beside(earlier, found, record, said).write)
     return said
 
 
@@ -67,7 +65,7 @@ class _Learning:
     earlier: Earlier
     found: Found = field(repr=False)
     chosen: AbstractGenerator
-    seed: int | None
+    seed: int
 
     def shorter(self, progress: Progress) -> tuple[AbstractFitted, str] | None:
         """With less work than a new fit; None where there is no such way."""
@@ -78,17 +76,14 @@ class _Learning:
         if able is None or old.recipe != self.chosen:
             return None
         rows = part_of(self.found.before, self.found.named.rows)
-        mended = able.forget(rows, self._accepted(), seed=self._drawn(), progress=progress)
+        mended = able.forget(rows, self._accepted(), seed=self.seed, progress=progress)
         return (mended, in_words(old, rows)) if isinstance(mended, AbstractFitted) else None
 
     def anew(self, progress: Progress) -> AbstractFitted:
         """A new fit, as if the patients had never been there."""
         # The noise of a private fit comes from a key that is kept nowhere.
-        seed = None if self.chosen.asked is not None else self._drawn()
+        seed = None if self.chosen.asked is not None else self.seed
         return self.chosen.fit(self._accepted(), self.earlier.request.schema, seed=seed, progress=progress)
-
-    def _drawn(self) -> int:
-        return fresh_seed() if self.seed is None else self.seed
 
     def _accepted(self) -> pd.DataFrame:
         table = self.found.remaining
@@ -117,21 +112,6 @@ class _Beside:
         request = self.record.request
         if request is None:
             raise ModelError("who remains was not taken down: nothing is certified")
-        after = side_of(
-            request,
-            manifest=sha256(folder / INTERNAL / MANIFEST),
-            model=sha256(folder / "seal.json"),
-            certificate=None,
+        write_certificate(
+            folder, earlier, self.found.tree, hashes, after=request, method=self.said, table="none"
         )
-        content = certify(
-            side_before(earlier),
-            after,
-            self.found.tree,
-            hashes,
-            method=self.said,
-            table=SAID["none"],
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            key=earlier.key,
-        )
-        (folder / CERTIFICATE).write_bytes(content)
-        (folder / CERTIFICATE).chmod(PRIVATE_FILE)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, load_file, save, save_file
 
 from ehrsynth.errors import ModelError, RequestError, SchemaError
 from ehrsynth.files import SEAL, canonical_json, check_seal, seal, whole_folder
@@ -32,6 +32,7 @@ MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
 FILES = (MODEL, WEIGHTS, SCHEMA, SEAL)
 WITHDRAWN = "withdrawn.json"
 BESIDE = ("internal", "certificate.json", WITHDRAWN)  # in the folder, and no part of the model
+_HEAD = 8  # bytes that say how long the values are
 _FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
 # What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError)
@@ -114,6 +115,21 @@ def _rebuilt(folder: Path, recipe: AbstractGenerator, schema: Schema, parts: Par
         return type(recipe).fitted.from_parts(schema, recipe, parts)
     except _DAMAGE as error:
         raise _damaged(folder, f"its parts do not fit together ({type(error).__name__})") from error
+
+
+def packed(fitted: AbstractFitted) -> bytes:
+    """What a model has learnt, as bytes for `unpacked`, which must know its schema and its recipe."""
+    parts = fitted.parts()
+    values = canonical_json(dict(parts.values))
+    arrays = {name: np.array(array, order="C", copy=True) for name, array in parts.arrays.items()}
+    return len(values).to_bytes(_HEAD, "big") + values + save(arrays)
+
+
+def unpacked(schema: Schema, recipe: AbstractGenerator, content: bytes) -> AbstractFitted:
+    """The model that `packed` was given."""
+    end = _HEAD + int.from_bytes(content[:_HEAD], "big")
+    parts = Parts(json.loads(content[_HEAD:end]), dict(load(content[end:])))
+    return type(recipe).fitted.from_parts(schema, recipe, parts)
 
 
 def _read_model(folder: Path) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """The main job: a patient table in, a release out: `share/`, which may leave, and `internal/`, which may not.
 
-Everything is computed first and written last, whole or not at all: an interrupt, a full disk or an error
-leaves nothing behind.
+Everything is computed first and written last, whole or not at all: a full disk or an error leaves nothing
+behind, an interrupt nothing but, of a long fit, what the same command goes on from (`going_on`).
 """
 
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,12 +19,13 @@ from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
-from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.randomness import derived_seed
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
+from ehrsynth.release.going_on import Drawn, going_on
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.register import place_of
@@ -48,7 +48,6 @@ from ehrsynth.tables.generalise import generalise
 
 Tables = Sequence[pd.DataFrame]
 
-KEY_BYTES = 32
 _FEWEST = 2
 LEARNT = 0.5  # of the patients: the others are held out
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
@@ -171,35 +170,37 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
     report(0.0, "reading the table")
-    seed = fresh_seed() if seed is None else seed
     register = books.register.absolute()
     options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
-    private = chosen.asked is not None
-    real = _real(data, schema, out, seed=seed, key=key, policy=policy, options=options, private=private)
-    real = _renewed(real, renewal)
-    model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
-    books.check_learnt(model)
-    drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    earlier = earlier_copies(books.earlier(model), drawn, real.schema)
-    evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
-    decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-    looking = part(report, 0.94, 0.95)
-    decision = _remedied(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
-    report(0.95, "writing the release" if decision.released else "writing why it is blocked")
-    composed = books.enter_private(out, model, released=decision.released)
-    provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
-    request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
-    secret = real.secrets
-    write_release(
-        out,
-        Product(
-            decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
-        ),
-    )
-    if decision.released:
-        books.enter_tables(out, model, len(drawn))
-    report(1.0, decision.sentence)
-    return ReleaseResult(decision, out)
+    private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
+    asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
+    with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
+        real = _real(data, schema, out, drawing, policy=policy, options=options, private=private)
+        real = _renewed(real, renewal)
+        with drawing.learning():
+            model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
+        books.check_learnt(model)
+        drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
+        earlier = earlier_copies(books.earlier(model), drawn, real.schema)
+        evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
+        decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
+        looking = part(report, 0.94, 0.95)
+        decision = _remedied(real, chosen, decision, policy, seconds=remedy_seconds, report=looking)
+        report(0.95, "writing the release" if decision.released else "writing why it is blocked")
+        composed = books.enter_private(out, model, released=decision.released)
+        provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
+        request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
+        secret = real.secrets
+        write_release(
+            out,
+            Product(
+                decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
+            ),
+        )
+        if decision.released:
+            books.enter_tables(out, model, len(drawn))
+        report(1.0, decision.sentence)
+        return ReleaseResult(decision, out)
 
 
 def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
@@ -250,9 +251,8 @@ def _real(  # noqa: PLR0913 - what a person decided
     data: Path | str | pd.DataFrame,
     schema: Schema,
     out: Path,
+    drawing: Drawn,
     *,
-    seed: int,
-    key: bytes | None,
     policy: Policy,
     options: Options,
     private: bool,
@@ -266,11 +266,10 @@ def _real(  # noqa: PLR0913 - what a person decided
     if options.train_on_synthetic and is_synthetic(table):
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    key = secrets.token_bytes(KEY_BYTES) if key is None else key
-    census = take_census(table, schema, certificate_key(key))
+    census = take_census(table, schema, certificate_key(drawing.key))
     table, schema, generalised = generalise(table, schema, by_schema_alone=private)
-    train, holdout = split(table, schema, key=key)
-    hidden = Secrets(key, seed, data_hash, 1 + attempts(out.parent, data_hash))
+    train, holdout = split(table, schema, key=drawing.key)
+    hidden = Secrets(drawing.key, drawing.seed, data_hash, 1 + attempts(out.parent, data_hash))
     facts = facts_of(table, len(holdout), schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.

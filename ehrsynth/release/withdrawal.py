@@ -15,7 +15,10 @@ from ehrsynth.generators.storage import FILES, WITHDRAWN
 
 FORMAT = 1
 _INTERNAL, _MODEL = "internal", "model"
-_UNRELEASED = ("synthetic*.csv", "synthetic*.csv.origin.json", "synthetic*.parquet")
+_TABLES = ("synthetic*", "patients", "twins_*", "effects_*")
+_UNRELEASED = tuple(
+    f"{table}.{ending}" for table in _TABLES for ending in ("csv", "csv.origin.json", "parquet")
+)
 
 
 def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[str, ...]:

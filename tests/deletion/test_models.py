@@ -221,3 +221,29 @@ def test_forgetting_stops_at_the_cap_of_epsilon(data: Path, schema: Schema, tmp_
         forget(old, GONE, data, tmp_path / "new")
     assert not (tmp_path / "new").exists()
     assert not verify(old).withdrawn
+
+
+def test_a_forgetting_that_was_cut_off_goes_on(
+    data: Path, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ehrsynth.generators import sharded as shards
+    from ehrsynth.release import going_on
+
+    monkeypatch.setattr(going_on, "WORTH_KEEPING", 1)
+    old = fitted(data, schema, tmp_path / "old", "sharded", SHARDS)
+    many, keep, learnt = [f"P{number:05d}" for number in range(30)], shards._kept, []
+
+    def dies(*given: object) -> object:
+        learnt.append(1)
+        if len(learnt) == 3:
+            raise MemoryError
+        return keep(*given)
+
+    monkeypatch.setattr(shards, "_kept", dies)
+    with pytest.raises(MemoryError):
+        forget(old, many, data, tmp_path / "new")
+    assert not verify(old).withdrawn
+    made = forget(old, many, data, tmp_path / "new")
+    assert len(learnt) == 4, "two shards were kept, the third is learnt once more"
+    assert verify(made.folder).intact
+    assert not list(tmp_path.glob(".new.*"))

@@ -56,6 +56,15 @@ SplitKey = Annotated[
         help="With --seed, makes an earlier release again: both stand in its internal/manifest.json.",
     ),
 ]
+AtMost = Annotated[
+    int | None,
+    typer.Option(
+        "--at-most",
+        metavar="PATIENTS",
+        min=2,
+        help="Of a longer Parquet file or database table take a uniform subsample of so many patients.",
+    ),
+]
 
 _LOOKED_FOR = 600.0  # seconds
 
@@ -81,6 +90,7 @@ def release(
     remedies: Remedies = None,
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
+    at_most: AtMost = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     tls_ca_file: TlsAuthority = None,
@@ -91,8 +101,9 @@ def release(
 ) -> None:
     """Check, split, learn, sample, evaluate, decide: OUT/share may leave, OUT/internal may not.
 
-    A no ends with exit code 3 and its reasons, and there is no OUT/share. With --epsilon the patients are
-    learnt under differential privacy, and OUT/share holds nothing else that was measured on them.
+    A no ends with exit code 3 and its reasons, and there is no OUT/share. Of a table that is longer than
+    --at-most a uniform subsample is learnt and measured, and the report says of how many. With --epsilon the
+    patients are learnt under differential privacy, and OUT/share holds nothing else measured on them.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
@@ -120,6 +131,7 @@ def release(
             remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
+            at_most=at_most,
             register=register,
             command=_command(),
             progress=progress,

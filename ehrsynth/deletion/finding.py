@@ -13,7 +13,7 @@ from ehrsynth.deletion.naming import Named, named
 from ehrsynth.errors import DataError
 from ehrsynth.release.census import hashed_patients, take_census
 from ehrsynth.release.merkle import Tree
-from ehrsynth.tables import read_table
+from ehrsynth.release.reading import read_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ def find(earlier: Earlier, patients: Path | str | Sequence[str], data: Path | st
         If it is another table, or some of the patients are not in it.
     """
     schema, key = earlier.request.schema, earlier.key
-    table = read_table(data, schema)
+    table = read_again(data, schema, earlier.request.sampled)
     hashed, forgotten = hashed_patients(table, schema, key), {*earlier.ledger.forgotten}
     there = np.array([one.hex() not in forgotten for one in hashed], np.bool_)
     table = part_of(table, there)
     if isinstance(patients, str):
         patients = Path(patients)
-    who = named(patients, table, schema, key)
+    who = named(patients, table, schema, key, sampled=earlier.request.sampled)
     known = [one for one, kept in zip(hashed, there, strict=True) if kept]
     _check_same_patients(earlier, who, known)
     unchanged = not who.absent and take_census(table, schema, key).content == earlier.request.census.content

@@ -135,14 +135,15 @@ def _released_again(  # noqa: PLR0913 - what a person decided
     progress: Progress | None,
 ) -> Forgotten:
     relearning = Relearning(earlier, found.before, found.named.rows, test=seed is not None)
-    renewing = Renewing(earlier, relearning, found.named.hashes, found.tree, seeded=seed is not None)
+    who, seeded = found.named, seed is not None
+    renewing = Renewing(earlier, relearning, who.hashes, found.tree, seeded, bystanders=who.bystanders)
     made = make_release(
         found.remaining,
         earlier.request.schema,
         out,
         generator=earlier.request.generator,
         settings=earlier.request.settings,
-        **asdict(earlier.request.options) | {"register": earlier.register},
+        **asdict(earlier.request.options) | {"register": earlier.register, "at_most": None},
         seed=seed,
         key=earlier.split_key,
         policy=earlier.policy,

@@ -52,6 +52,8 @@ class Renewing:
         Of the patients who remain.
     seeded
         Whether somebody knows the seed: no table is published then.
+    bystanders
+        Who is proven absent besides: they were named, and had never been learnt.
     """
 
     earlier: Earlier
@@ -59,6 +61,7 @@ class Renewing:
     hashes: tuple[bytes, ...] = field(repr=False)
     tree: Tree = field(repr=False)
     seeded: bool
+    bystanders: tuple[bytes, ...] = field(default=(), repr=False)
     _outcome: Outcome = "blocked"
 
     @property
@@ -81,6 +84,7 @@ class Renewing:
             replaces(self.earlier),
             self._files,
             self._finish,
+            request.sampled,
         )
 
     def _files(self, decision: Decision) -> Mapping[str, bytes]:
@@ -95,7 +99,7 @@ class Renewing:
             folder,
             self.earlier,
             self.tree,
-            self.hashes,
+            (*self.hashes, *self.bystanders),
             after=load_request(folder / INTERNAL),
             method=self.relearning.said,
             table=self._outcome,

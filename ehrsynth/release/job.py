@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.errors import NotEnoughData, OutputError, ReleaseBlocked, RequestError
+from ehrsynth.errors import OutputError, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
@@ -28,6 +28,7 @@ from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.going_on import Drawn, going_on
 from ehrsynth.release.manifest import Secrets, attempts
 from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.reading import Sampled, check_at_most, read
 from ehrsynth.release.register import place_of
 from ehrsynth.release.remedies import attacked, remedies, with_remedies
 from ehrsynth.release.renewal import Renewal, with_checks
@@ -36,19 +37,12 @@ from ehrsynth.release.together import earlier_copies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
-from ehrsynth.tables import (
-    accept_synthetic,
-    is_synthetic,
-    read_table,
-    split,
-    table_from_frame,
-)
+from ehrsynth.tables import split
 from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
 
 Tables = Sequence[pd.DataFrame]
 
-_FEWEST = 2
 LEARNT = 0.5  # of the patients: the others are held out
 _PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
@@ -87,6 +81,7 @@ class _Real:
     secrets: Secrets
     facts: Facts
     census: Census
+    sampled: Sampled | None
 
 
 def release(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -105,6 +100,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     remedy_seconds: float = 0.0,
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
+    at_most: int | None = None,
     register: Path | None = None,
     command: str = "",
     renewal: Renewal | None = None,
@@ -141,6 +137,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         Also ask the package anonymeter about three of the risks; shown inside, decides nothing.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
+    at_most
+        Of a longer Parquet file or database table take a uniform subsample of so many patients; the report
+        says so.
     register
         The register of what was learnt from this data set; default beside `out`.
     command
@@ -169,9 +168,12 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
+    check_at_most(schema, at_most, private=chosen.asked is not None)
     report(0.0, "reading the table")
     register = books.register.absolute()
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
+    options = Options(
+        rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register), at_most
+    )
     private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
     asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
@@ -189,7 +191,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
-        request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
+        request = Request(
+            chosen.name, chosen.model_dump(mode="json"), schema, options, real.census, sampled=real.sampled
+        )
         secret = real.secrets
         write_release(
             out,
@@ -207,7 +211,9 @@ def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
     """The releases that are replaced looked at these patients too."""
     if renewal is None:
         return real
-    return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
+    hidden = replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt)
+    said = () if renewal.sampled is None else (renewal.sampled.said(len(real.table)),)
+    return replace(real, secrets=hidden, sampled=renewal.sampled, actions=(*said, *real.actions))
 
 
 def _remedied(
@@ -257,15 +263,9 @@ def _real(  # noqa: PLR0913 - what a person decided
     options: Options,
     private: bool,
 ) -> _Real:
-    table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
-    if len(table) < _FEWEST:
-        summary = f"a release needs at least {_FEWEST} patients, one to learn from and one to compare with"
-        raise NotEnoughData(f"{summary}; the table has {len(table)}")
+    reading = read(data, schema, options.at_most, seed=drawing.seed, accepted=options.train_on_synthetic)
+    table = reading.table
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) or is_database(data) else sha256(str(data))
-    actions: tuple[str, ...] = ()
-    if options.train_on_synthetic and is_synthetic(table):
-        table = accept_synthetic(table)
-        actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     census = take_census(table, schema, certificate_key(drawing.key))
     table, schema, generalised = generalise(table, schema, by_schema_alone=private)
     train, holdout = split(table, schema, key=drawing.key)
@@ -274,7 +274,8 @@ def _real(  # noqa: PLR0913 - what a person decided
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census)
+    actions = (*reading.actions, *generalised)
+    return _Real(table, schema, train, holdout, actions, hidden, facts, census, reading.sampled)
 
 
 def _hash(table: pd.DataFrame) -> str:

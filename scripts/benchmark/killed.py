@@ -39,7 +39,7 @@ PROGRAMS = Path(sys.executable).parent
 VICTIMS = ("worker", "scheduler", "client", "fit")
 PATIENTS = 40_000  # of the table that is fitted: a million cells and more are worth keeping
 LINKS = 30
-LEARNER = ("--generator", "autoregressive", "--set", "rounds=10", "--set", "trees=4")
+LEARNER = ("--generator", "autoregressive", "--set", "rounds=5", "--set", "trees=2")
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 

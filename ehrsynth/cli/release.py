@@ -107,13 +107,11 @@ def release(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.privacy import known_to_all, with_epsilon
-    from ehrsynth.generators.recipes import parse_settings, sharded
+    from ehrsynth.cli.privacy import known_to_all
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
 
-    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
-    chosen, given = sharded(generator, given, shards)
+    chosen, given = _recipe(generator, settings, shards, (epsilon, delta))
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
@@ -137,6 +135,19 @@ def release(
             progress=progress,
         )
     _told(made, as_json=json)
+
+
+def _recipe(
+    generator: str,
+    settings: Settings,
+    shards: int | None,
+    private: tuple[float | None, float | None],
+) -> tuple[str, dict[str, object]]:
+    """Who learns, and with which settings."""
+    from ehrsynth.cli.privacy import with_epsilon
+    from ehrsynth.generators.recipes import parse_settings, sharded
+
+    return sharded(generator, with_epsilon(generator, parse_settings(settings or []), *private), shards)
 
 
 def _told(made: "ReleaseResult", *, as_json: bool) -> None:

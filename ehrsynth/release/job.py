@@ -170,10 +170,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     books.check(chosen, seed, remedies=remedy_seconds > 0)
     check_at_most(schema, at_most, private=chosen.asked is not None)
     report(0.0, "reading the table")
-    register = books.register.absolute()
-    options = Options(
-        rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register), at_most
-    )
+    place = str(books.register.absolute())
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most)
     private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
     asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
@@ -191,20 +189,21 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         provenance = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
-        request = Request(
-            chosen.name, chosen.model_dump(mode="json"), schema, options, real.census, sampled=real.sampled
+        request = _request(real, chosen, schema, options)
+        hidden = real.secrets
+        made = Product(
+            decision, provenance, evaluation, real.schema, drawn, model, hidden, policy, request, renewal
         )
-        secret = real.secrets
-        write_release(
-            out,
-            Product(
-                decision, provenance, evaluation, real.schema, drawn, model, secret, policy, request, renewal
-            ),
-        )
+        write_release(out, made)
         if decision.released:
             books.enter_tables(out, model, len(drawn))
         report(1.0, decision.sentence)
         return ReleaseResult(decision, out)
+
+
+def _request(real: _Real, chosen: AbstractGenerator, schema: Schema, options: Options) -> Request:
+    settings = chosen.model_dump(mode="json")
+    return Request(chosen.name, settings, schema, options, real.census, sampled=real.sampled)
 
 
 def _renewed(real: _Real, renewal: Renewal | None) -> _Real:

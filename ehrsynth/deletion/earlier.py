@@ -17,7 +17,7 @@ from ehrsynth.release.register import NAME
 from ehrsynth.release.request import REQUEST, Request, load_request
 from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import INTERNAL, SHARE, verify
-from ehrsynth.release.withdrawal import withdrawal
+from ehrsynth.release.withdrawal import withdraw, withdrawal
 
 Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
@@ -116,7 +116,8 @@ def read_earlier(folder: Path) -> Earlier:
     Raises
     ------
     RequestError
-        If it has no internal folder, or was withdrawn already.
+        If it has no internal folder, or was withdrawn already; or if it is a twins' job that does not say
+        what was asked, which is marked as withdrawn then.
     DataError
         If it was changed after it was written.
     """
@@ -135,9 +136,11 @@ def read_earlier(folder: Path) -> Earlier:
     if kind == MODEL_KIND:
         _check_model(folder)
     if kind == TWINS and not (internal / REQUEST).is_file():
+        withdraw(folder, {}, erase=False)
         raise RequestError(
-            f"{folder} is a twins' job of an earlier version, which does not say what was asked: run"
-            " `ehrsynth twins` anew without the patients, and take this one away"
+            f"{folder} is a twins' job that does not say what was asked: it was made under differential"
+            " privacy, or by an earlier version. It is marked as withdrawn: run `ehrsynth twins` anew without"
+            " the patients (epsilon adds up), and take its folder away"
         )
     request = load_request(internal)
     try:

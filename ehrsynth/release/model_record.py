@@ -19,12 +19,12 @@ from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.folders import close_folder
+from ehrsynth.release.going_on import KEY_BYTES
 from ehrsynth.release.manifest import FORMAT, write_manifest
 from ehrsynth.release.request import Options, Request
 from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER
 
 MODEL_KIND = "model"
-KEY_BYTES = 32
 
 
 @dataclass(slots=True)

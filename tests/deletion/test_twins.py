@@ -105,7 +105,7 @@ def test_a_cohort_of_its_own_is_withdrawn_and_must_be_run_anew(data, table, tmp_
     assert not (tmp_path / "new").exists()
 
 
-def test_a_job_of_an_earlier_version_names_the_remedy(data, tmp_path):
+def test_a_job_that_does_not_say_what_was_asked_is_withdrawn(data, tmp_path):
     from ehrsynth.files import seal
 
     old = tmp_path / "old"
@@ -118,6 +118,8 @@ def test_a_job_of_an_earlier_version_names_the_remedy(data, tmp_path):
     (old / "internal" / "seal.json").chmod(0o600)
     with pytest.raises(RequestError, match="run `ehrsynth twins` anew"):
         forget(old, GONE, data, tmp_path / "new")
+    assert verify(old).withdrawn
+    assert (old / "internal" / "twins_score.csv").is_file(), "whose patients these are was not checked"
 
 
 def test_what_was_asked_comes_back_as_it_was(table):

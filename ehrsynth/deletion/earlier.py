@@ -123,9 +123,7 @@ def read_earlier(folder: Path) -> Earlier:
     """
     internal = folder / INTERNAL
     if not (internal / MANIFEST).is_file():
-        what = "model" if (folder / MODEL).is_file() else "release"
-        again = ": fit again without the patients, and take this one away" if what == "model" else ""
-        raise RequestError(f"{folder} is no {what} with its {INTERNAL} folder, which forgetting needs{again}")
+        raise RequestError(_without_internal(folder))
     gone = withdrawal(folder)
     if gone is not None:
         successor = gone.get("successor", "another release")
@@ -157,6 +155,16 @@ def read_earlier(folder: Path) -> Earlier:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def _without_internal(folder: Path) -> str:
+    """What to do with a folder that has no internal folder."""
+    needs = f"with its {INTERNAL} folder, which forgetting needs"
+    if not (folder / MODEL).is_file():
+        return f"{folder} is no release {needs}"
+    if folder.absolute().parent.name == INTERNAL:
+        return f"{folder} is the model of a release: forget from {folder.absolute().parents[1].name}"
+    return f"{folder} is no model {needs}: fit again without the patients, and take this one away"
 
 
 def _kind(manifest: Mapping[str, Any]) -> Kind:

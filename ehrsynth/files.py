@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -149,8 +149,13 @@ def seal(folder: Path) -> None:
     (folder / SEAL).write_bytes(canonical_json(_hashes(folder)))
 
 
-def check_seal(folder: Path) -> None:
+def check_seal(folder: Path, *, beside: Collection[str] = ()) -> None:
     """Raise unless the folder holds exactly the sealed files, byte for byte.
+
+    Parameters
+    ----------
+    beside
+        Names of files and folders in it that the seal says nothing of.
 
     Raises
     ------
@@ -160,7 +165,7 @@ def check_seal(folder: Path) -> None:
     """
     if not (folder / SEAL).is_file():
         raise ModelError(f"{folder} is not a folder that ehrsynth wrote: it has no {SEAL}")
-    written, found = (folder / SEAL).read_bytes(), _hashes(folder)
+    written, found = (folder / SEAL).read_bytes(), _hashes(folder, beside)
     if written == canonical_json(found):
         return
     try:
@@ -172,8 +177,9 @@ def check_seal(folder: Path) -> None:
     raise ModelError(f"{folder} was changed after it was written ({what}): use an intact copy")
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    files = (f for f in folder.rglob("*") if f.is_file() and f != folder / SEAL)
+def _hashes(folder: Path, beside: Collection[str] = ()) -> dict[str, str]:
+    left_out = {SEAL, *beside}
+    files = (f for f in folder.rglob("*") if f.is_file() and f.relative_to(folder).parts[0] not in left_out)
     return {f.relative_to(folder).as_posix(): sha256(f) for f in files}
 
 

@@ -43,6 +43,8 @@ def audit(
 
     A claim that stands has not been broken at the resolution that is printed, no more. One that falls ends
     with exit code 3. An audit looks at DATA without paying for it: its results stay inside.
+
+    Tables alone are audited: a model of images (`images fit --epsilon`) is not covered.
     """
     from ehrsynth.cli.drawing import drawn, show_json, show_table
     from ehrsynth.cli.places import must_be_free

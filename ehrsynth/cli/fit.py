@@ -81,6 +81,7 @@ def fit(
     from ehrsynth.generators.learning import Lesson, learn, learn_together
     from ehrsynth.generators.recipes import parse_settings, recipe, sharded
     from ehrsynth.release.books import Books
+    from ehrsynth.release.model_record import ModelRecord
     from ehrsynth.release.policy import load_policy
     from ehrsynth.release.register import place_of
 
@@ -95,17 +96,17 @@ def fit(
             typer.echo(begun, err=True)
     lesson = Lesson(data, meaning, chosen, at_most, accepted=train_on_synthetic)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
-    composed: list[float | None] = []
+    record = ModelRecord(books, chosen, out, accepted=train_on_synthetic, seeded=seed is not None)
     with drawn() as progress, engine(asked, workers, 1):
         model, patients, seed = (learn_together if distributed else learn)(
             lesson,
             out,
             seed=seed,
-            enter=lambda found: composed.append(books.enter_model(out, found)),
+            witness=record,
             progress=progress,
         )
     facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
-    told = _told(model, composed[0] if composed else None)
+    told = _told(model, record.composed)
     show_facts(facts | told | {"settings": chosen.model_dump(mode="json")}, as_json=json)
 
 

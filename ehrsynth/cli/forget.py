@@ -1,16 +1,32 @@
 """`ehrsynth forget`: make a release again as if some patients had never been in the table."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ehrsynth.cli.options import Json, OutFolder, must_be_there
+from ehrsynth.cli.options import (
+    Json,
+    OutFolder,
+    Scheduler,
+    TlsAuthority,
+    TlsCertificate,
+    TlsKey,
+    Unencrypted,
+    Workers,
+    must_be_there,
+)
+
+if TYPE_CHECKING:
+    from ehrsynth.deletion.job import Forgotten
 
 Release = Annotated[
     Path,
     typer.Argument(
-        metavar="RELEASE", help="A folder that `release` or `forget` made.", exists=True, file_okay=False
+        metavar="RELEASE",
+        help="A folder that `release`, `forget` or `twins` made, or a model that `fit` made.",
+        exists=True,
+        file_okay=False,
     ),
 ]
 Patients = Annotated[
@@ -30,7 +46,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         "-d",
-        help="The table that the release was made of; the patients to forget may be in it or not.",
+        help="The table that it was made of; the patients to forget may be in it or not.",
         callback=must_be_there,
     ),
 ]
@@ -38,7 +54,7 @@ KeepOldModel = Annotated[
     bool,
     typer.Option(
         "--keep-old-model",
-        help="Leave the old release's model on the disk: it has not forgotten the patients.",
+        help="Leave the old model on the disk: it has not forgotten the patients.",
     ),
 ]
 TestSeed = Annotated[
@@ -60,6 +76,12 @@ def forget(
     *,
     keep_old_model: KeepOldModel = False,
     test_seed: TestSeed = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    tls_ca_file: TlsAuthority = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    unencrypted: Unencrypted = False,
     json: Json = False,
 ) -> None:
     """Forget patients, exactly: OUT is RELEASE as it would have been had they never been in the table.
@@ -67,13 +89,15 @@ def forget(
     The model forgets at once, also a single patient; RELEASE is marked as withdrawn and its model erased. OUT
     has a certificate, which `verify` checks. A new table is published when 11 patients or more were forgotten
     since the last one, or under differential privacy: else it waits. Ends with 3 when the patients are
-    forgotten and the gate says no to a new table.
+    forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is made
+    again; of a twins' job, its question is answered again.
     """
-    from ehrsynth.cli.drawing import drawn, show_facts
+    from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.deletion.job import forget as make_forget
-    from ehrsynth.errors import ReleaseBlocked
 
-    with drawn() as progress:
+    asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
+    with drawn() as progress, engine(asked, workers, 1):
         made = make_forget(
             release,
             patients,
@@ -84,24 +108,32 @@ def forget(
             command="ehrsynth forget",
             progress=progress,
         )
-    facts = {
+    _told(made, release, as_json=json)
+
+
+def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
+    """What came of it, and a no to a new table as an error."""
+    from ehrsynth.cli.drawing import show_facts
+    from ehrsynth.errors import ReleaseBlocked
+
+    reasons = made.decision.reasons if made.decision is not None else ()
+    facts: dict[str, object] = {
         "verdict": "forgotten",
-        "release": str(made.folder),
+        "model" if made.table == "none" else "release": str(made.folder),
         "certificate": str(made.folder / "certificate.json"),
         "patients_forgotten": made.patients,
         "method": made.method,
         "table": made.table,
         "forgotten_since_the_last_table": made.pending,
-        "withdrawn": str(release),
+        "withdrawn": str(old),
         "files_erased": len(made.erased),
-        "decision": made.decision.verdict,
-        "reasons": list(made.decision.reasons),
     }
-    if not json:
-        facts["reasons"] = " ".join(made.decision.reasons) or None
-    show_facts(facts, as_json=json)
+    if made.decision is not None:
+        said = list(reasons) if as_json else " ".join(reasons) or None
+        facts |= {"decision": made.decision.verdict, "reasons": said}
+    show_facts(facts, as_json=as_json)
     if made.table == "blocked":
         raise ReleaseBlocked(
             "the patients are forgotten; a new table is blocked",
-            (*made.decision.reasons, f"see {out / 'internal'}"),
+            (*reasons, f"see {made.folder / 'internal'}"),
         )

@@ -86,7 +86,12 @@ Classifier = Annotated[
 ]
 Synthetic = Annotated[
     Path | None,
-    typer.Option("--synthetic", help="Also judge images of `images sample`.", exists=True),
+    typer.Option(
+        "--synthetic",
+        help="With --quick: also judge this .npz of `images sample`. Its model must have been fitted without"
+        " --epsilon, and on other patients than these: every image here judges in some split.",
+        exists=True,
+    ),
 ]
 Weights = Annotated[
     Path | None, typer.Option("--weights", help="A file of weights that it starts from.", exists=True)

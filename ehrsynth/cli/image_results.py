@@ -34,6 +34,8 @@ def show_study(report: Path, *, as_json: bool) -> None:
     typer.echo(f"  {found['error_rates']}")
     key = "tuned" if "tuned" in found["scores"] else "untuned"
     show_table((f"arm, {key}", *_COLUMNS), _rows(found["scores"][key]))
+    areas = [(arm, *own.values()) for arm, own in found["class_aurocs"][key].items()]
+    show_table((f"AUROC by class, {key}", *found["classes"]), areas)
     if found["whole_scores"]:
         show_table(("arm, classifier taught whole", *_COLUMNS), _rows(found["whole_scores"]))
     if found["splits_left"]:

@@ -56,6 +56,15 @@ SplitKey = Annotated[
         help="With --seed, makes an earlier release again: both stand in its internal/manifest.json.",
     ),
 ]
+AtMost = Annotated[
+    int | None,
+    typer.Option(
+        "--at-most",
+        metavar="PATIENTS",
+        min=2,
+        help="Of a longer Parquet file or database table take a uniform subsample of so many patients.",
+    ),
+]
 
 _LOOKED_FOR = 600.0  # seconds
 
@@ -81,6 +90,7 @@ def release(
     remedies: Remedies = None,
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
+    at_most: AtMost = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     tls_ca_file: TlsAuthority = None,
@@ -91,18 +101,17 @@ def release(
 ) -> None:
     """Check, split, learn, sample, evaluate, decide: OUT/share may leave, OUT/internal may not.
 
-    A no ends with exit code 3 and its reasons, and there is no OUT/share. With --epsilon the patients are
-    learnt under differential privacy, and OUT/share holds nothing else that was measured on them.
+    A no ends with exit code 3 and its reasons, and there is no OUT/share. Of a table that is longer than
+    --at-most a uniform subsample is learnt and measured, and the report says of how many. With --epsilon the
+    patients are learnt under differential privacy, and OUT/share holds nothing else measured on them.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.privacy import known_to_all, with_epsilon
-    from ehrsynth.generators.recipes import parse_settings, sharded
+    from ehrsynth.cli.privacy import known_to_all
     from ehrsynth.release.job import release as make_release
     from ehrsynth.release.policy import load_policy
 
-    given = with_epsilon(generator, parse_settings(settings or []), epsilon, delta)
-    chosen, given = sharded(generator, given, shards)
+    chosen, given = _recipe(generator, settings, shards, (epsilon, delta))
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
@@ -120,11 +129,25 @@ def release(
             remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
+            at_most=at_most,
             register=register,
             command=_command(),
             progress=progress,
         )
     _told(made, as_json=json)
+
+
+def _recipe(
+    generator: str,
+    settings: Settings,
+    shards: int | None,
+    private: tuple[float | None, float | None],
+) -> tuple[str, dict[str, object]]:
+    """Who learns, and with which settings."""
+    from ehrsynth.cli.privacy import with_epsilon
+    from ehrsynth.generators.recipes import parse_settings, sharded
+
+    return sharded(generator, with_epsilon(generator, parse_settings(settings or []), *private), shards)
 
 
 def _told(made: "ReleaseResult", *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ Place = Annotated[
     Path,
     typer.Argument(
         metavar="RELEASE",
-        help="A folder that `release` or `forget` made, its share/ alone, or a certificate.json.",
+        help="What `release`, `fit`, `twins` or `forget` made, a share/ alone, or a certificate.json.",
         exists=True,
     ),
 ]
@@ -54,5 +54,6 @@ def verify(place: Place, *, key: Key = None, patients: Patients = None, json: Js
     found.raise_if_changed()
     found.raise_if_withdrawn()
     if not json:
-        what = "release" if place.is_dir() else "certificate"
+        folder = "model" if (place / "model.json").is_file() else "release"
+        what = folder if place.is_dir() else "certificate"
         show_facts({what: "intact", "decision": found.decision or None, "files": found.files}, as_json=False)

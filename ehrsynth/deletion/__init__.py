@@ -11,6 +11,7 @@ Definitions for Machine Unlearning", USENIX Security, arXiv 2110.11891).
 
     forget("release", "withdrawn.txt", "patients.csv", "release-2")
 
-`naming` reads who is to be forgotten, `earlier` what the old release says of itself, `relearning` finds the
-shortest exact way, `certificate` says and proves what was done, `verify` checks it. No identifier is stored.
+`naming` and `finding` read who is to be forgotten, `earlier` what the old release says of itself,
+`relearning` finds the shortest exact way, `models` and `twins` do the same for what is no release,
+`certificate` says and proves what was done, `verify` checks it. No identifier is stored.
 """

@@ -1,21 +1,25 @@
-"""What an earlier release says of itself: what it was asked for, its secrets, and who was forgotten."""
+"""What an earlier release, model or twins' job says of itself: the request, its secrets, who is gone."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ehrsynth.errors import RequestError
-from ehrsynth.files import canonical_json, sha256
+from ehrsynth.files import SEAL, canonical_json, check_seal, sha256
+from ehrsynth.generators.storage import BESIDE, MODEL
 from ehrsynth.release.census import certificate_key
 from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import NAME
-from ehrsynth.release.request import Request, load_request
+from ehrsynth.release.request import REQUEST, Request, load_request
+from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import INTERNAL, SHARE, verify
-from ehrsynth.release.withdrawal import withdrawal
+from ehrsynth.release.withdrawal import withdraw, withdrawal
 
+Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
 
 
@@ -55,7 +59,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """One release that is to be replaced."""
+    """What is to be replaced: a release, a model that `fit` made (from a given seed or not), a twins' job."""
 
     folder: Path
     request: Request
@@ -64,6 +68,8 @@ class Earlier:
     attempt: int
     ledger: Ledger
     manifest_hash: str
+    kind: Kind = "release"
+    seeded: bool = False
 
     @property
     def key(self) -> bytes:
@@ -79,12 +85,12 @@ class Earlier:
     @property
     def model(self) -> Path:
         """The folder of its model; gone where it was erased."""
-        return self.folder / INTERNAL / "model"
+        return model_of(self.folder, self.kind)
 
     @property
     def model_hash(self) -> str | None:
         """Hex SHA-256 of the model's seal, which holds the hash of each of its files."""
-        return sha256(self.model / "seal.json") if (self.model / "seal.json").is_file() else None
+        return model_hash(self.folder, self.kind)
 
     @property
     def certificate_hash(self) -> str | None:
@@ -93,30 +99,47 @@ class Earlier:
         return sha256(file) if file.is_file() else None
 
 
+def model_of(folder: Path, kind: Kind) -> Path:
+    """Where the model stands, if there is one."""
+    return folder if kind == MODEL_KIND else folder / INTERNAL / "model"
+
+
+def model_hash(folder: Path, kind: Kind) -> str | None:
+    """Hex SHA-256 of the seal of the model, which holds the hash of each of its files; None without one."""
+    place = model_of(folder, kind) / SEAL
+    return sha256(place) if place.is_file() else None
+
+
 def read_earlier(folder: Path) -> Earlier:
-    """Read a release that is to be replaced.
+    """Read a release, a model that `fit` made, or a twins' job, that is to be replaced.
 
     Raises
     ------
     RequestError
-        If it is no release with its internal folder, or was withdrawn already.
+        If it has no internal folder, or was withdrawn already; or if it is a twins' job that does not say
+        what was asked, which is marked as withdrawn then.
     DataError
         If it was changed after it was written.
     """
     internal = folder / INTERNAL
-    if (folder / "model.json").is_file():
-        raise RequestError(
-            f"{folder} is a model without its release: fit again without the patients, or, of shards,"
-            " use its `forget` in Python"
-        )
     if not (internal / MANIFEST).is_file():
-        raise RequestError(f"{folder} is no release with its {INTERNAL} folder, which forgetting needs")
+        raise RequestError(_without_internal(folder))
     gone = withdrawal(folder)
     if gone is not None:
         successor = gone.get("successor", "another release")
         raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
     verify(folder).raise_if_changed()
     manifest = _read(internal / MANIFEST)
+    kind = _kind(manifest)
+    if kind == MODEL_KIND:
+        _check_model(folder)
+    if kind == TWINS and not (internal / REQUEST).is_file():
+        withdraw(folder, {}, erase=False)
+        raise RequestError(
+            f"{folder} is a twins' job that does not say what was asked: it was made under differential"
+            " privacy, or by an earlier version. It is marked as withdrawn: run `ehrsynth twins` anew without"
+            " the patients (epsilon adds up), and take its folder away"
+        )
     request = load_request(internal)
     try:
         return Earlier(
@@ -127,9 +150,38 @@ def read_earlier(folder: Path) -> Earlier:
             int(manifest["attempt"]),
             _ledger(internal / FORGOTTEN, published=(folder / SHARE).is_dir()),
             sha256(internal / MANIFEST),
+            kind=kind,
+            seeded=manifest.get("seed") == "given",
         )
     except (KeyError, ValueError, TypeError) as error:
         raise RequestError(f"{folder} cannot be read: its {INTERNAL} folder is damaged") from error
+
+
+def _without_internal(folder: Path) -> str:
+    """What to do with a folder that has no internal folder."""
+    needs = f"with its {INTERNAL} folder, which forgetting needs"
+    if not (folder / MODEL).is_file():
+        return f"{folder} is no release {needs}"
+    if folder.absolute().parent.name == INTERNAL:
+        return f"{folder} is the model of a release: forget from {folder.absolute().parents[1].name}"
+    return f"{folder} is no model {needs}: fit again without the patients, and take this one away"
+
+
+def _kind(manifest: Mapping[str, Any]) -> Kind:
+    found = manifest.get("kind")
+    if found == MODEL_KIND:
+        return "model"
+    return "twins" if found == TWINS or "standard_errors" in manifest else "release"
+
+
+def _check_model(folder: Path) -> None:
+    """A model that stands alone must be as it was written, and say who was learnt."""
+    check_seal(folder, beside=BESIDE)
+    if not (folder / INTERNAL / REQUEST).is_file():
+        raise RequestError(
+            f"{folder} was learnt from a table that was read in pieces: who was in it was not taken down, so"
+            " that nothing can be proven of it. Fit again without the patients, and take this one away"
+        )
 
 
 def succeeds(folder: Path, earlier: Earlier) -> bool:

@@ -1,26 +1,22 @@
-"""Forget patients: make a release again without them, certify it, and withdraw the old one."""
+"""Forget patients: make a release or a model again without them, certify it, and withdraw the old one."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
 from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier, succeeds
-from ehrsynth.deletion.naming import Named, named
-from ehrsynth.deletion.relearning import Relearning
+from ehrsynth.deletion.finding import Found, find
+from ehrsynth.deletion.models import forget_from_model
+from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
-from ehrsynth.errors import DataError, OutputError
+from ehrsynth.deletion.twins import answer_again
+from ehrsynth.errors import OutputError, RequestError
 from ehrsynth.files import sha256
-from ehrsynth.progress import Progress
-from ehrsynth.release.census import hashed_patients, take_census
+from ehrsynth.generators.recipes import recipe
+from ehrsynth.progress import Progress, silent
 from ehrsynth.release.job import release as make_release
-from ehrsynth.release.merkle import Tree
 from ehrsynth.release.withdrawal import withdraw
 from ehrsynth.report.decision import Decision
-from ehrsynth.tables import read_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +26,23 @@ class Forgotten:
     Parameters
     ----------
     decision
-        The gate's, about a new table.
+        The gate's, about a new table; None for a model that stands alone, and twins of real patients.
     folder
-        The new release.
+        The new release or model.
     patients
         How many were forgotten this time.
     method
         How the model came about, in words.
     table
         "published": a new table may leave. "waits": until more are forgotten together. "blocked": the gate
-        says no.
+        says no. "none": a model stands alone. "inside": twins of real patients, which stay.
     pending
         How many forgotten patients are still behind the last table that left.
     erased
-        Files of the old release that were erased.
+        Files of the old one that were erased.
     """
 
-    decision: Decision
+    decision: Decision | None
     folder: Path
     patients: int
     method: str
@@ -71,19 +67,20 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     The new release is what the old one would have been had they never been in the table, with a fresh seed;
     its evaluation and its gate are new. The old release is marked as withdrawn and its model erased. A new
     table is only published when at least 11 patients were forgotten since the last one (the difference of
-    two tables can expose one person), or under differential privacy, where epsilon adds up.
+    two tables can expose one person), or under differential privacy, where epsilon adds up. Of a model that
+    `ehrsynth fit` made, the model alone is made again; of a twins' job, its question is answered again.
 
     Parameters
     ----------
     release
-        A release with its internal folder.
+        A release, a model folder or a twins' job, with its internal folder.
     patients
         Patient keys, or a file of them: see `ehrsynth.deletion.naming.named`.
     data
-        The table that the release was made of. Patients who are to be forgotten, or were before, may be in it
+        The table that it was made of. Patients who are to be forgotten, or were before, may be in it
         or not.
     out
-        The folder of the new release.
+        The folder of the new release or model.
     keep_old_model
         Leave the old release's model on the disk: the patients are then not forgotten where it lies.
     seed
@@ -106,16 +103,47 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         # It was written whole, and the run ended before the old one was marked.
         _withdraw(earlier, out, erase=not keep_old_model)
         raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, and all is done")
-    found = _found(earlier, patients, data)
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise OutputError(f"{out} exists already: name another place, or remove it first")
+    _check_register(earlier)
+    found = find(earlier, patients, data)
+    if earlier.kind == "twins":
+        twins, under_way = answer_again(
+            earlier, found, out, seed=seed, command=command, progress=progress or silent
+        )
+        erased = _withdraw(earlier, out, erase=True)
+        pending = len(under_way.ledger(twins.decision).pending)
+        asked = len(found.named.hashes)
+        return Forgotten(twins.decision, out, asked, RETRAINED, under_way.outcome, pending, erased)
+    if earlier.kind == "model":
+        said = forget_from_model(earlier, found, out, seed=seed, progress=progress or silent)
+        erased = _withdraw(earlier, out, erase=not keep_old_model)
+        return Forgotten(None, out, len(found.named.hashes), said, "none", 0, erased)
+    return _released_again(
+        earlier, found, out, keep_old_model=keep_old_model, seed=seed, command=command, progress=progress
+    )
+
+
+def _released_again(  # noqa: PLR0913 - what a person decided
+    earlier: Earlier,
+    found: Found,
+    out: Path,
+    *,
+    keep_old_model: bool,
+    seed: int | None,
+    command: str,
+    progress: Progress | None,
+) -> Forgotten:
     relearning = Relearning(earlier, found.before, found.named.rows, test=seed is not None)
-    renewing = Renewing(earlier, relearning, found.named.hashes, found.tree, seeded=seed is not None)
+    who, seeded = found.named, seed is not None
+    renewing = Renewing(earlier, relearning, who.hashes, found.tree, seeded, bystanders=who.bystanders)
     made = make_release(
         found.remaining,
         earlier.request.schema,
         out,
         generator=earlier.request.generator,
         settings=earlier.request.settings,
-        **asdict(earlier.request.options) | {"register": earlier.register},
+        **asdict(earlier.request.options) | {"register": earlier.register, "at_most": None},
         seed=seed,
         key=earlier.split_key,
         policy=earlier.policy,
@@ -130,59 +158,19 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     )
 
 
+def _check_register(earlier: Earlier) -> None:
+    """Epsilon adds up over the register: where that is not found, it must not begin anew."""
+    request = earlier.request
+    if earlier.kind == "twins":
+        return
+    private = recipe(request.generator, request.settings).asked is not None
+    if private and not earlier.seeded and not earlier.register.is_file():
+        raise RequestError(
+            f"the register {request.options.register} is not where it was written: put it back, since "
+            "epsilon adds up over all that was learnt from these patients"
+        )
+
+
 def _withdraw(earlier: Earlier, out: Path, *, erase: bool) -> tuple[str, ...]:
     record = {"successor": out.name, "certificate_sha256": sha256(out / CERTIFICATE)}
     return withdraw(earlier.folder, record, erase=erase)
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The patients, the table without them, and the table as the old release saw it, where it can be had."""
-
-    named: Named
-    remaining: pd.DataFrame
-    before: pd.DataFrame | None
-    tree: Tree
-
-
-def _found(earlier: Earlier, patients: Path | str | Sequence[str], data: Path | str) -> _Found:
-    schema, key = earlier.request.schema, earlier.key
-    table = read_table(data, schema)
-    hashed, forgotten = hashed_patients(table, schema, key), {*earlier.ledger.forgotten}
-    there = np.array([one.hex() not in forgotten for one in hashed], np.bool_)
-    table = _part(table, there)
-    if isinstance(patients, str):
-        patients = Path(patients)
-    who = named(patients, table, schema, key)
-    known = [one for one, kept in zip(hashed, there, strict=True) if kept]
-    _check_same_patients(earlier, who, known)
-    unchanged = not who.absent and take_census(table, schema, key).content == earlier.request.census.content
-    remaining = _part(table, ~who.rows)
-    tree = Tree(one for one, gone in zip(known, who.rows, strict=True) if not gone)
-    return _Found(who, remaining, table if unchanged else None, tree)
-
-
-def _part(table: pd.DataFrame, rows: NDArray[np.bool_]) -> pd.DataFrame:
-    part = table.loc[rows].reset_index(drop=True)
-    part.attrs = dict(table.attrs)
-    return part
-
-
-def _check_same_patients(earlier: Earlier, who: Named, known: Sequence[bytes]) -> None:
-    """The patients of the table, with those named who are no longer in it, must be those of the release."""
-    root, asked = earlier.request.census.root, len(who.hashes)
-    again = sum(one.hex() in {*earlier.ledger.forgotten} for one in who.hashes)
-    if again:
-        raise DataError(f"{again} of the {asked} patients named were forgotten before: leave them out")
-    if Tree([*known, *who.hashes]).root.hex() == root:
-        return
-    if who.absent and Tree(known).root.hex() == root:
-        raise DataError(
-            f"{who.absent} of the {asked} patients named are not in the table, nor in the release: check the "
-            "spelling of their keys"
-        )
-    raise DataError(
-        f"the table does not hold the patients of the release: it has {len(known):,} rows, and the release "
-        f"was made of {earlier.request.census.rows:,}. Give the table that it was made of; of its patients "
-        "only those who are named, or were forgotten before, may be missing"
-    )

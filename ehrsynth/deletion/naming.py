@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from ehrsynth.errors import DataError, RequestError
 from ehrsynth.release.census import hashed_patient
+from ehrsynth.release.reading import Sampled
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table
 from ehrsynth.tables.splitting import numbered, patient_bytes, row_bytes
+from ehrsynth.tables.streaming import draws
 
 _DELIMITERS = ",;\t|"
 
@@ -34,14 +36,24 @@ class Named:
         Their keyed hashes, sorted; also of those who are no longer in the table.
     absent
         How many of them are no longer in the table.
+    bystanders
+        The same of patients who were named, and were never drawn into the subsample that was learnt.
     """
 
     rows: NDArray[np.bool_] = field(repr=False)
     hashes: tuple[bytes, ...] = field(repr=False)
     absent: int
+    bystanders: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-def named(patients: Path | Sequence[str], table: pd.DataFrame, schema: Schema, key: bytes) -> Named:
+def named(
+    patients: Path | Sequence[str],
+    table: pd.DataFrame,
+    schema: Schema,
+    key: bytes,
+    *,
+    sampled: Sampled | None = None,
+) -> Named:
     """Find patients in a table.
 
     Parameters
@@ -53,17 +65,21 @@ def named(patients: Path | Sequence[str], table: pd.DataFrame, schema: Schema, k
         As `ehrsynth.tables.read_table` gives it for `schema`.
     key
         Of the keyed hashes.
+    sampled
+        Who had been drawn into the table, if not all.
 
     Raises
     ------
     RequestError, DataError
-        If the file cannot be read or names nobody.
+        If the file cannot be read or names nobody, or nobody who was drawn.
     """
+    others: list[str] = []
     if schema.patient_key is None:
         wanted = list(_rows(patients, schema))
     else:
         words = _words(patients, schema.patient_key) if isinstance(patients, Path) else list(patients)
-        wanted = [f"key {word}".encode() for word in dict.fromkeys(words)]
+        words, others = _parted(list(dict.fromkeys(words)), schema, sampled)
+        wanted = [f"key {word}".encode() for word in words]
     if not wanted:
         raise DataError("nobody is named: give at least one patient to forget")
     known = list(patient_bytes(table, schema))
@@ -72,7 +88,23 @@ def named(patients: Path | Sequence[str], table: pd.DataFrame, schema: Schema, k
     asked, there = {*wanted}, {*known}
     rows = np.array([one in asked for one in known], np.bool_)
     hashes = tuple(sorted(hashed_patient(key, one) for one in asked))
-    return Named(rows, hashes, len(asked - there))
+    beside = tuple(sorted(hashed_patient(key, f"key {word}".encode()) for word in others))
+    return Named(rows, hashes, len(asked - there), beside)
+
+
+def _parted(words: list[str], schema: Schema, sampled: Sampled | None) -> tuple[list[str], list[str]]:
+    """The patient keys that were drawn, and the others."""
+    if sampled is None or not words:
+        return words, []
+    keys = pd.DataFrame({schema.patient_key: pd.Series(words, dtype="string")})
+    there = draws(keys, schema, seed=sampled.seed) <= sampled.highest
+    if not there.any():
+        raise DataError(
+            f"none of the {len(words)} patients named was drawn into the subsample that it was made of: there"
+            " is nothing to forget"
+        )
+    of_each = list(zip(words, there.tolist(), strict=True))
+    return [word for word, own in of_each if own], [word for word, own in of_each if not own]
 
 
 def hashes_of_keys(patients: Path, column: str, key: bytes) -> frozenset[bytes]:

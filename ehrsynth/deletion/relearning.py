@@ -64,7 +64,7 @@ class Relearning:
         able = able_to_forget(old)
         if able is None:
             return None
-        self.said = _in_words(old, rows)
+        self.said = in_words(old, rows)
         mended = able.forget(rows, train, seed=seed, progress=progress)
         return mended if isinstance(mended, AbstractFitted) else None
 
@@ -80,7 +80,8 @@ class Relearning:
         return before.loc[~out & self.gone].reset_index(drop=True)
 
 
-def _in_words(old: AbstractFitted, rows: pd.DataFrame) -> str:
+def in_words(old: AbstractFitted, rows: pd.DataFrame) -> str:
+    """How a model forgets these rows that forgets with less work than a new fit."""
     if not isinstance(old, FittedSharded):
         return SUBTRACTED
     again = len(np.unique(old.shard_of(rows)))

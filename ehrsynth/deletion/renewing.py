@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ehrsynth.deletion.certificate import Side, certify
-from ehrsynth.deletion.earlier import CERTIFICATE, FORGOTTEN, KEY, Earlier, Ledger
+from ehrsynth.deletion.earlier import CERTIFICATE, FORGOTTEN, KEY, Earlier, Ledger, model_hash
 from ehrsynth.deletion.relearning import Relearning
 from ehrsynth.files import canonical_json, content_hash, sha256
 from ehrsynth.generators.base import AbstractGenerator
@@ -21,12 +21,15 @@ from ehrsynth.report.decision import Check, Decision, compare
 
 TOGETHER = 11  # the smallest group that health statistics offices publish about
 WAITING, SEEDED = "Patients forgotten since the last table", "Seeds that somebody knows"
-Outcome = Literal["published", "waits", "blocked"]
-_SAID: Mapping[Outcome, str] = {
+Outcome = Literal["published", "waits", "blocked", "none", "inside"]
+SAID: Mapping[Outcome, str] = {
     "published": "a new table was published",
     "waits": f"a new table waits until {TOGETHER} patients are forgotten together, since the difference of "
     "two tables can expose one person",
     "blocked": "no new table: the gate says no",
+    "inside": "no table was made for others: twins of real patients stay inside",
+    "none": "no table was made; where one of the old model left, none of the new one should until "
+    f"{TOGETHER} patients are forgotten together, since the difference of two tables can expose one person",
 }
 
 
@@ -49,6 +52,8 @@ class Renewing:
         Of the patients who remain.
     seeded
         Whether somebody knows the seed: no table is published then.
+    bystanders
+        Who is proven absent besides: they were named, and had never been learnt.
     """
 
     earlier: Earlier
@@ -56,6 +61,7 @@ class Renewing:
     hashes: tuple[bytes, ...] = field(repr=False)
     tree: Tree = field(repr=False)
     seeded: bool
+    bystanders: tuple[bytes, ...] = field(default=(), repr=False)
     _outcome: Outcome = "blocked"
 
     @property
@@ -69,22 +75,17 @@ class Renewing:
 
     def renewal(self) -> Renewal:
         """What the job does otherwise."""
-        before = {
-            "manifest_sha256": self.earlier.manifest_hash,
-            "certificate_sha256": self.earlier.certificate_hash,
-        }
-        checks = [check for check in self._checks() if not check.passed]
+        request = self.earlier.request
+        private = has_guarantee(recipe(request.generator, request.settings))
         return Renewal(
-            self.relearning, tuple(checks), self.earlier.attempt, before, self._files, self._finish
+            self.relearning,
+            further_checks(self.grown, private=private, seeded=self.seeded),
+            self.earlier.attempt,
+            replaces(self.earlier),
+            self._files,
+            self._finish,
+            request.sampled,
         )
-
-    def _checks(self) -> Sequence[Check]:
-        request, found = self.earlier.request, []
-        if self.grown.published and not has_guarantee(recipe(request.generator, request.settings)):
-            found.append(_together(len(self.grown.pending)))
-        if self.seeded:
-            found.append(_known_seed())
-        return found
 
     def _files(self, decision: Decision) -> Mapping[str, bytes]:
         self._outcome = outcome(decision)
@@ -94,31 +95,62 @@ class Renewing:
         }
 
     def _finish(self, folder: Path) -> None:
-        internal = folder / INTERNAL
-        before = _side(
-            self.earlier.request,
-            manifest=self.earlier.manifest_hash,
-            model=self.earlier.model_hash,
-            certificate=self.earlier.certificate_hash,
-        )
-        after = _side(
-            load_request(internal),
-            manifest=sha256(internal / MANIFEST),
-            model=sha256(internal / "model" / "seal.json"),
-            certificate=None,
-        )
-        content = certify(
-            before,
-            after,
+        write_certificate(
+            folder,
+            self.earlier,
             self.tree,
-            self.hashes,
+            (*self.hashes, *self.bystanders),
+            after=load_request(folder / INTERNAL),
             method=self.relearning.said,
-            table=_SAID[self._outcome],
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
-            key=self.earlier.key,
+            table=self._outcome,
         )
-        (folder / CERTIFICATE).write_bytes(content)
-        (folder / CERTIFICATE).chmod(PRIVATE_FILE)
+
+
+def further_checks(grown: Ledger, *, private: bool, seeded: bool) -> tuple[Check, ...]:
+    """The checks of a gate that forgetting adds and that say no.
+
+    Parameters
+    ----------
+    grown
+        The ledger with those who are forgotten now.
+    private
+        Whether what is made has a guarantee.
+    seeded
+        Whether somebody knows the seed.
+    """
+    found = [] if private or not grown.published else [_together(len(grown.pending))]
+    found += [_known_seed()] if seeded else []
+    return tuple(check for check in found if not check.passed)
+
+
+def write_certificate(  # noqa: PLR0913 - what it states
+    folder: Path,
+    earlier: Earlier,
+    tree: Tree,
+    hashes: Sequence[bytes],
+    *,
+    after: Request,
+    method: str,
+    table: Outcome,
+) -> None:
+    """Write the certificate into what takes the place of an earlier one, when all else is there."""
+    content = certify(
+        side_before(earlier),
+        side_of(
+            after,
+            manifest=sha256(folder / INTERNAL / MANIFEST),
+            model=model_hash(folder, earlier.kind),
+            certificate=None,
+        ),
+        tree,
+        hashes,
+        method=method,
+        table=SAID[table],
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        key=earlier.key,
+    )
+    (folder / CERTIFICATE).write_bytes(content)
+    (folder / CERTIFICATE).chmod(PRIVATE_FILE)
 
 
 def has_guarantee(chosen: AbstractGenerator) -> bool:
@@ -126,7 +158,23 @@ def has_guarantee(chosen: AbstractGenerator) -> bool:
     return chosen.asked is not None
 
 
-def _side(request: Request, *, manifest: str, model: str | None, certificate: str | None) -> Side:
+def side_before(earlier: Earlier) -> Side:
+    """What is replaced."""
+    return side_of(
+        earlier.request,
+        manifest=earlier.manifest_hash,
+        model=earlier.model_hash,
+        certificate=earlier.certificate_hash,
+    )
+
+
+def replaces(earlier: Earlier) -> dict[str, str | None]:
+    """What the manifest of the new one says of the old one."""
+    return {"manifest_sha256": earlier.manifest_hash, "certificate_sha256": earlier.certificate_hash}
+
+
+def side_of(request: Request, *, manifest: str, model: str | None, certificate: str | None) -> Side:
+    """One side of a certificate, from what was asked for and the hashes of what came of it."""
     made = canonical_json({"generator": request.generator, "settings": dict(request.settings)})
     return Side(manifest, request.code, content_hash(made), model, request.census, certificate)
 

@@ -1,4 +1,4 @@
-"""Is a release still what was written, was it withdrawn, and does its certificate of forgetting hold?"""
+"""Is a release or a model still what was written, was it withdrawn, and does its certificate hold?"""
 
 import json
 from collections.abc import Iterator
@@ -8,9 +8,11 @@ from pathlib import Path
 from ehrsynth.deletion.certificate import certified, problems_of, read_key
 from ehrsynth.deletion.earlier import CERTIFICATE, KEY
 from ehrsynth.deletion.naming import hashes_of_keys
-from ehrsynth.errors import RequestError
-from ehrsynth.files import sha256
+from ehrsynth.errors import ModelError, RequestError
+from ehrsynth.files import SEAL, check_seal, sha256
+from ehrsynth.generators.storage import BESIDE, FILES, MODEL
 from ehrsynth.release.manifest import MANIFEST
+from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.request import GIVEN_SCHEMA
 from ehrsynth.release.verify import INTERNAL, Verification
 from ehrsynth.release.verify import verify as verify_release
@@ -20,7 +22,7 @@ from ehrsynth.schema.yaml_files import load_schema
 def verify(
     place: Path | str, *, key: Path | str | None = None, patients: Path | str | None = None
 ) -> Verification:
-    """Check a release folder, a `share` folder, or a certificate that stands alone.
+    """Check a release folder, a `share` folder, a model that `fit` made, or a certificate that stands alone.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def verify(
         If it is none of these, or there is no key to check a certificate with.
     """
     place = Path(place)
-    found = Verification(place, "", 0, ()) if place.is_file() else verify_release(place)
+    found = _verified(place)
     file = place if place.is_file() else place / CERTIFICATE
     if not file.is_file():
         if patients is not None:
@@ -49,6 +51,22 @@ def verify(
         problems += _not_certified(file, secret, Path(patients))
     said = [f"{file.name}: {problem}" for problem in problems]
     return replace(found, files=found.files + 1, problems=(*found.problems, *said))
+
+
+def _verified(place: Path) -> Verification:
+    """The folder as it stands, without its certificate."""
+    if place.is_file():
+        return Verification(place, "", 0, ())
+    model, internal = (place / MODEL).is_file(), place / INTERNAL
+    # A model that was handed on has no internal folder.
+    found = Verification(place, "", 0, ()) if model and not internal.is_dir() else verify_release(place)
+    if not model and (found.withdrawn or not _alone(internal)):
+        return found  # a release, or a model that was erased
+    try:
+        check_seal(place, beside=BESIDE)
+    except ModelError as error:
+        return replace(found, problems=(*found.problems, f"model: {error}"))
+    return replace(found, files=found.files + len(FILES))
 
 
 def _not_certified(file: Path, secret: bytes, patients: Path) -> Iterator[str]:
@@ -75,6 +93,14 @@ def _of_another_release(file: Path, internal: Path) -> Iterator[str]:
         return
     if sha256(internal / MANIFEST) != after["manifest_sha256"]:
         yield "it is that of another release"
-    seal = internal / "model" / "seal.json"
+    seal = internal.parent / SEAL if _alone(internal) else internal / "model" / SEAL
     if seal.is_file() and sha256(seal) != after["model_sha256"]:
         yield "it is that of another model"
+
+
+def _alone(internal: Path) -> bool:
+    """Whether an internal folder is that of a model without a release."""
+    try:
+        return bool(json.loads((internal / MANIFEST).read_bytes())["kind"] == MODEL_KIND)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -20,7 +20,7 @@ from ehrsynth.engine.spilling import spill_folder
 from ehrsynth.errors import OutputError, RequestError
 from ehrsynth.files import SEAL
 from ehrsynth.generators.base import AbstractFitted, Sample
-from ehrsynth.generators.storage import load_model
+from ehrsynth.generators.storage import FILES, load_model
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.schema import IdentifierColumn
@@ -209,7 +209,7 @@ def draw_piece(model: Model, piece: Piece) -> bytes:
 
 
 def _files(model: Path) -> Model:
-    return tuple((file.name, file.read_bytes()) for file in sorted(model.iterdir()) if file.is_file())
+    return tuple((name, (model / name).read_bytes()) for name in sorted(FILES))
 
 
 @lru_cache(maxsize=1)

@@ -1,15 +1,19 @@
 """A fit from a table on disk to a model on disk: whole or piece by piece, and able to go on when killed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
 
 from ehrsynth.engine import keeping
 from ehrsynth.engine.checkpoints import checkpoints
 from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.storage import save_model
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import fresh_seed
 from ehrsynth.schema import Schema
@@ -17,9 +21,20 @@ from ehrsynth.tables import accept_synthetic, read_table
 from ehrsynth.tables.databases import located
 from ehrsynth.tables.streaming import MOST_CELLS, TableStream, stream
 
-Enter = Callable[[AbstractFitted], None]
-
 _WORTH_KEEPING = 1_000_000  # cells: smaller fits take seconds
+
+
+class Witness(Protocol):
+    """Who takes down what was learnt, and from whom."""
+
+    def sees(self, table: pd.DataFrame) -> None:
+        """The table as it was read, before anything is learnt; not called for one that is read in pieces."""
+
+    def enter(self, model: AbstractFitted) -> None:
+        """The model before it is saved: a guarantee is entered in a register."""
+
+    def write(self, folder: Path) -> None:
+        """Write what is to stand beside the model, into its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class Lesson:
 
 
 def learn(
-    lesson: Lesson, out: Path, *, seed: int | None, enter: Enter, progress: Progress
+    lesson: Lesson, out: Path, *, seed: int | None, witness: Witness, progress: Progress
 ) -> tuple[AbstractFitted, int, int | None]:
     """Learn a table and save the model; what a killed run had learnt of the same is not learnt again.
 
@@ -51,8 +66,8 @@ def learn(
     ----------
     seed
         None: a fresh one, or that of the run that is gone on from.
-    enter
-        Called with the model before it is saved: a guarantee is entered in a register.
+    witness
+        Takes down what was learnt, and from whom.
 
     Returns
     -------
@@ -66,26 +81,30 @@ def learn(
     """
     if lesson.recipe.asked is not None:
         # Nothing is kept: who knows the seed or what was learnt on the way can take the noise off again.
-        model, patients = _in_memory(lesson, seed, progress)
-        enter(model)
-        model.save(out)
+        model, patients = _in_memory(lesson, seed, witness, progress)
+        _save(model, out, witness)
         return model, patients, seed
     long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
     if long is not None and long.rows * len(lesson.schema.columns) >= _WORTH_KEEPING:
         with _kept(lesson, long, out, seed) as drawn:
+            if long.rows <= lesson.most:
+                witness.sees(read_table(lesson.data, lesson.schema))
             model = _fitted(lesson, long, drawn, progress)
-            enter(model)
-            model.save(out)
+            _save(model, out, witness)
         return model, long.rows, drawn
     drawn = fresh_seed() if seed is None else seed
-    model, patients = _learnt(lesson, long, drawn, progress)
-    enter(model)
-    model.save(out)
+    model, patients = _learnt(lesson, long, drawn, witness, progress=progress)
+    _save(model, out, witness)
     return model, patients, drawn
 
 
+def _save(model: AbstractFitted, out: Path, witness: Witness) -> None:
+    witness.enter(model)
+    save_model(model, out, beside=witness.write)
+
+
 def learn_together(
-    lesson: Lesson, out: Path, *, seed: int | None, enter: Enter, progress: Progress
+    lesson: Lesson, out: Path, *, seed: int | None, witness: Witness, progress: Progress
 ) -> tuple[AbstractFitted, int, int | None]:
     """As `learn`, in several processes that torchrun started; the first one writes.
 
@@ -106,21 +125,23 @@ def learn_together(
     with joined() as team:
         drawn = team.seed(fresh_seed() if seed is None else seed)
         if team.leads:
-            return learn(lesson, out, seed=drawn, enter=enter, progress=progress)
+            return learn(lesson, out, seed=drawn, witness=witness, progress=progress)
         long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
-        model, patients = _learnt(lesson, long, drawn, progress)
+        model, patients = _learnt(lesson, long, drawn, None, progress=progress)
         return model, patients, drawn
 
 
 def _learnt(
-    lesson: Lesson, long: TableStream | None, seed: int, progress: Progress
+    lesson: Lesson, long: TableStream | None, seed: int, witness: Witness | None, *, progress: Progress
 ) -> tuple[AbstractFitted, int]:
     if long is not None and long.rows > lesson.most:
         return _fitted(lesson, long, seed, progress), long.rows
-    return _in_memory(lesson, seed, progress)
+    return _in_memory(lesson, seed, witness, progress)
 
 
-def _in_memory(lesson: Lesson, seed: int | None, progress: Progress) -> tuple[AbstractFitted, int]:
+def _in_memory(
+    lesson: Lesson, seed: int | None, witness: Witness | None, progress: Progress
+) -> tuple[AbstractFitted, int]:
     table = read_table(lesson.data, lesson.schema)
     table = accept_synthetic(table) if lesson.accepted else table
     if lesson.at_most is not None and len(table) > lesson.at_most:
@@ -130,6 +151,8 @@ def _in_memory(lesson: Lesson, seed: int | None, progress: Progress) -> tuple[Ab
             f"{lesson.data} has {len(table):,} patients, and a CSV is read whole: write it as Parquet, which"
             " is read in pieces, or do without --at-most"
         )
+    if witness is not None:
+        witness.sees(table)
     return lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress), len(table)
 
 

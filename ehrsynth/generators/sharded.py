@@ -6,8 +6,10 @@ early stopping; and a shard's weight is its own number of patients. So no shard 
 and forgetting is exact. The whole is the mixture of the shards' distributions.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ehrsynth.conditions import Condition
+from ehrsynth.encoding import encode
+from ehrsynth.engine import kept
 from ehrsynth.errors import ModelError, NotEnoughData, RequestError
 from ehrsynth.files import keyed_hash
 from ehrsynth.generators.base import (
@@ -32,6 +36,7 @@ from ehrsynth.generators.edges import draw_edge
 from ehrsynth.generators.forgetting import AbstractForgetting
 from ehrsynth.generators.mixing import choose_completions, draw_mixed, log_mixture
 from ehrsynth.generators.recipes import recipe as recipe_of
+from ehrsynth.generators.storage import packed, unpacked
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.schema import Schema
@@ -127,9 +132,9 @@ class FittedSharded(AbstractFitted, AbstractDensity, AbstractForgetting):
             raise RequestError(
                 "the patients given are not those who were learnt, shard by shard: give the same table"
             )
-        kept, gone = shard[: len(remaining)], np.unique(shard[len(remaining) :])
-        fresh = _learn(self._sharded, remaining, self.schema, kept, gone.tolist(), seed, progress or silent)
-        counts = np.bincount(kept, minlength=len(self.shards))
+        left, gone = shard[: len(remaining)], np.unique(shard[len(remaining) :])
+        fresh = _learn(self._sharded, remaining, self.schema, left, gone.tolist(), seed, progress or silent)
+        counts = np.bincount(left, minlength=len(self.shards))
         shards = tuple(fresh.get(k, old) for k, old in enumerate(self.shards))
         return type(self)(self.schema, self.recipe, shards, tuple(map(int, counts)), self.key)
 
@@ -264,5 +269,31 @@ def _learn(  # noqa: PLR0913, PLR0917 - what a fit of some shards needs
         report = part(progress, done / len(wanted), (done + 1) / len(wanted))
         rows = table.loc[shard == k].reset_index(drop=True)
         rows.attrs = dict(table.attrs)
-        found[k] = inner.fit(rows, schema, seed=derived_seed(seed, "shard", str(k)), progress=report)
+        own = derived_seed(seed, "shard", str(k))
+        found[k] = _remembered(inner, rows, schema, own) or _kept(
+            inner.fit(rows, schema, seed=own, progress=report), rows, own
+        )
     return found
+
+
+def _remembered(
+    inner: AbstractGenerator, rows: pd.DataFrame, schema: Schema, seed: int
+) -> AbstractFitted | None:
+    """The shard, if a run that was killed had learnt it."""
+    keep = kept()
+    content = None if keep is None else keep.get(_name(inner, rows, schema, seed))
+    return None if content is None else unpacked(schema, inner, content)
+
+
+def _kept(shard: AbstractFitted, rows: pd.DataFrame, seed: int) -> AbstractFitted:
+    if (keep := kept()) is not None:
+        keep.put(_name(shard.recipe, rows, shard.schema, seed), packed(shard))
+    return shard
+
+
+def _name(inner: AbstractGenerator, rows: pd.DataFrame, schema: Schema, seed: int) -> str:
+    """What a shard depends on, as the name that it is kept under."""
+    said = [version("ehrsynth"), schema.hash(), inner.name, inner.model_dump_json(), str(seed)]
+    found = hashlib.sha256("\0".join(said).encode())
+    found.update(np.ascontiguousarray(encode(rows, schema)).data)
+    return f"shard-{found.hexdigest()[:16]}"

@@ -2,9 +2,11 @@
 
 ``model.json`` names the generator as the registry knows it (never a dotted path) and holds the recipe and
 plain values; ``weights.safetensors`` holds arrays; ``schema.yaml`` the schema; ``seal.json`` the hashes.
+Beside them may stand what is no part of the model: what forgetting needs, a certificate, its withdrawal.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, load_file, save, save_file
 
 from ehrsynth.errors import ModelError, RequestError, SchemaError
-from ehrsynth.files import canonical_json, check_seal, seal, whole_folder
+from ehrsynth.files import SEAL, canonical_json, check_seal, seal, whole_folder
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Parts
 from ehrsynth.generators.coverage import Coverage
 from ehrsynth.registry import resolve
@@ -27,13 +29,25 @@ from ehrsynth.schema.yaml_files import load_schema, save_schema
 FORMAT = 1
 COVERAGE = "coverage"  # only where a table was learnt piece by piece
 MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
+FILES = (MODEL, WEIGHTS, SCHEMA, SEAL)
+WITHDRAWN = "withdrawn.json"
+BESIDE = ("internal", "certificate.json", WITHDRAWN)  # in the folder, and no part of the model
+_HEAD = 8  # bytes that say how long the values are
 _FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
 # What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, RuntimeError, OverflowError, AttributeError)
 
 
-def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
+def save_model(
+    fitted: AbstractFitted, folder: Path | str, *, beside: Callable[[Path], None] | None = None
+) -> None:
     """Write a fitted model, whole or not at all.
+
+    Parameters
+    ----------
+    beside
+        Called with the folder when the model is in it and sealed, and before it gets its name: writes what is
+        to stand beside the model.
 
     Raises
     ------
@@ -58,6 +72,8 @@ def save_model(fitted: AbstractFitted, folder: Path | str) -> None:
         save_file(arrays, draft / WEIGHTS)
         save_schema(fitted.schema, draft / SCHEMA)
         seal(draft)
+        if beside is not None:
+            beside(draft)
 
 
 def load_model(folder: Path | str) -> AbstractFitted:
@@ -66,12 +82,15 @@ def load_model(folder: Path | str) -> AbstractFitted:
     Raises
     ------
     ModelError
-        If the folder is foreign, changed, of a newer format, or its parts do not fit together.
+        If the folder is foreign, changed, of a newer format, or its parts do not fit together; or if it was
+        withdrawn.
     MissingPackage
         If the generator needs an optional package that is not installed.
     """
     folder = Path(folder)
-    check_seal(folder)
+    if (folder / WITHDRAWN).is_file():
+        raise ModelError(f"{folder} was withdrawn: patients of it were forgotten. Use what took its place")
+    check_seal(folder, beside=BESIDE)
     model = _read_model(folder)
     try:
         schema = load_schema(folder / SCHEMA)
@@ -96,6 +115,21 @@ def _rebuilt(folder: Path, recipe: AbstractGenerator, schema: Schema, parts: Par
         return type(recipe).fitted.from_parts(schema, recipe, parts)
     except _DAMAGE as error:
         raise _damaged(folder, f"its parts do not fit together ({type(error).__name__})") from error
+
+
+def packed(fitted: AbstractFitted) -> bytes:
+    """What a model has learnt, as bytes for `unpacked`, which must know its schema and its recipe."""
+    parts = fitted.parts()
+    values = canonical_json(dict(parts.values))
+    arrays = {name: np.array(array, order="C", copy=True) for name, array in parts.arrays.items()}
+    return len(values).to_bytes(_HEAD, "big") + values + save(arrays)
+
+
+def unpacked(schema: Schema, recipe: AbstractGenerator, content: bytes) -> AbstractFitted:
+    """The model that `packed` was given."""
+    end = _HEAD + int.from_bytes(content[:_HEAD], "big")
+    parts = Parts(json.loads(content[_HEAD:end]), dict(load(content[end:])))
+    return type(recipe).fitted.from_parts(schema, recipe, parts)
 
 
 def _read_model(folder: Path) -> dict[str, Any]:

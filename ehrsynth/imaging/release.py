@@ -154,8 +154,8 @@ def read_synthetic(path: Path | str) -> tuple[SyntheticImages, tuple[str, ...]]:
     if "parents" not in arrays:
         raise DataError(
             f"{Path(path).name} was written for sharing, or by a private model, and does not say what its "
-            "images descend from: "
-            "a study cannot tell whether they leak"
+            "images descend from: a study cannot tell whether they leak; draw them without --share from a "
+            "model of other patients' images that was fitted without --epsilon"
         )
     pixels = arrays["images"] if arrays["images"].ndim == 4 else arrays["images"][..., None]  # noqa: PLR2004
     images = SyntheticImages(

@@ -72,13 +72,17 @@ def together(parts: Iterable[SyntheticImages]) -> SyntheticImages:
     )
 
 
-def refuse_leaks(synthetic: SyntheticImages, judges: ImageSet) -> SyntheticImages:
+def refuse_leaks(
+    synthetic: SyntheticImages, judges: ImageSet, *, remedy: str = "fit on the training side alone"
+) -> SyntheticImages:
     """The same images, if none of them descends from an image that will judge.
 
     Parameters
     ----------
     judges
         A validation or a test side.
+    remedy
+        What the user can do about it.
 
     Raises
     ------
@@ -91,6 +95,6 @@ def refuse_leaks(synthetic: SyntheticImages, judges: ImageSet) -> SyntheticImage
     if leaking or learnt:
         raise RequestError(
             f"{leaking} of {len(synthetic)} synthetic images have a parent on the side that judges, and "
-            f"their model was fitted on {learnt} of its images: fit on the training side alone"
+            f"their model was fitted on {learnt} of its images: {remedy}"
         )
     return synthetic

@@ -89,7 +89,7 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None
             (folder / name).write_bytes(content)
     write_manifest(folder, manifest)
     seal(folder)
-    _close(folder)
+    close_folder(folder)
 
 
 def _write_table(folder: Path, made: Product) -> None:
@@ -125,7 +125,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _close(folder: Path) -> None:
+def close_folder(folder: Path) -> None:
     """Only the owner reads what touched real rows."""
     for place in (folder, *folder.rglob("*")):
         place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)

@@ -1,33 +1,34 @@
 """The main job: a patient table in, a release out: `share/`, which may leave, and `internal/`, which may not.
 
-Everything is computed first and written last, whole or not at all: an interrupt, a full disk or an error
-leaves nothing behind.
+Everything is computed first and written last, whole or not at all: a full disk or an error leaves nothing
+behind, an interrupt nothing but, of a long fit, what the same command goes on from (`going_on`).
 """
 
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.errors import NotEnoughData, OutputError, ReleaseBlocked, RequestError
+from ehrsynth.errors import OutputError, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
-from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.randomness import derived_seed
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import Product, write_release
 from ehrsynth.release.gate import Facts, decide, facts_of
+from ehrsynth.release.going_on import Drawn, going_on
 from ehrsynth.release.looks import Marks, enter_look, looks, marks_of
 from ehrsynth.release.manifest import Secrets, attempts, versions
 from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.reading import Sampled, check_at_most, read
 from ehrsynth.release.register import place_of
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
 from ehrsynth.release.renewal import Renewal, with_checks
@@ -36,21 +37,13 @@ from ehrsynth.release.together import earlier_copies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
-from ehrsynth.tables import (
-    accept_synthetic,
-    is_synthetic,
-    read_table,
-    split,
-    table_from_frame,
-)
+from ehrsynth.tables import split
 from ehrsynth.tables.bands import in_bands
 from ehrsynth.tables.databases import is_database
 from ehrsynth.tables.generalise import generalise
 
 Tables = Sequence[pd.DataFrame]
 
-KEY_BYTES = 32
-_FEWEST = 2
 LEARNT = 0.5  # of the patients: the others are held out
 
 
@@ -90,6 +83,7 @@ class _Real:
     facts: Facts
     census: Census
     marks: Marks
+    sampled: Sampled | None
 
 
 def release(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -108,6 +102,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     remedy_seconds: float = 0.0,
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
+    at_most: int | None = None,
     register: Path | None = None,
     command: str = "",
     renewal: Renewal | None = None,
@@ -144,6 +139,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         Also ask the package anonymeter about three of the risks; shown inside, decides nothing.
     train_on_synthetic
         Accept a table that is itself synthetic; the report says so.
+    at_most
+        Of a longer Parquet file or database table take a uniform subsample of so many patients; the report
+        says so.
     register
         The register of what was learnt from this data set; default beside `out`.
     command
@@ -172,42 +170,52 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
-    private = chosen.asked is not None
-    begun = books.begun(private=private)
+    check_at_most(schema, at_most, private=chosen.asked is not None)
+    begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
-    seed = fresh_seed() if seed is None else seed
-    register = books.register.absolute()
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, str(register))
-    real = _real(data, schema, out, seed=seed, key=key, policy=policy, options=options, private=private)
-    real = _renewed(real, renewal)
-    model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
-    books.check_learnt(model)
-    drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
-    earlier = earlier_copies(books.earlier(model), drawn, real.schema)
-    evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
-    decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-    looking = part(report, 0.94, 0.95)
-    terms = Terms(real.secrets.attempt, copies, len(drawn[0]), evaluated_rows, earlier, schema)
-    decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
-    report(0.95, "writing the release" if decision.released else "writing why it is blocked")
-    composed = books.enter_private(out, model, released=decision.released)
-    where = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
-    where = replace(where, register=begun)
-    request = Request(chosen.name, chosen.model_dump(mode="json"), schema, options, real.census)
-    said, secret = (decision, where, evaluation), real.secrets
-    write_release(out, Product(*said, real.schema, drawn, model, secret, policy, request, renewal))
-    enter_look(register, real.marks, out, released=decision.released)
-    if decision.released:
-        books.enter_tables(out, model, len(drawn))
-    report(1.0, decision.sentence)
-    return ReleaseResult(decision, out, begun)
+    place = str(books.register.absolute())
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most)
+    private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
+    asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
+    with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
+        real = _real(data, schema, out, drawing, policy=policy, options=options, private=private)
+        real = _renewed(real, renewal)
+        with drawing.learning():
+            model = _learnt(real, chosen, renewal, part(report, 0.05, 0.5))
+        books.check_learnt(model)
+        drawn = _drawn(real, model, rows, copies, part(report, 0.5, 0.55))
+        earlier = earlier_copies(books.earlier(model), drawn, real.schema)
+        evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
+        decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
+        looking = part(report, 0.94, 0.95)
+        terms = Terms(real.secrets.attempt, copies, len(drawn[0]), evaluated_rows, earlier, schema)
+        decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
+        report(0.95, "writing the release" if decision.released else "writing why it is blocked")
+        composed = books.enter_private(out, model, released=decision.released)
+        where = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
+        said = (decision, replace(where, register=begun), evaluation)
+        request = _request(real, chosen, schema, options)
+        made = Product(*said, real.schema, drawn, model, real.secrets, policy, request, renewal)
+        write_release(out, made)
+        enter_look(books.register, real.marks, out, released=decision.released)
+        if decision.released:
+            books.enter_tables(out, model, len(drawn))
+        report(1.0, decision.sentence)
+        return ReleaseResult(decision, out, begun)
+
+
+def _request(real: _Real, chosen: AbstractGenerator, schema: Schema, options: Options) -> Request:
+    settings = chosen.model_dump(mode="json")
+    return Request(chosen.name, settings, schema, options, real.census, sampled=real.sampled)
 
 
 def _renewed(real: _Real, renewal: Renewal | None) -> _Real:
     """The releases that are replaced looked at these patients too."""
     if renewal is None:
         return real
-    return replace(real, secrets=replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt))
+    hidden = replace(real.secrets, attempt=real.secrets.attempt + renewal.attempt)
+    said = () if renewal.sampled is None else (renewal.sampled.said(len(real.table)),)
+    return replace(real, secrets=hidden, sampled=renewal.sampled, actions=(*said, *real.actions))
 
 
 def _remedied(  # noqa: PLR0913 - what the release knows
@@ -253,33 +261,26 @@ def _real(  # noqa: PLR0913 - what a person decided
     data: Path | str | pd.DataFrame,
     schema: Schema,
     out: Path,
+    drawing: Drawn,
     *,
-    seed: int,
-    key: bytes | None,
     policy: Policy,
     options: Options,
     private: bool,
 ) -> _Real:
-    table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
-    if len(table) < _FEWEST:
-        summary = f"a release needs at least {_FEWEST} patients, one to learn from and one to compare with"
-        raise NotEnoughData(f"{summary}; the table has {len(table)}")
+    reading = read(data, schema, options.at_most, seed=drawing.seed, accepted=options.train_on_synthetic)
+    table = reading.table
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) or is_database(data) else sha256(str(data))
-    actions: tuple[str, ...] = ()
-    if options.train_on_synthetic and is_synthetic(table):
-        table = accept_synthetic(table)
-        actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    key = secrets.token_bytes(KEY_BYTES) if key is None else key
-    census, marks = take_census(table, schema, certificate_key(key)), marks_of(table, schema)
+    census, marks = take_census(table, schema, certificate_key(drawing.key)), marks_of(table, schema)
     table, schema, generalised = generalise(table, schema, by_schema_alone=private)
-    train, holdout = split(table, schema, key=key)
+    train, holdout = split(table, schema, key=drawing.key)
     tried = max(attempts(out.parent, data_hash), looks(Path(options.register), marks))
-    hidden = Secrets(key, seed, data_hash, 1 + tried)
+    hidden = Secrets(drawing.key, drawing.seed, data_hash, 1 + tried)
     facts = facts_of(table, len(holdout), schema, policy)
     if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
         # Nothing is learnt from a table that may name people.
         raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
-    return _Real(table, schema, train, holdout, (*actions, *generalised), hidden, facts, census, marks)
+    actions = (*reading.actions, *generalised)
+    return _Real(table, schema, train, holdout, actions, hidden, facts, census, marks, reading.sampled)
 
 
 def _hash(table: pd.DataFrame) -> str:

@@ -24,7 +24,8 @@ from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.release.books import Books
 from ehrsynth.release.gate import Facts, decide, facts_of
-from ehrsynth.release.job import KEY_BYTES, LEARNT, guarantee_of
+from ehrsynth.release.going_on import KEY_BYTES
+from ehrsynth.release.job import LEARNT, guarantee_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.progress import Progress
+from ehrsynth.release.reading import Sampled
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.schema import Schema
 
@@ -38,6 +39,8 @@ class Renewal:
         What the internal manifest says of them.
     files
         Further internal files by name, for the decision that was made.
+    sampled
+        Who had been drawn where the first table was long.
     finish
         Called with the folder when all else is written, before it gets its name.
     """
@@ -48,6 +51,7 @@ class Renewal:
     record: Mapping[str, Any]
     files: Callable[[Decision], Mapping[str, bytes]]
     finish: Callable[[Path], None]
+    sampled: Sampled | None = None
 
 
 def with_checks(decision: Decision, renewal: Renewal | None) -> Decision:

@@ -11,6 +11,7 @@ from typing import Any
 from ehrsynth.errors import RequestError
 from ehrsynth.files import canonical_json
 from ehrsynth.release.census import Census
+from ehrsynth.release.reading import Sampled, load_sampled
 from ehrsynth.schema import Schema
 from ehrsynth.schema.yaml_files import load_schema, save_schema
 
@@ -39,6 +40,7 @@ class Options:
     second_opinion: bool
     train_on_synthetic: bool
     register: str
+    at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Request:
         Who was in the table.
     code
         Hex SHA-256 of the code of ehrsynth that made it.
+    sampled
+        Who was drawn of a long table; None: all.
     """
 
     generator: str
@@ -65,6 +69,7 @@ class Request:
     options: Options
     census: Census
     code: str = field(default_factory=code_hash)
+    sampled: Sampled | None = None
 
     def save(self, internal: Path) -> None:
         """Write it into a release's internal folder."""
@@ -74,6 +79,7 @@ class Request:
             "options": asdict(self.options),
             "census": self.census.as_json(),
             "code": self.code,
+            "sampled": None if self.sampled is None else asdict(self.sampled),
         }
         (internal / REQUEST).write_bytes(canonical_json(values))
         save_schema(self.schema, internal / GIVEN_SCHEMA)
@@ -96,6 +102,7 @@ def load_request(internal: Path) -> Request:
             Options(**found["options"]),
             Census.from_json(found["census"]),
             str(found["code"]),
+            load_sampled(found.get("sampled")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(

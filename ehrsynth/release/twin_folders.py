@@ -10,6 +10,7 @@ from ehrsynth.errors import OutputError
 from ehrsynth.files import canonical_json, seal, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets, hashes, write_manifest
 from ehrsynth.release.policy import Policy
+from ehrsynth.release.twin_request import TwinNote
 from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
@@ -52,6 +53,7 @@ class TwinProduct:
     provenance: Provenance
     secrets: Secrets
     policy: Policy
+    note: TwinNote | None = None
 
     @property
     def released(self) -> bool:
@@ -76,6 +78,8 @@ def write_twins(out: Path, made: TwinProduct) -> None:
     with whole_folder(out) as draft:
         shared = _write_share(draft / SHARE, made) if made.released else {}
         _write_internal(draft / INTERNAL, made, shared)
+        if made.note is not None:
+            made.note.finish(draft)
 
 
 def _write_share(folder: Path, made: TwinProduct) -> dict[str, str]:
@@ -105,8 +109,11 @@ def _write_internal(folder: Path, made: TwinProduct, shared: Mapping[str, str]) 
     (folder / "report.json").write_bytes(canonical_json(plain(results)))
     if not made.released:
         _write_cohort(folder, made.cohort)
+    if made.note is not None:
+        made.note.write(folder, made.policy, made.decision)
     manifest = {
         **_said(made),
+        **({} if made.note is None else made.note.record),
         "what": (
             "twins of synthetic patients, not for release"
             if made.cohort.synthetic

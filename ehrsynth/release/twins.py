@@ -7,7 +7,7 @@ whom neither the generator nor the outcome models saw, and when a randomised tri
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
 from ehrsynth.release.twin_gate import twin_checks
+from ehrsynth.release.twin_request import TwinNote, TwinRenewal, asked_for
 from ehrsynth.release.twin_split import sides, sites_of
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
@@ -146,6 +147,7 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     policy: Policy | None = None,
     train_on_synthetic: bool = False,
     command: str = "",
+    renewal: TwinRenewal | None = None,
     progress: Progress | None = None,
 ) -> TwinsResult:
     """Answer a question about a table and write what may be written.
@@ -157,6 +159,8 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         lets go.
     seed, key
         None: fresh. The key splits off the patients whom nothing sees; both stand in the internal manifest.
+    renewal
+        Where this takes the place of an earlier job (`ehrsynth.deletion`): what is done otherwise.
 
     Raises
     ------
@@ -179,8 +183,9 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         secrets.token_bytes(_KEY_BYTES) if key is None else key,
         seed,
         data_hash,
-        1 + attempts(out.parent, data_hash),
+        1 + attempts(out.parent, data_hash) + (renewal.attempt if renewal is not None else 0),
     )
+    asked = asked_for(table, schema, request, wanted, key=hidden.key, accepted=train_on_synthetic)
     real = _real(table, question, request, wanted, hidden, policy=policy, accept=train_on_synthetic)
     options = wanted.options.with_generators({name: outcome_recipe(name) for name in wanted.candidates})
     if wanted.synthetic is None:
@@ -188,9 +193,12 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     else:
         found = _candidate(real, wanted, options, policy, report)
     report(0.97, "writing")
+    if renewal is not None:
+        found = replace(found, decision=renewal.with_checks(found.decision))
     answer = _answer(found, real, wanted)
     provenance = _provenance(real, found, wanted, policy, command)
-    write_twins(out, TwinProduct(answer, found.cohort, found.decision, provenance, real.hidden, policy))
+    note = TwinNote(asked, renewal)
+    write_twins(out, TwinProduct(answer, found.cohort, found.decision, provenance, real.hidden, policy, note))
     report(1.0, str(answer["verdict"]))
     return TwinsResult(answer, found.decision, out)
 

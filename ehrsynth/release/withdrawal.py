@@ -1,4 +1,4 @@
-"""A release that was withdrawn says so itself, in a file beside its two folders.
+"""A release, or a model that stands alone, says itself that it was withdrawn: in a file in its folder.
 
 What was released stays as it was: who has a copy has it. What learnt from the patients is erased.
 """
@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from ehrsynth.files import canonical_json, seal, whole_file
+from ehrsynth.generators.storage import FILES, WITHDRAWN
 
-WITHDRAWN, FORMAT = "withdrawn.json", 1
+FORMAT = 1
 _INTERNAL, _MODEL = "internal", "model"
-_UNRELEASED = ("synthetic*.csv", "synthetic*.csv.origin.json", "synthetic*.parquet")
+_TABLES = ("synthetic*", "patients", "twins_*", "effects_*")
+_UNRELEASED = tuple(
+    f"{table}.{ending}" for table in _TABLES for ending in ("csv", "csv.origin.json", "parquet")
+)
 
 
 def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[str, ...]:
-    """Mark a release as withdrawn; with `erase`, take away its model and what was drawn but never left.
+    """Mark it as withdrawn; with `erase`, take away its model and what was drawn but never left.
 
     Returns
     -------
@@ -27,19 +31,20 @@ def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[s
     """
     said = {
         "format": FORMAT,
-        "what": "this release was withdrawn: use no table or model of it any more, and tell who has a copy",
+        "what": "this was withdrawn: use no table or model of it any more, and tell who has a copy",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **record,
     }
     with whole_file(folder / WITHDRAWN) as draft:
         draft.write_bytes(canonical_json(said))
-    return _erase(folder / _INTERNAL) if erase else ()
+    return _erase(folder, folder / _INTERNAL) if erase else ()
 
 
-def _erase(internal: Path) -> tuple[str, ...]:
-    files = sorted(f for f in (internal / _MODEL).rglob("*") if f.is_file())
+def _erase(folder: Path, internal: Path) -> tuple[str, ...]:
+    files = [folder / name for name in FILES if (folder / name).is_file()]
+    files += sorted(f for f in (internal / _MODEL).rglob("*") if f.is_file())
     files += sorted(f for pattern in _UNRELEASED for f in internal.glob(pattern))
-    names = tuple(f.relative_to(internal.parent).as_posix() for f in files)
+    names = tuple(f.relative_to(folder).as_posix() for f in files)
     for file in files:
         file.unlink()
     shutil.rmtree(internal / _MODEL, ignore_errors=True)

@@ -68,6 +68,10 @@ def study_json(study: Study) -> dict[str, Any]:
                 "worth": asdict(verdict.worth),
                 "whole": [asdict(one) for one in study.whole_contrasts],
                 "scores": {key: mean_scores(study.splits, key) for key in study.splits[0]["arms"]},
+                "class_aurocs": {
+                    key: _by_class(mean_scores(study.splits, key), study.classes)
+                    for key in study.splits[0]["arms"]
+                },
                 "external": {
                     key: mean_scores(study.splits, key, "external") for key in study.splits[0]["arms"]
                 },
@@ -136,6 +140,8 @@ def _page(study: Study) -> dict[str, Any]:
         "external": _table(mean_scores(study.splits, key, "external"))
         if first["external"].get(key)
         else None,
+        "classes": study.classes,
+        "areas": list(_areas(study, key)),
         "score_names": _SCORES,
         "ablation": _ablation(mean_scores(study.splits, key)),
         "whole": _whole(study),
@@ -229,6 +235,29 @@ def _contrast(c: Contrast, *, primary: bool) -> dict[str, Any]:
 
 def _table(scores: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[float]]]:
     return [(arm, [own[name] for name in _SCORES]) for arm, own in scores.items()]
+
+
+def _by_class(
+    scores: Mapping[str, Mapping[str, float]], classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Arm to the AUROC of each class, by its name, against all others."""
+    return {
+        arm: {name: own[f"AUROC of class {k}"] for k, name in enumerate(classes)}
+        for arm, own in scores.items()
+    }
+
+
+def _areas(study: Study, key: str) -> Iterator[tuple[str, list[tuple[str, list[float]]]]]:
+    """Captions and rows of the tables of AUROC by class."""
+    found = [
+        (f"AUROC of each class against all others, {key}", mean_scores(study.splits, key)),
+        ("The same on the images set aside for testing", mean_scores(study.splits, key, "external")),
+        ("The same of the classifier taught whole", mean_scores(study.whole, "untuned")),
+    ]
+    for caption, scores in found:
+        if scores:
+            by_class = _by_class(scores, study.classes)
+            yield caption, [(arm, list(own.values())) for arm, own in by_class.items()]
 
 
 def _ablation(scores: Mapping[str, Mapping[str, float]]) -> list[tuple[str, list[float]]]:

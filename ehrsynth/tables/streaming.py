@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ehrsynth.errors import DataError, NotEnoughData
+from ehrsynth.errors import DataError, NotEnoughData, RequestError
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.schema import Schema
@@ -224,6 +224,19 @@ def _chances(key: str | None, seed: int) -> Callable[[pd.DataFrame], NDArray[np.
         return lambda piece: _hashes(piece[key], secret)
     rng = numpy_generator(seed, "subsample")
     return lambda piece: rng.integers(0, 2**64 - 1, len(piece), np.uint64, endpoint=True)
+
+
+def draws(table: pd.DataFrame, schema: Schema, *, seed: int) -> NDArray[np.uint64]:
+    """The number by which `subsample` draws each patient, from the patient key alone: the smallest stay.
+
+    Raises
+    ------
+    RequestError
+        If the schema has no patient key.
+    """
+    if schema.patient_key is None:
+        raise RequestError("the draw goes by the patient key, and the schema has none")
+    return _chances(schema.patient_key, seed)(table)
 
 
 def _hashes(series: "pd.Series[Any]", secret: str) -> NDArray[np.uint64]:

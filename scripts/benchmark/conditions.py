@@ -62,9 +62,10 @@ REPORT = """# Conditions
 ## Likeness
 
 Columns within the 95 % band of the held-out patients (in brackets: within the strict band), the mean over
-{draws} draws; at least {share:.0%} are wanted where {fewest} patients meet the condition. Filtered: of
-{free} free rows those that meet the condition, which shows what is the model's doing and not the sampler's.
-Real: training patients who meet it. The head of the script says what the bands are.
+{draws} draws, each with free rows of its own; at least {share:.0%} are wanted where {fewest} patients meet
+the condition. Filtered: of {free} free rows those that meet the condition, which shows what is the model's
+doing and not the sampler's. Real: training patients who meet it.
+The head of the script says what the bands are.
 
 | condition | patients | drawn | filtered | real | kept | outside in most draws |
 |---|---|---|---|---|---|---|
@@ -158,9 +159,12 @@ def prepared(seed: int):
     return model, encode(train, schema), encode(holdout, schema)
 
 
-def fresh(model: FittedAutoregressive) -> FittedAutoregressive:
-    """The same model with nothing drawn yet."""
-    return type(model)(model.schema, model.recipe, model.chain)
+def fresh(model: FittedAutoregressive, number: int = 0) -> FittedAutoregressive:
+    """The same model with nothing drawn yet; numbers above 0 have other free rows to begin from."""
+    found = type(model)(model.schema, model.recipe, model.chain)
+    if number:
+        found.__dict__["_pool"] = found._pool_of(np.random.default_rng(number))  # noqa: SLF001
+    return found
 
 
 def one(where: str, model, real, rows: int, seed: int) -> tuple[list[str], str]:
@@ -173,8 +177,8 @@ def one(where: str, model, real, rows: int, seed: int) -> tuple[list[str], str]:
     sample, first = timed(lambda: used.sample(rows, where=where, seed=seed))
     _, after = timed(lambda: used.sample(rows, where=where, seed=seed + 1))
     drawn = [encode(sample.table, schema)]
-    # One draw of a thousand rows says little of likeness.
-    later = (fresh(model).sample(rows, where=where, seed=seed + more).table for more in range(1, DRAWS))
+    # One draw of a thousand rows, and one set of free rows that it begins from, say little of likeness.
+    later = (fresh(model, more).sample(rows, where=where, seed=seed + more).table for more in range(1, DRAWS))
     drawn += [encode(table, schema) for table in later]
     valid = all(bool(condition.mask(codes).all()) for codes in drawn)
     low, high = interval(len(mine), len(holdout))

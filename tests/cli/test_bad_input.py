@@ -231,7 +231,9 @@ def test_a_model_with_one_byte_changed_is_refused(run: Run, hospital: Path) -> N
         changed = bytearray(intact)
         changed[len(changed) // 2] ^= 1
         file.write_bytes(bytes(changed))
-        words = ("sample", "model", "--rows", "5", "--out", "out.csv")
+        # What stands beside the model is none of it: a model may be handed on without.
+        own = file.parent.name == "model"
+        words = ("sample", "model", "--rows", "5", "--out", "out.csv") if own else ("verify", "model")
         refused(run, hospital, *words, says=("model", "intact"))
         file.write_bytes(intact)
     assert run("sample", "model", "--rows", "5", "--out", "out.csv").exit_code == 0

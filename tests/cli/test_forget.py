@@ -99,3 +99,30 @@ def test_shards_are_a_form_of_any_generator(run: Run, hospital: Path) -> None:
     few = run(*asked, "--shards", "200", "--out", "other")
     assert few.exit_code == 2
     assert "too few for 200 shards" in few.stderr
+
+
+def test_a_model_of_shards_forgets_where_it_stands(run: Run, hospital: Path) -> None:
+    asked = ("fit", "patients.csv", "--schema", "tiny.yaml", "--generator", "independent", "--shards", "4")
+    assert run(*asked, "--out", "model").exit_code == 0
+    assert run("verify", "model").exit_code == 0
+    (hospital / "ids.txt").write_text("P0007\n")
+    words = ("--patients", "ids.txt", "--data", "patients.csv", "--out", "new")
+    result = run("forget", "model", *words, "--workers", "1", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["verdict"], said["table"], said["patients_forgotten"]) == ("forgotten", "none", 1)
+    assert "1 of 4 shards were learnt again" in said["method"]
+    assert run("verify", "new", "--patients", "ids.txt").exit_code == 0
+    assert run("sample", "new", "--rows", "20", "--out", "s.csv").exit_code == 0
+    assert run("verify", "model").exit_code == 3
+    refused = run("sample", "model", "--rows", "20", "--out", "old.csv")
+    assert refused.exit_code == 2
+    assert "was withdrawn" in refused.stderr
+
+
+def test_engines_may_be_named(run: Run, hospital: Path) -> None:
+    (hospital / "release").mkdir()
+    (hospital / "ids.txt").write_text("P0007\n")
+    result = forget(run, "--workers", "2", "--scheduler", "tcp://h:1")
+    assert result.exit_code == 2
+    assert "--workers is about this machine" in result.stderr

@@ -108,6 +108,10 @@ def test_given_images_that_leak_stop_a_study(model, data, tmp_path):
     found = run("study", data, "--out", tmp_path / "study", "--quick", "--synthetic", tmp_path / "s.npz")
     assert found.exit_code == 2
     assert "parent on the side that judges" in found.output
+    assert "fitted on other patients" in " ".join(found.output.split())
+    found = run("study", data, "--out", tmp_path / "study", "--synthetic", tmp_path / "s.npz")
+    assert found.exit_code == 2
+    assert "add --quick" in found.output
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ehrsynth.errors import NotEnoughData, RequestError
@@ -17,8 +18,20 @@ from ehrsynth.tables.streaming import TableStream, stream, subsample
 from ward import WARD, patients
 
 
-def nobody(model: object) -> None:
-    """Enters the model nowhere."""
+class Nobody:
+    """Takes nothing down, but how many patients were seen."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def sees(self, table: pd.DataFrame) -> None:
+        self.seen.append(len(table))
+
+    def enter(self, model: object) -> None:
+        pass
+
+    def write(self, folder: Path) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +116,12 @@ def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, 
 
     monkeypatch.setattr(links, "learn_step", dies)
     with pytest.raises(MemoryError):
-        learn(lesson, tmp_path / "model", seed=None, enter=nobody, progress=silent)
+        learn(lesson, tmp_path / "model", seed=None, witness=Nobody(), progress=silent)
     assert not (tmp_path / "model").exists()
-    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, enter=nobody, progress=silent)
+    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, witness=Nobody(), progress=silent)
     assert len(learnt) < 4 + len(WARD.learnt)
     assert patients_read == 700
-    learn(lesson, tmp_path / "again", seed=seed, enter=nobody, progress=silent)
+    learn(lesson, tmp_path / "again", seed=seed, witness=Nobody(), progress=silent)
     for file in (tmp_path / "again").iterdir():
         assert (tmp_path / "model" / file.name).read_bytes() == file.read_bytes()
     assert {file.name for file in tmp_path.iterdir()} == {"model", "again"}
@@ -118,5 +131,5 @@ def test_a_csv_that_is_longer_than_allowed_is_not_held_in_silence(tmp_path: Path
     write_table(patients(60), WARD, tmp_path / "t.csv")
     lesson = Lesson(str(tmp_path / "t.csv"), WARD, recipe("independent"), 50)
     with pytest.raises(RequestError, match="Parquet"):
-        learn(lesson, tmp_path / "model", seed=1, enter=nobody, progress=silent)
-    learn(replace(lesson, at_most=60), tmp_path / "model", seed=1, enter=nobody, progress=silent)
+        learn(lesson, tmp_path / "model", seed=1, witness=Nobody(), progress=silent)
+    learn(replace(lesson, at_most=60), tmp_path / "model", seed=1, witness=Nobody(), progress=silent)

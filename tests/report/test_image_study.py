@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from ehrsynth.cli.image_results import show_study
 from ehrsynth.imaging.reading.door import Entry
 from ehrsynth.imaging.study.arms import ARMS
 from ehrsynth.imaging.study.job import Study
@@ -141,6 +142,28 @@ def test_the_verdict_comes_first_and_follows_the_numbers():
             page.index("<h1>") < page.index("All arms") < page.index("Privacy") < page.index("What came in")
         )
         assert study_json(made(gain))["verdict"] == words.removeprefix("are ")
+
+
+def test_each_arm_has_the_auroc_of_each_class_by_its_name():
+    study = made()
+    for k, place in enumerate(study.splits):
+        for arm in place["arms"]["tuned"].values():
+            arm |= {"AUROC of class 0": 0.5 + 0.01 * k, "AUROC of class 1": 0.9}
+    page = render_study(study)
+    own, outside = re.findall(r'<table class="compact areas">(.*?)</table>', page, re.DOTALL)
+    assert re.findall(r'class="n">([^<]*)</th>', own) == ["normal &lt;1&gt;", "sick"]
+    rows = re.findall(r'<th scope="row">(.*?)</th><td class="n">(.*?)</td><td class="n">(.*?)</td>', own)
+    assert rows == [(arm.name, "0.525", "0.900") for arm in ARMS]
+    assert "set aside for testing" in outside
+    areas = study_json(study)["class_aurocs"]["tuned"]
+    assert areas["class-wise VAE"] == pytest.approx({"normal <1>": 0.525, "sick": 0.9})
+
+
+def test_the_terminal_shows_the_auroc_of_each_class(tmp_path, capsys):
+    (tmp_path / "report.json").write_text(json.dumps(study_json(made())))
+    show_study(tmp_path / "report.json", as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "AUROC by class, tuned normal <1> sick" in shown
 
 
 def test_names_are_escaped_and_small_sets_never_pass_membership():

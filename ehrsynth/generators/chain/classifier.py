@@ -2,7 +2,8 @@
 
 LightGBM (Ke et al. 2017, NeurIPS) starts from the scores of a ridge logistic regression (`linear`) and runs
 deterministically with a fixed number of threads. Both see coarse features only, so that no threshold lies
-between two patients. Patients who were held out say when the trees stop, and whether they are of use at all.
+between two patients. Patients who were held out say when the trees stop, and whether they are of use at all;
+where patients are many, they then teach the trees as well.
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,15 @@ from ehrsynth.generators.chain.linear import ScoreCard, learn_score_card
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_Part = tuple[Features, Codes, Floats]  # features, label, scores to begin from
 
 _HELD_OUT = 6  # one patient in six decides how strong the ridge is and when to stop
 _RIDGES = (1.0, 20.0)  # strengths tried, in multiples of the weakest
 _TWO = 2
+# Trees that stop early and never see a sixth of the patients miss what columns do together (death of patients
+# who left the ward early, for instance). Where patients are many, as many rounds grow again on everybody; a
+# leaf is then so large that nobody stands out in it.
+_TAUGHT_BY_ALL, _MOST_LEAVES = 2_500, 160
 FEWEST = 40  # below this many rows shares are all that can be learnt
 
 
@@ -73,7 +79,7 @@ def learn_classifier(
     boosting: Boosting,
     rng: np.random.Generator,
 ) -> Classifier:
-    """Fit on five rows in six; the sixth chooses the ridge and says when to stop.
+    """Fit on five rows in six; the sixth chooses the ridge and when to stop. Of many, all teach the trees.
 
     Parameters
     ----------
@@ -94,9 +100,15 @@ def learn_classifier(
         for times in _RIDGES
     ]
     card = _chosen(cards, features[held_out], label[held_out])
-    parts = [(features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out)]
-    settings = _settings(classes, boosting, int(rng.integers(2**31)))
-    return Classifier(shares, card, _boosted(parts, seen, settings, boosting))
+    first, last = ((features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out))
+    leaf_rows = max(boosting.leaf_rows, len(label) // _MOST_LEAVES)
+    settings = _settings(classes, boosting, leaf_rows, int(rng.integers(2**31)))
+    trees = _boosted((first, last), seen, settings, boosting)
+    if trees is not None and len(label) >= _TAUGHT_BY_ALL:
+        everybody = _dataset((features, label, card.scores(features)), seen)
+        rounds = len(trees.arrays["num_leaves"]) // trees.outputs
+        trees = BoostedTrees.of(lgb.train(settings, everybody, rounds), rounds)
+    return Classifier(shares, card, trees)
 
 
 def _chosen(cards: Sequence[ScoreCard], features: Features, label: Codes) -> ScoreCard:
@@ -111,12 +123,12 @@ def _chosen(cards: Sequence[ScoreCard], features: Features, label: Codes) -> Sco
     return cards[1] if better.mean() > better.std() / np.sqrt(len(better)) else cards[0]
 
 
-def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
+def _settings(classes: int, boosting: Boosting, leaf_rows: int, seed: int) -> dict[str, Any]:
     kind = {"objective": "binary"} if classes == _TWO else {"objective": "multiclass", "num_class": classes}
     return kind | {
         "num_leaves": boosting.leaves,
         "learning_rate": boosting.rate,
-        "min_data_in_leaf": boosting.leaf_rows,
+        "min_data_in_leaf": leaf_rows,
         "lambda_l2": boosting.l2,
         "boost_from_average": False,
         "num_threads": THREADS,
@@ -128,26 +140,29 @@ def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
 
 
 def _boosted(
-    parts: Sequence[tuple[Features, Codes, Floats]],
+    parts: tuple[_Part, _Part],
     seen: Sequence[Feature],
     settings: dict[str, Any],
     boosting: Boosting,
 ) -> BoostedTrees | None:
-    listed = [place for place, feature in enumerate(seen) if feature.listed]
-    data: list[lgb.Dataset] = []
-    for rows, label, scores in parts:
-        start = scores[:, 1] - scores[:, 0] if scores.shape[1] == _TWO else scores.ravel(order="F")
-        first = data[0] if data else None
-        # LightGBM takes all threads to bin features unless it is told here too.
-        quiet = {"num_threads": THREADS, "verbose": -1}
-        data.append(
-            lgb.Dataset(rows, label, first, init_score=start, categorical_feature=listed, params=quiet)
-        )
+    """Trees of those kept, as many as those held out ask for; None where none is of use."""
+    kept, held_out = parts
+    data = _dataset(kept, seen)
     stop = lgb.early_stopping(boosting.patience, verbose=False)
-    booster = lgb.train(settings, data[0], boosting.rounds, valid_sets=[data[1]], callbacks=[stop])
-    _, label, scores = parts[1]
+    watched = [_dataset(held_out, seen, like=data)]
+    booster = lgb.train(settings, data, boosting.rounds, valid_sets=watched, callbacks=[stop])
+    _, label, scores = held_out
     best = next(iter(booster.best_score["valid_0"].values()))
     return BoostedTrees.of(booster, booster.best_iteration) if best < _log_loss(scores, label) else None
+
+
+def _dataset(part: _Part, seen: Sequence[Feature], *, like: lgb.Dataset | None = None) -> lgb.Dataset:
+    rows, label, scores = part
+    start = scores[:, 1] - scores[:, 0] if scores.shape[1] == _TWO else scores.ravel(order="F")
+    listed = [place for place, feature in enumerate(seen) if feature.listed]
+    # LightGBM takes all threads to bin features unless it is told here too.
+    quiet = {"num_threads": THREADS, "verbose": -1}
+    return lgb.Dataset(rows, label, like, init_score=start, categorical_feature=listed, params=quiet)
 
 
 def _log_loss(scores: Floats, label: Codes) -> float:

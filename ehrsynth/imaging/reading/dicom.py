@@ -150,8 +150,12 @@ def _dropped(whole: Any, kept: Any) -> tuple[str, ...]:
 
 
 def _remark(kept: Any) -> str:
-    inverted = kept.get("PhotometricInterpretation") == _INVERTED
-    return "greys stored inverted (MONOCHROME1) were turned round" if inverted else ""
+    if kept.get("PhotometricInterpretation") == _INVERTED:
+        return "greys stored inverted (MONOCHROME1) were turned round"
+    bits = int(kept.get("BitsStored") or 8)
+    if int(kept.get("SamplesPerPixel") or 1) > 1 and bits != 8:  # noqa: PLR2004
+        return f"colours of {bits} bits, as their headers declare, were spread over 8"
+    return ""
 
 
 def _pixels(kept: Any, fraction: float) -> NDArray[np.uint8]:
@@ -170,7 +174,7 @@ def _pixels(kept: Any, fraction: float) -> NDArray[np.uint8]:
             return _eight_bits(np.asarray(apply_color_lut(values, kept)))
         if int(kept.get("SamplesPerPixel", 1)) > 1:
             coloured = convert_color_space(values, kind, "RGB") if kind.startswith("YBR") else values
-            return _eight_bits(np.asarray(coloured))
+            return _eight_bits(np.asarray(coloured), int(kept.BitsStored))
         greys = np.asarray(apply_rescale(values, kept), dtype=np.float64)
         if kept.get("WindowWidth") is not None:
             greys = np.asarray(apply_voi_lut(greys, kept), dtype=np.float64)
@@ -190,11 +194,13 @@ def _one_frame(values: NDArray[Any], kept: Any, fraction: float) -> NDArray[Any]
     return values if frames == 1 else values[min(frames - 1, int(fraction * frames))]
 
 
-def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    if values.dtype == np.uint8:
-        return values
-    top = float(np.iinfo(values.dtype).max)
-    return np.asarray(values / top * 255, dtype=np.uint8)
+def _eight_bits(values: NDArray[Any], bits: int | None = None) -> NDArray[np.uint8]:
+    """Eight bits from as many as are declared; 12 are stored in 16, and would come out nearly black."""
+    whole = 8 * values.dtype.itemsize
+    bits = whole if bits is None else min(bits, whole)
+    if bits == 8:  # noqa: PLR2004
+        return np.asarray(values, dtype=np.uint8)
+    return np.asarray(np.clip(values / (2.0**bits - 1), 0, 1) * 255, dtype=np.uint8)
 
 
 def _spread(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:

@@ -29,8 +29,9 @@ from ehrsynth.imaging.image_set import (
     Whole,
 )
 from ehrsynth.imaging.reading.archives import open_archive
+from ehrsynth.imaging.reading.depth import bits_used, depth_remarks, eight_bits, refuse_mixed
 from ehrsynth.imaging.reading.folders import Listing, list_folder
-from ehrsynth.imaging.reading.frames import Frame, Raw, Source, Unusable
+from ehrsynth.imaging.reading.frames import Frame, Source, Unusable, few
 from ehrsynth.imaging.reading.patients import HOW
 from ehrsynth.progress import Progress, part, silent
 
@@ -44,7 +45,6 @@ _STRICTER = (
     0.999,
 )  # correlations from which images are the same, where 0.94 joins too many
 _JOINED, _FEW_JOINED = 0.2, 4  # share, and number, of images that a joined group may hold
-_LISTED = 20  # problems listed in full
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """What the first passage saw: text, the depth of 16-bit greys, sizes, kinds of metadata."""
+    """What the first passage saw: text, the bits that each image uses, sizes, kinds of metadata."""
 
     marks: Marks
     examples: tuple[Pixels, ...]
-    deepest: int
+    bits: Whole
     sizes: NDArray[np.int64]
     coloured: bool
     dropped: dict[str, int]
@@ -173,27 +173,27 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
     report = progress or silent
     _check_classes(source)
     check_patients(source, rules)
-    looking, deepest, coloured = Looking(), 255, False
+    looking, coloured, bits = Looking(), False, list[int]()
     sizes, broken, examples = list[tuple[int, int]](), list[str](), list[Pixels]()
     dropped, remarks = Counter[str](), Counter[str]()
     for number, frame in _frames(source, broken):
         sizes.append((frame.pixels.shape[0], frame.pixels.shape[1]))
         coloured = coloured or frame.pixels.ndim == 3  # noqa: PLR2004
-        deep = frame.pixels.dtype == np.uint16
-        deepest = max(deepest, int(frame.pixels.max())) if deep else deepest
+        bits.append(bits_used(frame.pixels))
         dropped.update(frame.dropped)
         remarks.update([frame.remark] if frame.remark else [])
-        own_top = max(1, int(frame.pixels.max())) if deep else 255
-        if looking.show(shown := _eight(frame.pixels, own_top)) and len(examples) < _SHOWN:
+        if looking.show(shown := eight_bits(frame.pixels, bits[-1])) and len(examples) < _SHOWN:
             examples.append(shown)
         report((number + 1) / len(source.labels), f"looking at image {number + 1} of {len(source.labels)}")
     if broken:
         raise DataError(f"{len(broken)} of {len(source.labels)} images cannot be used", few(broken))
-    said = (*source.remarks, *(f"{count} images: {remark}" for remark, count in remarks.items()))
+    depths = np.array(bits, dtype=np.int64)
+    counted = (f"{count} images: {remark}" for remark, count in remarks.items())
+    said = (*source.remarks, *counted, *depth_remarks(depths, source.labels))
     return Looked(
         looking.marks(),
         tuple(examples),
-        deepest,
+        depths,
         np.array(sizes),
         coloured,
         dict(dropped),
@@ -215,12 +215,6 @@ def _frames(source: Source, broken: list[str]) -> Iterator[tuple[int, Frame]]:
             )
             continue
         yield number, frame
-
-
-def few(problems: list[str]) -> list[str]:
-    """So many problems as people read."""
-    more = len(problems) - _LISTED
-    return problems if more <= 0 else [*problems[:_LISTED], f"and {more} more"]
 
 
 def _check_classes(source: Source) -> None:
@@ -268,13 +262,21 @@ def refuse_text(marks: Marks, rules: Rules) -> None:
 
 
 def admit(source: Source, looked: Looked, rules: Rules, progress: Progress | None = None) -> Admitted:
-    """Go through all pictures again, and make them one set."""
+    """Go through all pictures again, and make them one set.
+
+    Raises
+    ------
+    DataError
+        If 16-bit greys use depths too far apart for one scale, or an image stands in two classes.
+    """
     report = progress or silent
+    refuse_mixed(looked.bits, source)
+    deepest = int(looked.bits.max())
     n, size = len(source.labels), rules.size or _own_size(looked.sizes, rules.most)
     pixels = np.empty((n, size, size, 3 if looked.coloured else 1), np.uint8)
     zones = looked.marks.zones if rules.text == "mask" else ()
     for number in range(n):
-        shown = _eight(source.frame(number).pixels, looked.deepest)
+        shown = eight_bits(source.frame(number).pixels, deepest)
         pixels[number] = scaled(masked(shown, zones), size, coloured=looked.coloured)
         report((number + 1) / n, f"letting in image {number + 1} of {n}")
     patients = patient_numbers(source.patients, rules)
@@ -305,14 +307,6 @@ def _pair(values: NDArray[np.int64]) -> tuple[int, int]:
 
 def _own_size(sizes: NDArray[np.int64], most: int) -> int:
     return int(min(most, max(SMALLEST, np.median(sizes.max(axis=1)))))
-
-
-def _eight(pixels: Raw, top: int) -> Pixels:
-    """Eight bits; 16-bit greys are spread over the whole bits that the brightest of the set needs."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, dtype=np.uint8)
-    bits = max(8, int(top).bit_length())
-    return np.asarray(pixels.astype(np.float64) * 255 / (2**bits - 1), dtype=np.uint8)
 
 
 def scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:

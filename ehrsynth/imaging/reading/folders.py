@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.errors import DataError
 from ehrsynth.imaging.reading import dicom, nifti, raster
-from ehrsynth.imaging.reading.frames import Frame, Hashing, Unusable
+from ehrsynth.imaging.reading.frames import Frame, Hashing, Unusable, few
 from ehrsynth.imaging.reading.patients import from_list, from_pattern
 
 _CENTRAL = (0.3, 0.7)  # of a volume: where several slices are cut
@@ -101,7 +101,7 @@ def list_folder(folder: Path, listing: Listing) -> FolderSource:
             classes.append(name)
             found += _of_class(folder / name, files, len(classes) - 1, listing, broken=broken)
     if broken:
-        raise DataError(f"{len(broken)} files cannot be used", broken)
+        raise DataError(f"{len(broken)} files cannot be used", few(broken))
     if not classes:
         raise DataError(
             "the folder has no class folders with pictures (PNG, JPEG, BMP, TIFF, DICOM, NIfTI) in it"
@@ -153,6 +153,13 @@ def _of_class(
             known = header if header.patient else dicom.Header(*_fields(header), own)
             series.setdefault(header.series or str(ordinal), []).append((known, path, ordinal))
     for members in series.values():
+        if _is_volume(members) and len({header.patient for header, _, _ in members}) > 1:
+            broken += [
+                f"file {ordinal} of class {folder.name!r} (in the order of names): its series holds slices "
+                "of several patients, and would be cut as one volume: give each patient a series"
+                for _, _, ordinal in members
+            ]
+            continue
         yield from _of_series(members, label, listing.slices)
 
 
@@ -160,14 +167,22 @@ def _fields(header: dicom.Header) -> tuple[str, float | None, int, int]:
     return header.series, header.position, header.number, header.frames
 
 
-def _of_series(members: list[tuple[dicom.Header, Path, int]], label: int, slices: int) -> Iterator[_Item]:
-    """Slices of one volume give `slices` pictures from its middle; pictures of one study give all of them."""
+Members = list[tuple[dicom.Header, Path, int]]
+
+
+def _is_volume(members: Members) -> bool:
+    """Whether the files of a series are slices, each with a place of its own."""
     placed = {header.position for header, _, _ in members}
+    return len(members) > 1 and None not in placed and len(placed) == len(members)
+
+
+def _of_series(members: Members, label: int, slices: int) -> Iterator[_Item]:
+    """Slices of one volume give `slices` pictures from its middle; pictures of one study give all of them."""
     if len(members) == 1:
         header, path, ordinal = members[0]
         cuts = _fractions(slices) if header.frames > 1 else (0.5,)
         yield from (_Item(path, label, ordinal, f, header.patient) for f in cuts)
-    elif None in placed or len(placed) < len(members):
+    elif not _is_volume(members):
         yield from (_Item(path, label, ordinal, 0.5, header.patient) for header, path, ordinal in members)
     else:
         ordered = sorted(members, key=lambda member: member[0].position or 0.0)

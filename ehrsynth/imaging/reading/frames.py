@@ -8,6 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Raw = NDArray[np.uint8] | NDArray[np.uint16]
+_LISTED = 20  # problems listed in full
+
+
+def few(problems: list[str]) -> list[str]:
+    """So many problems as people read."""
+    more = len(problems) - _LISTED
+    return problems if more <= 0 else [*problems[:_LISTED], f"and {more} more"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

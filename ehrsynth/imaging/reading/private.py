@@ -17,14 +17,13 @@ from ehrsynth.imaging.patient_images import PatientImages, PublicImages
 from ehrsynth.imaging.reading.door import (
     Rules,
     check_patients,
-    few,
     look,
     open_source,
     patient_numbers,
     refuse_text,
     scaled,
 )
-from ehrsynth.imaging.reading.frames import Source
+from ehrsynth.imaging.reading.frames import Source, few
 from ehrsynth.progress import Progress, part, silent
 
 

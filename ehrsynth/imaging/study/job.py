@@ -14,7 +14,7 @@ from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.reading.door import Entry, Looked, Rules, admit, look, open_source, refuse_text
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.showing import marks_picture
-from ehrsynth.imaging.study.splits import Data, Pace, run_splits, study_splits
+from ehrsynth.imaging.study.splits import Data, Pace, check_given, run_splits, study_splits
 from ehrsynth.imaging.study.verdict import Contrast, Verdict, contrast, decide
 from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress, part, silent
@@ -76,19 +76,22 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
     whole
         Gives the settings of the classifier that is taught whole for a `size` of images; None leaves it out.
     given
-        Synthetic images that somebody drew, with the names of their classes: judged as an arm of their own,
-        unless one of them descends from an image that judges.
+        Synthetic images from a model of other patients, with the names of their classes: judged as an arm of
+        their own on frozen features. Every image judges in some split, so images of a model of these data
+        are refused.
     pace
         See `run_splits`; its time is for both parts together.
 
     Raises
     ------
     RequestError, DataError, Refused
-        See `read_images`; where text is found, a picture of it is left in `out`.
+        See `read_images` and `study_splits`; where text is found, a picture of it is left in `out`.
     NotEnoughData
         If time ended before two splits were done.
     """
     report, pace = progress or silent, pace or Pace()
+    if given is not None:
+        check_given(whole=whole is not None)
     source = open_source(Path(place), rules)
     looked = look(source, rules, part(report, 0.0, 0.03))
     _show_marks(looked, out, rules)
@@ -130,7 +133,7 @@ def _given(given: Given | None, images: ImageSet) -> SyntheticImages | None:
     if classes != images.classes or made.pixels.shape[1:] != images.pixels.shape[1:]:
         raise RequestError(
             "the synthetic images have other classes, another size or other colours than the data: "
-            "draw them from a model of these data, with the same --size"
+            "fit their model on other patients' images of the same classes and colours, with the same --size"
         )
     return made
 

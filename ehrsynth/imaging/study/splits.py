@@ -26,6 +26,10 @@ from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
 from ehrsynth.progress import Progress, part, silent
 
 PLAN = "plan.json"
+_OTHERS = (
+    "every image of the data judges in some split, so synthetic images are judged only if their model was "
+    "fitted on other patients; a study makes and judges its own from each training side without --synthetic"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +79,21 @@ class Pace:
         return time.monotonic() > self.deadline
 
 
+def check_given(*, whole: bool) -> None:
+    """Raise where synthetic images are given to a classifier that would leave them out.
+
+    Raises
+    ------
+    RequestError
+        If it is one that is taught whole.
+    """
+    if whole:
+        raise RequestError(
+            "--synthetic is judged on frozen features alone, and a classifier that is taught whole would "
+            "leave it out: add --quick"
+        )
+
+
 def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     """The splits of a study: folds by seeds, or the first fold of each seed.
 
@@ -82,8 +101,11 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     ------
     RequestError
         If a cut names an unknown class, there are fewer than two splits, which give no interval, or a
-        synthetic image that was given descends from an image that judges.
+        synthetic image that was given descends from an image that judges, or meets a classifier that is
+        taught whole.
     """
+    if data.given is not None:
+        check_given(whole=plan.classifier != "frozen")
     classes = list(data.images.classes)
     for name in plan.cut:
         if name not in classes:
@@ -95,7 +117,7 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
         found += folds[:1] if plan.first_fold_only else folds
     for fold in found:
         if data.given is not None:
-            refuse_leaks(data.given, fold.test.images)
+            refuse_leaks(data.given, fold.test.images, remedy=_OTHERS)
     if len(found) < 2:  # noqa: PLR2004
         raise RequestError("one split gives no interval: use two seeds at least")
     return tuple(found)

@@ -1,9 +1,12 @@
 """Score cards and classifiers: known odds, small groups, and what is learnt without data."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from ehrsynth.errors import ModelError
+from ehrsynth.generators.chain import classifier
 from ehrsynth.generators.chain.classifier import Boosting, Classifier, checked_shares, learn_classifier
 from ehrsynth.generators.chain.features import Feature
 from ehrsynth.generators.chain.linear import (
@@ -98,6 +101,33 @@ def test_trees_learn_what_a_score_card_cannot() -> None:
     assert classifier.probabilities(np.array([[1, 5], [1, 15]], np.float32))[:, 1] == pytest.approx(
         [1, 0], abs=0.1
     )
+
+
+def test_of_many_everybody_teaches_what_two_columns_do_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    features = np.column_stack([rng.integers(1, 4, 6_000), rng.integers(1, 21, 6_000)]).astype(np.float32)
+    both = (features[:, 0] == 2) & (features[:, 1] <= 6)  # one in ten
+    label = (rng.random(6_000) < np.where(both, 0.8, 0.2)).astype(np.int64)
+
+    def missed() -> float:
+        found = learn_classifier(features, label, 2, SEEN, boosting=Boosting(), rng=np.random.default_rng(1))
+        return abs(float(found.probabilities(features[both])[:, 1].mean() - label[both].mean()))
+
+    assert missed() < 0.02
+    taught: list[int] = []
+    made = classifier._dataset
+
+    def noting(part: Any, seen: Any, **more: Any) -> Any:
+        taught.append(len(part[0]))
+        return made(part, seen, **more)
+
+    monkeypatch.setattr(classifier, "_dataset", noting)
+    missed()
+    assert taught == [5_000, 1_000, 6_000]
+    taught.clear()
+    features, label, both = features[:2_400], label[:2_400], both[:2_400]
+    missed()
+    assert taught == [2_000, 400]  # of few, those who say when to stop teach nothing
 
 
 def test_where_there_is_nothing_to_learn_shares_count() -> None:

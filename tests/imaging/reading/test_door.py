@@ -122,6 +122,60 @@ def test_sixteen_bits_keep_their_scale_over_the_whole_set(tmp_path):
     assert np.abs(found.images.pixels.astype(int) - pixels).max() <= 1
 
 
+def deep_folder(place, factors):
+    """Greys of 8 bits in 16, each image times its own factor; half of the images in each class."""
+    pixels, _ = shapes((len(factors), 0))
+    for k, (image, factor) in enumerate(zip(pixels, factors, strict=True)):
+        home = place / f"class {2 * k // len(factors)}"
+        home.mkdir(exist_ok=True)
+        Image.fromarray(image[..., 0].astype(np.uint16) * factor).save(home / f"{SECRET} {k}.png")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("factors", "odd"),
+    [
+        ([257, 257, 257, 257, 257, 16], {"file 3 of class 'class 1'"}),  # the odd one would be black
+        ([16, 257, 16, 16, 16, 16], {"file 2 of class 'class 0'"}),  # all but the odd one would be
+        ([16, 16, 16, 257, 257, 257], {f"file {k} of class 'class 0'" for k in (1, 2, 3)}),
+    ],
+)
+def test_a_set_that_mixes_depths_is_refused_by_ordinal(tmp_path, factors, odd):
+    with pytest.raises(DataError, match="bring all to one scale first") as error:
+        read_images(deep_folder(tmp_path, factors), ALONE)
+    assert {problem.split(" (")[0] for problem in error.value.problems} == odd
+    said(error)
+
+
+def test_depths_that_are_near_are_kept_and_told(tmp_path):
+    (place := tmp_path / "a").mkdir()
+    found = read_images(deep_folder(place, [16] * 3 + [32] * 3), ALONE)
+    (told, scanner) = found.entry.remarks
+    assert "16-bit greys" in told
+    assert "tells some class from the others" in scanner
+    (place := tmp_path / "b").mkdir()
+    (told,) = read_images(deep_folder(place, [16, 32] * 3), ALONE).entry.remarks
+    assert "16-bit greys" in told
+
+
+def test_greys_of_eight_bits_beside_sixteen_keep_their_own_scale(tmp_path):
+    deep_folder(tmp_path, [16] * 6)
+    pixels, _ = shapes((1, 0), seed=3)
+    Image.fromarray(pixels[0, ..., 0]).save(tmp_path / "class 0" / "0.png")
+    found = read_images(tmp_path, ALONE)
+    assert np.array_equal(found.images.pixels[0], pixels[0])
+    assert any("stored with 8 bits" in remark for remark in found.entry.remarks)
+
+
+def test_an_archive_that_mixes_depths_is_refused(tmp_path):
+    pixels, labels = shapes((4, 3))
+    deep = pixels[..., 0].astype(np.uint16) * np.where(labels == 1, 16, 257)[:, None, None].astype(np.uint16)
+    file = archive(tmp_path, images=deep, labels=labels)
+    with pytest.raises(DataError, match="3 of 7 images of 16-bit greys") as error:
+        read_images(file, ALONE)
+    assert "image 5 of 7: 12 bits" in str(error.value)
+
+
 def test_greys_that_were_stored_inverted_are_turned_round(tmp_path):
     pixels, labels = shapes((3, 3))
     for k, (image, label) in enumerate(zip(pixels, labels, strict=True)):

@@ -117,6 +117,43 @@ def test_a_series_is_one_volume_and_gives_its_middle(ward):
     assert read_images(ward, Rules(slices=3)).images.counts.tolist() == [7, 4]
 
 
+def test_slices_of_two_patients_in_one_series_are_refused_by_ordinal(ward):
+    for k in range(4):
+        image = np.full((32, 32), 40 * k, np.uint8)
+        dicom(ward / "0" / f"s{k}.dcm", image, patient=f"Q{k // 2}", series="1.2.99", position=float(k))
+    with pytest.raises(DataError, match="slices of several patients") as error:
+        read_images(ward)
+    assert [f"file {k}" in str(error.value) for k in range(1, 10)] == [False] * 4 + [True] * 4 + [False]
+    assert SECRET not in str(error.value)
+
+
+def test_pictures_of_two_patients_in_one_series_without_places_are_single(ward):
+    pixels, _ = shapes((2, 0), seed=4)
+    for k, image in enumerate(pixels):
+        dicom(ward / "0" / f"s{k}.dcm", image[..., 0], patient=f"Q{k}", series="1.2.99")
+    found = read_images(ward)
+    assert found.images.counts.tolist() == [6, 4]
+    assert found.entry.patients == 6
+
+
+def test_colours_are_spread_over_the_bits_that_a_header_declares(ward):
+    pixels, _ = shapes((1, 0), seed=9, channels=3)
+    dicom(
+        ward / "0" / "9.dcm",
+        pixels[0].astype(np.uint16) * 16,
+        patient="P9",
+        series="1.2.9",
+        SamplesPerPixel=3,
+        PlanarConfiguration=0,
+        PhotometricInterpretation="RGB",
+        BitsStored=12,
+        HighBit=11,
+    )
+    found = read_images(ward)
+    assert np.abs(found.images.pixels[4].astype(int) - pixels[0]).max() <= 1
+    assert "1 images: colours of 12 bits, as their headers declare, were spread over 8" in found.entry.remarks
+
+
 def test_a_damaged_file_is_refused_by_ordinal(ward):
     file = ward / "0" / "0.dcm"
     file.write_bytes(file.read_bytes()[:300])

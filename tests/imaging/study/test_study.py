@@ -136,6 +136,21 @@ def test_a_synthetic_image_with_a_parent_in_a_test_fold_is_refused(tmp_path):
         run_splits(Data(images, None, leaking), StudyPlan(**TINY), tmp_path, pace=Pace())
 
 
+def test_given_images_are_refused_where_a_classifier_is_taught_whole(place, tmp_path):
+    others = image_set((8, 6), seed=7)
+    model = MODEL.fit(split_folds(others, folds=2, seed=0)[0].train, seed=0)
+    foreign = model.sample({0: 2, 1: 2}, Sampling(), seed=0)
+    plan = whole_plan(StudyPlan(**TINY), None, steps=1, size=32)
+    with pytest.raises(RequestError, match="add --quick"):
+        study_splits(Data(image_set((8, 6)), None, foreign), plan)
+    words = {"rules": Rules(), "plan": StudyPlan(**TINY), "given": (foreign, ("0", "1"))}
+    with pytest.raises(RequestError, match="add --quick"):
+        study(place, tmp_path / "s", whole=whole_plan, **words)
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(RequestError, match="other patients' images"):
+        study(place, tmp_path / "s", **words)
+
+
 def test_synthetic_images_of_others_are_judged_as_an_arm(tmp_path):
     images, others = image_set((14, 10)), image_set((14, 10), seed=7)
     fold = split_folds(others, folds=2, seed=0)[0]

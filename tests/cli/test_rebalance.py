@@ -76,7 +76,7 @@ def test_thresholds_by_group_come_with_a_warning(folder: Path) -> None:
     words = ("--out", "out", "--outcome", "died", "--splits", "2", "-m", "group_thresholds", "--seed", "1")
     refused = run(*words)
     assert refused.exit_code == 3
-    assert "--allow-group-thresholds" in refused.stdout
+    assert "--allow-group-thresholds" in refused.output
     allowed = run("--allow-group-thresholds", *words[:1], "out2", *words[2:])
     assert "unlawful" in allowed.stdout
     assert "unlawful" in (folder / "out2" / "report.html").read_text()

@@ -101,10 +101,11 @@ def learn_classifier(
     ]
     card = _chosen(cards, features[held_out], label[held_out])
     first, last = ((features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out))
-    leaf_rows = max(boosting.leaf_rows, len(label) // _MOST_LEAVES)
+    many = len(label) >= _TAUGHT_BY_ALL
+    leaf_rows = max(boosting.leaf_rows, len(label) // _MOST_LEAVES) if many else boosting.leaf_rows
     settings = _settings(classes, boosting, leaf_rows, int(rng.integers(2**31)))
     trees = _boosted((first, last), seen, settings, boosting)
-    if trees is not None and len(label) >= _TAUGHT_BY_ALL:
+    if trees is not None and many:
         everybody = _dataset((features, label, card.scores(features)), seen)
         rounds = len(trees.arrays["num_leaves"]) // trees.outputs
         trees = BoostedTrees.of(lgb.train(settings, everybody, rounds), rounds)

@@ -60,7 +60,8 @@ from ehrsynth.cli.twin_options import (
 if TYPE_CHECKING:
     from ehrsynth.progress import Progress
     from ehrsynth.release.private_twins import PrivateWanted
-    from ehrsynth.release.twins import TwinsResult, Wanted
+    from ehrsynth.release.twin_request import Wanted
+    from ehrsynth.release.twins import TwinsResult
     from ehrsynth.twins.question import Request
 
 
@@ -228,7 +229,7 @@ def _request(given: Mapping[str, Any]) -> "Request":
 
 def _wanted(given: Mapping[str, Any]) -> "Wanted":
     from ehrsynth.generators.recipes import parse_settings
-    from ehrsynth.release.twins import Wanted
+    from ehrsynth.release.twin_request import Wanted
     from ehrsynth.twins.refusals import NAMES
     from ehrsynth.twins.study import Options
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -14,15 +14,41 @@ from ehrsynth.release.request import Options as Asked
 from ehrsynth.release.request import Request as Kept
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.schema import Schema
+from ehrsynth.twins.cohort import DRAWS
 from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.question import Request
 from ehrsynth.twins.study import Options
 
-if TYPE_CHECKING:
-    from ehrsynth.release.twins import Wanted
-
 TWINS = "twins"
 _CANDIDATES = ("bases", "crossed", "robust")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted besides the question.
+
+    Parameters
+    ----------
+    trial
+        Hold the twins against the other half of the trial. A cohort of synthetic patients is learnt from half
+        of the sites then, where there are four or more, and held against the others.
+    target
+        A file of patients to whom averages are standardised and of whom the cohort is; default: the study's
+        own.
+    synthetic
+        So many synthetic patients as the cohort, from `generator` with `settings`: candidates for release.
+    candidates
+        Generators that are tried as outcome models.
+    """
+
+    options: Options = field(default_factory=Options)
+    trial: bool = False
+    target: Path | None = None
+    synthetic: int | None = None
+    generator: str = "autoregressive"
+    settings: Mapping[str, object] = field(default_factory=dict)
+    candidates: tuple[str, ...] = ("autoregressive",)
+    draws: int = DRAWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +111,7 @@ def asked_for(
     table: pd.DataFrame,
     schema: Schema,
     request: Request,
-    wanted: "Wanted",
+    wanted: Wanted,
     *,
     key: bytes,
     accepted: bool,

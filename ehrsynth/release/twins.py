@@ -7,7 +7,7 @@ whom neither the generator nor the outcome models saw, and when a randomised tri
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,14 +26,14 @@ from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
 from ehrsynth.release.twin_gate import twin_checks
-from ehrsynth.release.twin_request import TwinNote, TwinRenewal, asked_for
+from ehrsynth.release.twin_request import TwinNote, TwinRenewal, Wanted, asked_for
 from ehrsynth.release.twin_split import sides, sites_of
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
 from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, table_from_frame
 from ehrsynth.tables.generalise import generalise
-from ehrsynth.twins.cohort import DRAWS, Cohort, twin_cohort
+from ehrsynth.twins.cohort import Cohort, twin_cohort
 from ehrsynth.twins.pairs import pairs
 from ehrsynth.twins.patients import Patients, patients_of
 from ehrsynth.twins.question import Question, Request, ask
@@ -45,34 +45,6 @@ from ehrsynth.twins.trial_run import cohort_check, trial_check
 _KEY_BYTES = 32
 METRICS = ("copied_rows", "constraint_violations")
 PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is wanted besides the question.
-
-    Parameters
-    ----------
-    trial
-        Hold the twins against the other half of the trial. A cohort of synthetic patients is learnt from half
-        of the sites then, where there are four or more, and held against the others.
-    target
-        A file of patients to whom averages are standardised and of whom the cohort is; default: the study's
-        own.
-    synthetic
-        So many synthetic patients as the cohort, from `generator` with `settings`: candidates for release.
-    candidates
-        Generators that are tried as outcome models.
-    """
-
-    options: Options = field(default_factory=Options)
-    trial: bool = False
-    target: Path | None = None
-    synthetic: int | None = None
-    generator: str = "autoregressive"
-    settings: Mapping[str, object] = field(default_factory=dict)
-    candidates: tuple[str, ...] = ("autoregressive",)
-    draws: int = DRAWS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import pytest
 from ehrsynth.deletion.job import forget
 from ehrsynth.deletion.verify import verify
 from ehrsynth.errors import RequestError
-from ehrsynth.release.twin_request import asked_for, question_of
-from ehrsynth.release.twins import Wanted, make_twins
+from ehrsynth.release.twin_request import Wanted, asked_for, question_of
+from ehrsynth.release.twins import make_twins
 from ehrsynth.report.decision import compare
 from ehrsynth.tables import write_table
 from ehrsynth.twins.effects import Candidates

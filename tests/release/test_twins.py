@@ -9,7 +9,8 @@ import pytest
 
 from ehrsynth.errors import OutputError, Refused, ReleaseBlocked
 from ehrsynth.release.policy import load_policy
-from ehrsynth.release.twins import Wanted, make_twins
+from ehrsynth.release.twin_request import Wanted
+from ehrsynth.release.twins import make_twins
 from ehrsynth.release.verify import verify
 from ehrsynth.tables import is_synthetic, read_table
 from ehrsynth.twins.effects import Candidates

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 from ehrsynth.files import sha256
-from ehrsynth.release.twins import Wanted, make_twins
+from ehrsynth.release.twin_request import Wanted
+from ehrsynth.release.twins import make_twins
 from ehrsynth.release.verify import verify
 from ehrsynth.tables.bundled import bundled
 from ehrsynth.twins.question import Request

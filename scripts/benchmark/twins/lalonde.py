@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.release.twins import Wanted, make_twins
+from ehrsynth.release.twin_request import Wanted
+from ehrsynth.release.twins import make_twins
 from ehrsynth.twins.question import Request
 from ehrsynth.twins.study import Options
 from twins.sources import lalonde

@@ -19,7 +19,7 @@ from ehrsynth.randomness import derived_seed
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
-from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
@@ -142,7 +142,7 @@ def _provenance(evaluation: Evaluation, schema: Schema, policy: Policy) -> Prove
         recipe={},
         schema_hash=schema.hash(),
         protocol_hash=evaluation.protocol_hash,
-        policy=policy.title or policy.name,
+        policy=called(policy),
         policy_hash=policy.hash(),
         versions={"ehrsynth": version("ehrsynth")},
         date=datetime.now(UTC).isoformat(timespec="seconds"),

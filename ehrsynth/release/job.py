@@ -27,7 +27,7 @@ from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.going_on import Drawn, going_on
 from ehrsynth.release.looks import Marks, enter_look, looks, marks_of
 from ehrsynth.release.manifest import Secrets, attempts, versions
-from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.reading import Sampled, check_at_most, read
 from ehrsynth.release.register import place_of
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
@@ -359,7 +359,7 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         recipe=chosen.model_dump(mode="json"),
         schema_hash=schema.hash(),
         protocol_hash=evaluation.protocol_hash,
-        policy=_called(policy),
+        policy=called(policy),
         policy_hash=policy.hash(),
         versions=versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -373,14 +373,6 @@ def _provenance(  # noqa: PLR0913, PLR0917 - it gathers what every step knows
         attempt=real.secrets.attempt,
         copies=len(drawn),
     )
-
-
-def _called(policy: Policy) -> str:
-    """A policy's title; a copy of the default one with other limits must not pass for it."""
-    default = load_policy()
-    title = policy.title or policy.name
-    changed = policy.hash() != default.hash() and title == (default.title or default.name)
-    return f"{title}, with changed limits" if changed else title
 
 
 def guarantee_of(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:

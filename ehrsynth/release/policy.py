@@ -129,3 +129,11 @@ def load_policy(path: Path | str | None = None) -> Policy:
         problems = [f"{'.'.join(map(str, p['loc'])) or 'file'}: {p['msg']}" for p in error.errors()]
         summary = f"policy {file} is not valid"
         raise SchemaError(summary, problems) from error
+
+
+def called(policy: Policy) -> str:
+    """A policy's title; a copy of the default one with other limits must not pass for it."""
+    default = load_policy()
+    title = policy.title or policy.name
+    changed = policy.hash() != default.hash() and title == (default.title or default.name)
+    return f"{title}, with changed limits" if changed else title

@@ -27,7 +27,7 @@ from ehrsynth.release.gate import Facts, decide, facts_of
 from ehrsynth.release.going_on import KEY_BYTES
 from ehrsynth.release.job import LEARNT, guarantee_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
-from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins
 from ehrsynth.release.register import place_of
 from ehrsynth.release.twin_folders import must_be_free
@@ -271,7 +271,7 @@ def _provenance(  # noqa: PLR0913 - it gathers what every step knows
         recipe=chosen.model_dump(mode="json"),
         schema_hash=schema.hash(),
         protocol_hash=found.evaluation.protocol_hash,
-        policy=policy.title or policy.name,
+        policy=called(policy),
         policy_hash=policy.hash(),
         versions={name: version(name) for name in (*PACKAGES, "torch")},
         date=datetime.now(UTC).isoformat(timespec="seconds"),

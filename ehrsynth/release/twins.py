@@ -23,7 +23,7 @@ from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.release.gate import facts_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
-from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
 from ehrsynth.release.twin_gate import twin_checks
 from ehrsynth.release.twin_request import TwinNote, TwinRenewal, Wanted, asked_for
@@ -342,7 +342,7 @@ def _provenance(real: _Real, found: _Found, wanted: Wanted, policy: Policy, comm
         recipe=dict(wanted.settings),
         schema_hash=schema.hash(),
         protocol_hash="" if evaluation is None else evaluation.protocol_hash,
-        policy=policy.title or policy.name,
+        policy=called(policy),
         policy_hash=policy.hash(),
         versions={name: version(name) for name in PACKAGES},
         date=datetime.now(UTC).isoformat(timespec="seconds"),

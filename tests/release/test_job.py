@@ -14,8 +14,8 @@ from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
 from ehrsynth.registry import known
 from ehrsynth.release import folders, job
-from ehrsynth.release.job import _called, release
-from ehrsynth.release.policy import load_policy
+from ehrsynth.release.job import release
+from ehrsynth.release.policy import called, load_policy
 from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables import generalise, is_synthetic, read_table, split
 from ehrsynth.tables.bands import with_bands
@@ -361,5 +361,5 @@ def test_a_copy_of_the_default_policy_with_other_limits_does_not_pass_for_it():
     loose = default.model_copy(
         update={"minimum_holdout": default.minimum_holdout.model_copy(update={"value": 1})}
     )
-    assert _called(default) == default.title
-    assert "changed" in _called(loose)
+    assert called(default) == default.title
+    assert "changed" in called(loose)

@@ -61,6 +61,33 @@ def cohort(n: int, seed: int) -> pd.DataFrame:
     return from_values(values, COHORT)
 
 
+_MORE = tuple(
+    CategoryColumn(name=f"flag{i}", values=("no", "yes"), missing=i % 4 == 0)
+    if i % 3 == 0
+    else NumberColumn(name=f"assay{i}", minimum=-60, maximum=60, decimals=2, missing=i % 4 == 0)
+    for i in range(40)
+)
+WIDE = COHORT.changed(columns=(*COHORT.columns, *_MORE))
+
+
+def wide_cohort(n: int, seed: int) -> pd.DataFrame:
+    """The same with 40 more columns, of mixed types and with gaps, that five hidden causes tie together."""
+    rng = np.random.default_rng((seed, 1))
+    loads = np.random.default_rng(0).normal(size=(5, len(_MORE)))
+    values = rng.normal(size=(n, 5)) @ loads + 2 * rng.normal(size=(n, len(_MORE)))
+    cells: dict[str, np.ndarray] = {}
+    for column, found in zip(_MORE, values.T, strict=True):
+        cells[column.name] = (
+            (found > 2.5).astype(float)
+            if isinstance(column, CategoryColumn)
+            else np.clip(found.round(2), -60, 60)
+        )
+        if column.missing:
+            cells[column.name][rng.random(n) < 0.1] = np.nan
+    more = from_values(cells, Schema(name="more", columns=_MORE))
+    return pd.concat([cohort(n, seed), more], axis=1)[list(WIDE.names)]
+
+
 def shuffled_columns(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     """The same single columns, each in an order of its own: no association is left."""
     rng = np.random.default_rng(seed)

@@ -130,9 +130,9 @@ RISKS = {
         "that person in nearly all columns.",
     ),
     "mahalanobis": Words(
-        "Drawn towards the training patients",
-        "How much better an attacker recognises who was in the training data, by how near that person lies "
-        "to the centre of the synthetic table and how far from that of the population.",
+        "Stretched towards the training patients",
+        "How much better an attacker recognises who was in the training data, by how far the "
+        "synthetic patients' spread reaches out towards that person.",
     ),
     "nearest_record": Words(
         "Closest synthetic patient",

@@ -15,6 +15,7 @@ reports/calibration/privacy.md and, with --publish, the file that the gate reads
 
 import argparse
 import datetime as dt
+import hashlib
 import json
 import os
 import platform
@@ -153,8 +154,15 @@ def one(kind: str, name: str, number: int, folder: Path | None, keep: Path | Non
 
 def key(kind: str, name: str, number: int) -> dict[str, object]:
     """What names a run; a run of another protocol, another policy or other attacks is another run."""
-    how = f"{protocol().hash[:12]} {load_policy().limits_hash()[:12]} {len(known('attack'))}"
+    how = f"{protocol().hash[:12]} {load_policy().limits_hash()[:12]} {attack_code()}"
     return {"kind": kind, "table": name, "number": number, "how": how}
+
+
+@cache
+def attack_code() -> str:
+    """The attacks' own sources: runs of other attacks do not count."""
+    sources = sorted((ROOT / "ehrsynth" / "evaluation" / "privacy").glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()[:8]
 
 
 def wanted(given: argparse.Namespace) -> Iterator[tuple[str, str, int]]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
@@ -25,6 +24,7 @@ from ehrsynth.rebalance.treating import treat
 from ehrsynth.rebalance.verdict import Verdict, decide
 from ehrsynth.rebalance.wishes import Prepared, Wishes, prepare
 from ehrsynth.schema import Schema
+from ehrsynth.versions import installed_versions
 
 _PACKAGES = (
     "ehrsynth",
@@ -105,7 +105,9 @@ def rebalance(  # noqa: PLR0913 - what the command line can choose
     part(progress, _SITES, 1.0)(0.0, "treating the whole table" if chosen else "no treatment")
     done = None if chosen is None else treat(chosen, ready.table, ready.plan, ready.schema, seed=last)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Rebalancing(ready, wishes, studied, room, sites, shown, verdict, done, seed, now, _versions())
+    return Rebalancing(
+        ready, wishes, studied, room, sites, shown, verdict, done, seed, now, installed_versions(_PACKAGES)
+    )
 
 
 def _check_tried(studied: Study) -> None:
@@ -153,13 +155,3 @@ def _dependence(ready: Prepared, studied: Study, cut: Splits, seed: int) -> dict
     if not all(isinstance(one, Represented) for one in each):
         return None
     return dependence(made, each[0], each[1], test, seed=seed)  # type: ignore[arg-type]
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

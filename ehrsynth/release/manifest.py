@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.results import plain
 from ehrsynth.tables.databases import is_database
+from ehrsynth.versions import installed_versions
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -97,13 +97,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """The version of each package that a release depends on and that is there."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ehrsynth.errors import EhrSynthError, ReleaseBlocked, RequestError
+from ehrsynth.errors import ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.generators.base import AbstractDensity, AbstractFitted, AbstractGenerator
 from ehrsynth.generators.recipes import recipe
@@ -147,8 +147,8 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
     books.check_learnt(model)
     try:
         found = _found(real, model, wanted, policy, part(report, 0.5, 0.95))
-    except EhrSynthError:
-        # Spent is spent, whatever came of it.
+    except BaseException:
+        # Spent is spent, whatever came of it, an interruption too.
         books.enter_private(out, model, released=False)
         raise
     report(0.96, "writing")

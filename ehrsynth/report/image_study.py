@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from ehrsynth.imaging.study.verdict import AREA, RECALL, Contrast
 from ehrsynth.report.charts import gauge, interval_pair
 from ehrsynth.report.image_charts import confusion_matrix, key_mark, point_map, sweep_line
 from ehrsynth.report.numbers import EMPTY
+from ehrsynth.versions import installed_versions
 
 REPORT, JSON, TURING, KEY = "report.html", "report.json", "turing.html", "turing_key.json"
 _PACKAGES = ("ehrsynth", "numpy", "scikit-learn", "torch", "torchvision")
@@ -81,21 +81,11 @@ def study_json(study: Study) -> dict[str, Any]:
                 "entry": asdict(study.entry),
                 "plan": study.plan.model_dump(mode="json"),
                 "whole_plan": None if study.whole_plan is None else study.whole_plan.model_dump(mode="json"),
-                "versions": _versions(),
+                "versions": installed_versions(_PACKAGES),
                 "splits": [{k: v for k, v in s.items() if k not in hidden} for s in study.splits],
             }
         )
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_study(study: Study, out: Path) -> None:
@@ -163,7 +153,7 @@ def _page(study: Study) -> dict[str, Any]:
         "left": study.left,
         "has_turing": first.get("turing") is not None,
         "day": datetime.now(UTC).date().isoformat(),
-        "version": _versions().get("ehrsynth", ""),
+        "version": installed_versions(_PACKAGES).get("ehrsynth", ""),
     }
 
 
@@ -365,4 +355,4 @@ def _facts(study: Study) -> Iterator[tuple[str, str]]:
     yield "Splits", f"{plan.folds} folds by {plan.seeds} seeds from {plan.seed}"
     model = plan.model.model_dump(mode="json")
     yield "Model", ", ".join(f"{k} {v}" for k, v in model.items())
-    yield "Versions", ", ".join(f"{k} {v}" for k, v in _versions().items())
+    yield "Versions", ", ".join(f"{k} {v}" for k, v in installed_versions(_PACKAGES).items())

@@ -110,7 +110,8 @@ Trial = Annotated[
     bool,
     typer.Option(
         "--trial",
-        help="Fit on half of a randomised trial and hold the twins against the other half.",
+        help="Fit on one part of a randomised trial and hold the twins against the other: halves, or with "
+        "--synthetic a third of whole sites.",
         rich_help_panel=ANSWER,
     ),
 ]

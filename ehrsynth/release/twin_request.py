@@ -30,8 +30,8 @@ class Wanted:
     Parameters
     ----------
     trial
-        Hold the twins against the other half of the trial. A cohort of synthetic patients is learnt from half
-        of the sites then, where there are four or more, and held against the others.
+        Hold the twins against the other half of the trial. A cohort of synthetic patients is held against a
+        third of the patients, in sites of their own where there are four or more.
     target
         A file of patients to whom averages are standardised and of whom the cohort is; default: the study's
         own.

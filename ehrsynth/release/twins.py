@@ -27,7 +27,7 @@ from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
 from ehrsynth.release.twin_gate import twin_checks
 from ehrsynth.release.twin_request import TwinNote, TwinRenewal, Wanted, asked_for
-from ehrsynth.release.twin_split import sides, sites_of
+from ehrsynth.release.twin_split import Sides, sides, sites_of
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
@@ -87,12 +87,14 @@ class TwinsResult:
 
 @dataclass(frozen=True, slots=True)
 class _Real:
-    """The real table, coarser where the cohort may leave, and the patients whom nothing may see."""
+    """The real table, coarser where the cohort may leave, and who of it is learnt from.
+
+    Nobody is cut off (`cut` is None) where nothing leaves.
+    """
 
     table: pd.DataFrame
     learnt: pd.DataFrame
-    unseen: pd.DataFrame | None
-    cut: str
+    cut: Sides | None
     question: Question
     actions: tuple[str, ...]
     hidden: Secrets
@@ -195,7 +197,7 @@ def _real(  # noqa: PLR0913 - what a person decided
         table = accept_synthetic(table)
         actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
     if wanted.synthetic is None:
-        return _Real(table, table, None, "", question, actions, hidden)
+        return _Real(table, table, None, question, actions, hidden)
     schema = question.schema.subset(question.columns)
     kept = table[list(schema.names)]
     kept.attrs = dict(table.attrs)
@@ -207,7 +209,7 @@ def _real(  # noqa: PLR0913 - what a person decided
     sites = sites_of(table, question.schema, question.site) if wanted.trial else None
     cut = sides(coarse, schema, sites=sites, key=hidden.key)
     asked = ask(request, schema)
-    return _Real(coarse, cut.learnt, cut.unseen, cut.how, asked, (*actions, *done), hidden)
+    return _Real(coarse, cut.learnt, cut, asked, (*actions, *done), hidden)
 
 
 # ---- real patients: nothing leaves ----
@@ -251,7 +253,7 @@ def _internal(real: _Real, wanted: Wanted, options: Options, report: Progress) -
 
 def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, report: Progress) -> _Found:
     question, seed = real.question, real.hidden.seed
-    assert real.unseen is not None  # noqa: S101 - a candidate has patients whom nothing saw
+    assert real.cut is not None  # noqa: S101 - a candidate has patients whom nothing saw
     study = twin_study(
         real.learnt,
         question,
@@ -259,7 +261,7 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
         seed=derived_seed(seed, "twins"),
         progress=part(report, 0.02, 0.45),
     )
-    theirs = _seen_by_none(real.unseen, question)
+    control, checked = (_seen_by_none(side, question) for side in (real.cut.control, real.cut.checked))
     report(0.45, f"drawing {wanted.synthetic:,} synthetic patients")
     covariates = question.covariate_schema
     chosen = recipe(wanted.generator, dict(wanted.settings))
@@ -274,11 +276,11 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
     if question.randomised and cohort.outcomes:
         fitted = [(t.outcome.model.fitted, t.prediction.means) for t in cohort.outcomes]
         checks = cohort_check(
-            fitted, cohort.rows, ours=study.patients, theirs=theirs, question=question, split=real.cut
+            fitted, cohort.rows, ours=study.patients, theirs=checked, question=question, split=real.cut.how
         )
     evaluation = None
     if cohort.outcomes and not cohort.withheld.all():
-        tables = pairs(cohort, study.patients, theirs, question)
+        tables = pairs(cohort, study.patients, control, question)
         evaluation = evaluate(
             tables.members,
             tables.others,
@@ -290,9 +292,9 @@ def _candidate(real: _Real, wanted: Wanted, options: Options, policy: Policy, re
             attempts=real.hidden.attempt,
             progress=part(report, 0.55, 0.95),
         )
-    facts = facts_of(real.table, len(real.unseen), question.schema, policy)
+    facts = facts_of(real.table, len(real.cut.control), question.schema, policy)
     decision = Decision.from_checks(
-        twin_checks(study, cohort, checks, evaluation, policy=policy, facts=facts, theirs=theirs)
+        twin_checks(study, cohort, checks, evaluation, policy=policy, facts=facts, theirs=control)
     )
     return _Found(study, cohort, checks, evaluation, decision)
 
@@ -321,7 +323,7 @@ def _answer(found: _Found, real: _Real, wanted: Wanted) -> dict[str, Any]:
         "synthetic": found.cohort.synthetic,
         "made_by": wanted.generator if wanted.synthetic is not None else None,
         "draws": wanted.draws,
-        "split": real.cut,
+        "split": real.cut.how if real.cut is not None else "",
         "outside_support": int(found.cohort.support.outside.sum()),
         "withheld": int(found.cohort.withheld.sum()),
     }
@@ -331,7 +333,7 @@ def _answer(found: _Found, real: _Real, wanted: Wanted) -> dict[str, Any]:
 
 def _provenance(real: _Real, found: _Found, wanted: Wanted, policy: Policy, command: str) -> Provenance:
     schema = real.question.schema
-    unseen = len(real.unseen) if real.unseen is not None else 0
+    unseen = len(real.cut.control) if real.cut is not None else 0
     evaluation = found.evaluation
     return Provenance(
         data=schema.name,

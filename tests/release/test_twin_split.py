@@ -6,13 +6,21 @@ from ehrsynth.release.twin_split import sides, sites_of
 from trials import TRIAL, trial
 
 
-def test_a_site_goes_whole_to_one_side_and_the_sides_are_even() -> None:
+def test_a_third_is_checked_by_whole_sites_and_half_is_learnt() -> None:
     table = trial(600, 1, sites=12).table
     found = sides(table, TRIAL, sites=sites_of(table, TRIAL, "site"), key=b"k")
-    assert not set(found.learnt["site"]) & set(found.unseen["site"])
-    assert len(found.learnt) + len(found.unseen) == 600
-    assert abs(len(found.learnt) - len(found.unseen)) < 120
+    assert not set(found.learnt["site"]) & set(found.checked["site"])
+    assert len(found.learnt) + len(found.control) + len(found.checked) == 600
+    assert abs(len(found.checked) - 200) < 80
+    assert abs(len(found.learnt) - 300) < 80
     assert found.how == "by site (12 sites)"
+
+
+def test_the_control_of_the_attacks_is_in_the_sites_that_were_learnt_from() -> None:
+    table = trial(600, 1, sites=12).table
+    found = sides(table, TRIAL, sites=sites_of(table, TRIAL, "site"), key=b"k")
+    assert set(found.control["site"]) == set(found.learnt["site"])
+    assert 80 < len(found.control) < 170
 
 
 def test_another_key_cuts_otherwise_and_the_same_key_alike() -> None:
@@ -27,7 +35,9 @@ def test_few_sites_none_or_no_trial_are_cut_by_patient_and_said() -> None:
     few = sides(table, TRIAL, sites=sites_of(table, TRIAL, "site"), key=b"k")
     none = sides(table, TRIAL, sites=sites_of(table, TRIAL, None), key=b"k")
     alone = sides(table, TRIAL, sites=None, key=b"k")
-    assert set(few.learnt["site"]) & set(few.unseen["site"])
+    assert set(few.learnt["site"]) & set(few.checked["site"])
+    for cut in (few, none, alone):
+        assert cut.control is cut.checked
     assert few.how == none.how == "by patient: the trial has no four sites"
     assert alone.how == "by patient"
 
@@ -37,4 +47,4 @@ def test_patients_of_no_known_site_are_one_site() -> None:
     sites = np.repeat([0.0, 1.0, 2.0, np.nan], 25)
     found = sides(table, TRIAL, sites=sites, key=b"k")
     assert found.how == "by site (4 sites)"
-    assert len(found.learnt) == 50
+    assert len(found.checked) == 25

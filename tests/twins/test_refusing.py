@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ehrsynth.twins import error_rates as rates
 from ehrsynth.twins.average import study_population
@@ -158,6 +159,15 @@ def test_effects_that_differ_are_told_and_a_constant_one_is_not() -> None:
         patients, fitted = fit(trial(300, 20 + seed, slope=0.0), RANDOMISED)
         told.append(evidence(fitted, patients).individual)
     assert sum(told) <= 2
+
+
+def test_evidence_from_a_dozen_sites_has_as_few_degrees_of_freedom() -> None:
+    """With the normal distribution an effect of nothing passes too often: twelve sites are twelve numbers."""
+    patients, fitted = fit(trial(300, 22, slope=0.5, sites=12), RANDOMISED)
+    found = evidence(fitted, patients)
+    error = (found.slope.high - found.slope.low) / 2 / stats.t.ppf(0.975, 11)
+    assert found.p_value == pytest.approx(stats.t.sf(found.slope.value / error, 11))
+    assert found.p_value > stats.norm.sf(found.slope.value / error)
 
 
 def test_a_constant_effect_is_better_than_none_where_there_is_one() -> None:

@@ -28,6 +28,7 @@ from ehrsynth.cli.image_options import (
     Margin,
     Minutes,
     Model,
+    ModelSettings,
     OneImage,
     OutImages,
     OutModel,
@@ -52,7 +53,7 @@ from ehrsynth.cli.image_options import (
     Way,
     Weights,
 )
-from ehrsynth.cli.options import Json, PolicyFile, Register, Seed, Settings
+from ehrsynth.cli.options import Json, PolicyFile, Register, Seed
 
 if TYPE_CHECKING:
     from ehrsynth.imaging.models.sampling import Sampling
@@ -141,7 +142,7 @@ def fit(
     patients: Patients = None,
     patient_pattern: Pattern = None,
     slices: Slices = 1,
-    settings: Settings = None,
+    settings: ModelSettings = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
     public_rows: PublicPatients = None,

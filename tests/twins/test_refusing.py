@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -59,6 +60,19 @@ def test_arms_that_overlap_are_answered_and_arms_that_do_not_are_refused() -> No
     assert found
     assert none.separation[0] > 0.95
     assert {r.name for r in found} == {"overlap"}
+
+
+def test_arms_that_weights_do_not_bring_together_are_refused() -> None:
+    """The old are treated, the young are not, but for one in a hundred: these few stand for nobody."""
+    made, rng = trial(1_500, 3, effect=0.0), np.random.default_rng(4)
+    old = made.table["age"].to_numpy(float) > 65
+    crossed = rng.random(len(old)) < 0.01
+    table = made.table.copy()
+    table["drug"] = pd.Categorical(np.where(old ^ crossed, "low", "none"), ["none", "low", "high"])
+    table.attrs = dict(made.table.attrs)
+    found = described(replace(made, table=table))
+    said = [r.reason for r in poor_overlap(found, OBSERVED)]
+    assert any("still differ in 'age'" in reason for reason in said)
 
 
 def test_balance_is_better_after_weighting() -> None:

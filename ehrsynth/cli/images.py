@@ -184,8 +184,10 @@ def fit(
         admitted = read_images(data, rules, part(progress, 0.0, 0.1))
         kept = fit_kept(admitted.images, recipe, seed=seed, progress=part(progress, 0.1, 1.0))
     save_image_model(kept.model, out, facts=kept.facts)
-    shown = {"model": str(out), "generator": generator, "images": kept.facts["images"], "seed": seed}
-    show_facts(shown | {"copies": kept.facts["copies"]}, as_json=json)
+    shown = {"model": str(out), "generator": generator, "images": kept.facts["images"]}
+    shown |= {"held_out": kept.facts["held_out"], "seed": seed}
+    remarks = "; ".join(admitted.entry.remarks) or None
+    show_facts(shown | {"copies": kept.facts["copies"], "remarks": remarks}, as_json=json)
 
 
 @app.command("sample")

@@ -22,7 +22,7 @@ KEY = b"the International Stroke Trial is public"
 EPOCHS = "epochs=15"
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="A folder to make. [default: demo-release/1, or the next free number]"),
+    typer.Option("--out", "-o", help="A folder to make. (default: demo-release/1, or the next free number)"),
 ]
 
 

@@ -18,7 +18,7 @@ OutStudy = Annotated[
 ]
 Size = Annotated[
     int | None,
-    typer.Option("--size", min=28, max=256, help="Pixels a side. [default: as stored, 128 at most]"),
+    typer.Option("--size", min=28, max=256, help="Pixels a side. (default: as stored, 128 at most)"),
 ]
 Text = Annotated[
     str,
@@ -38,6 +38,12 @@ Pattern = Annotated[
     typer.Option("--patient-pattern", help="Regular expression whose group is the patient in a file's name."),
 ]
 Slices = Annotated[int, typer.Option("--slices", min=1, help="Slices taken from the middle of each volume.")]
+ModelSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="A setting of the model, for instance own_steps=80; repeatable."
+    ),
+]
 Cut = Annotated[
     list[str] | None,
     typer.Option("--cut", metavar="CLASS=N", help="Most training images of a class; repeatable."),
@@ -71,7 +77,7 @@ DataSet = Annotated[
     typer.Option(
         "--data-set",
         help="With --epsilon: what the register calls these patients; for tables of the same ones, their"
-        " schema's name. [default: the name of DATA]",
+        " schema's name. (default: the name of DATA)",
     ),
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="Frozen features alone: minutes.")]

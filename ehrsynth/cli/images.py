@@ -28,6 +28,7 @@ from ehrsynth.cli.image_options import (
     Margin,
     Minutes,
     Model,
+    ModelSettings,
     OneImage,
     OutImages,
     OutModel,
@@ -52,7 +53,7 @@ from ehrsynth.cli.image_options import (
     Way,
     Weights,
 )
-from ehrsynth.cli.options import Json, PolicyFile, Register, Seed, Settings
+from ehrsynth.cli.options import Json, PolicyFile, Register, Seed
 
 if TYPE_CHECKING:
     from ehrsynth.imaging.models.sampling import Sampling
@@ -141,7 +142,7 @@ def fit(
     patients: Patients = None,
     patient_pattern: Pattern = None,
     slices: Slices = 1,
-    settings: Settings = None,
+    settings: ModelSettings = None,
     epsilon: Epsilon = None,
     delta: Delta = None,
     public_rows: PublicPatients = None,
@@ -183,8 +184,10 @@ def fit(
         admitted = read_images(data, rules, part(progress, 0.0, 0.1))
         kept = fit_kept(admitted.images, recipe, seed=seed, progress=part(progress, 0.1, 1.0))
     save_image_model(kept.model, out, facts=kept.facts)
-    shown = {"model": str(out), "generator": generator, "images": kept.facts["images"], "seed": seed}
-    show_facts(shown | {"copies": kept.facts["copies"]}, as_json=json)
+    shown = {"model": str(out), "generator": generator, "images": kept.facts["images"]}
+    shown |= {"held_out": kept.facts["held_out"], "seed": seed}
+    remarks = "; ".join(admitted.entry.remarks) or None
+    show_facts(shown | {"copies": kept.facts["copies"], "remarks": remarks}, as_json=json)
 
 
 @app.command("sample")

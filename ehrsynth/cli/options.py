@@ -54,7 +54,7 @@ Shards = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Equal seeds give equal results. [default: a fresh one]"),
+    typer.Option("--seed", min=0, help="Equal seeds give equal results. (default: a fresh one)"),
 ]
 Remedies = Annotated[
     float | None,
@@ -80,7 +80,7 @@ Epsilon = Annotated[
 Delta = Annotated[
     float | None,
     typer.Option(
-        "--delta", help="The chance that epsilon leaves out. [default, and most: 1 / (10 x public rows)]"
+        "--delta", help="The chance that epsilon leaves out. (default, and most: 1 / (10 x public rows))"
     ),
 ]
 PublicRows = Annotated[
@@ -96,7 +96,7 @@ Register = Annotated[
     typer.Option(
         "--register",
         metavar="FILE",
-        help="Adds up what was learnt and tried. [default: ehrsynth-register.json beside OUT]",
+        help="Adds up what was learnt and tried. (default: ehrsynth-register.json beside OUT)",
         dir_okay=False,
     ),
 ]
@@ -109,7 +109,7 @@ OutFolder = Annotated[Path, typer.Option("--out", "-o", help="A folder to make; 
 PolicyFile = Annotated[
     Path | None,
     typer.Option(
-        "--policy", help="What a release must meet (YAML). [default: policy.yaml of ehrsynth]", exists=True
+        "--policy", help="What a release must meet (YAML). (default: policy.yaml of ehrsynth)", exists=True
     ),
 ]
 EvaluatedRows = Annotated[
@@ -125,7 +125,7 @@ AtMost = Annotated[
         metavar="PATIENTS",
         min=2,
         help="Hold so many patients in memory: a longer Parquet file or database table is read in pieces, and"
-        " what cannot be counted is learnt from a uniform subsample. [default: 6,000,000 cells]",
+        " what cannot be counted is learnt from a uniform subsample. (default: 6,000,000 cells)",
     ),
 ]
 Workers = Annotated[
@@ -133,7 +133,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         min=1,
-        help="Processes of this machine to work on, 1 for this one alone. [default: by the size of the work]",
+        help="Processes of this machine to work on, 1 for this one alone. (default: by the size of the work)",
     ),
 ]
 Scheduler = Annotated[

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Rows = Annotated[
     int | None,
-    typer.Option("--rows", "-n", min=1, help="Synthetic patients. [default: as many as were learnt from]"),
+    typer.Option("--rows", "-n", min=1, help="Synthetic patients. (default: as many as were learnt from)"),
 ]
 Copies = Annotated[
     int,

@@ -17,7 +17,7 @@ GivenData = Annotated[
     str | None,
     typer.Argument(metavar="[DATA]", help="A table to check as well.", callback=must_be_there),
 ]
-Name = Annotated[str, typer.Option("--name", help="The schema's name. [default: the file's]")]
+Name = Annotated[str, typer.Option("--name", help="The schema's name. (default: the file's)")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
 Metadata = Annotated[
     Path | None,

@@ -41,7 +41,7 @@ Arms = Annotated[
     typer.Option(
         "--arm",
         metavar="NAME=VALUE,VALUE",
-        help="An arm and its values; the first is the reference. [default: each value]",
+        help="An arm and its values; the first is the reference. (default: each value)",
         rich_help_panel=QUESTION,
     ),
 ]
@@ -50,18 +50,20 @@ Outcomes = Annotated[
     typer.Option(
         "--outcome",
         metavar="COLUMN or NAME=EXPR",
-        help="An outcome, or a yes or no over outcomes. [default: the role outcome]",
+        help="An outcome, or a yes or no over outcomes. (default: the role outcome)",
         rich_help_panel=QUESTION,
     ),
 ]
 Covariates = Annotated[
     list[str] | None,
-    typer.Option("--covariate", help="A covariate. [default: the role covariate]", rich_help_panel=QUESTION),
+    typer.Option(
+        "--covariate", help="A column with the role covariate. (default: all)", rich_help_panel=QUESTION
+    ),
 ]
 By = Annotated[
     list[str] | None,
     typer.Option(
-        "--by", help="A covariate whose groups are shown. [default: protected ones]", rich_help_panel=QUESTION
+        "--by", help="A covariate whose groups are shown. (default: protected ones)", rich_help_panel=QUESTION
     ),
 ]
 Controls = Annotated[
@@ -77,14 +79,14 @@ Probabilities = Annotated[
     typer.Option(
         "--probability",
         metavar="ARM=SHARE",
-        help="Chance of an arm under randomisation. [default: the shares observed]",
+        help="Chance of an arm under randomisation. (default: the shares observed)",
         rich_help_panel=QUESTION,
     ),
 ]
 DesignOption = Annotated[
     Design | None,
     typer.Option(
-        "--design", help="[default: observational; randomised with --trial]", rich_help_panel=QUESTION
+        "--design", help="(default: observational; randomised with --trial)", rich_help_panel=QUESTION
     ),
 ]
 EstimandOption = Annotated[
@@ -126,7 +128,7 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="GENERATOR",
-        help="A generator tried as outcome model; 'none' for none. [default: autoregressive]",
+        help="A generator tried as outcome model; 'none' for none. (default: autoregressive)",
         rich_help_panel=ANSWER,
     ),
 ]

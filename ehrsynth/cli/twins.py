@@ -324,11 +324,13 @@ def _show(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
                 c["group"],
                 c["simulated"],
                 c["randomised"]["value"],
+                f"{c['difference']['low']:+.3f} to {c['difference']['high']:+.3f}",
             )
             for c in check["cells"]
         ]
         typer.echo(f"trial check, {check['outcome']}: {check['verdict']}")
-        show_table(("", "number", "arm", "group", "simulated", "randomised"), cells)
+        shown = ("", "number", "arm", "group", "simulated", "randomised", "difference (95% interval)")
+        show_table(shown, cells)
     if answer["release"] is not None:
         typer.echo(answer["release"]["sentence"])
 

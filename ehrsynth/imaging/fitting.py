@@ -62,6 +62,10 @@ def image_recipe(
     if name not in KINDS:
         raise RequestError(unknown("image model", name, KINDS))
     given = _with_budget(name, dict(settings or {}), epsilon, delta)
+    kind = LatentDiffusion if name == "latent_diffusion" else ImageVAE
+    known = [field for field in kind.model_fields if field != "kind"]
+    if strange := [unknown(f"setting of {name}", key, known) for key in given if key not in known]:
+        raise RequestError("\n".join(strange))
     try:
         if name == "latent_diffusion":
             return LatentDiffusion.model_validate(given)

@@ -66,7 +66,7 @@ def _instead(found: Rebalancing) -> list[str]:
     """What to do where nothing gains, and what real patients would add."""
     if found.verdict.recommended is not None:
         return []
-    said = advice(found.study, found.verdict.helped)
+    said = advice(found.study, found.verdict.helped, found.headroom.curves)
     for curve in found.headroom.curves:
         if (more := curve.per_doubling["auroc"]) is not None:
             said.append(

@@ -16,6 +16,7 @@ from scipy import stats
 from ehrsynth.rebalance.methods import UNTREATED, method
 from ehrsynth.rebalance.protocol import RebalanceProtocol, rebalance_protocol
 from ehrsynth.rebalance.study import Study
+from ehrsynth.rebalance.worth import Curve
 from ehrsynth.statistics import Estimate, holm
 
 Answer = Literal["rebalance", "change the model", "recalibrate", "do not rebalance"]
@@ -282,22 +283,44 @@ def _against(flags: Mapping[str, Sequence[str]], gaining: Sequence[str], allowed
     return [f"Not recommended though it gains: {why}." for name in barred for why in flags[name]]
 
 
-def advice(study: Study, helped: Sequence[str]) -> list[str]:
-    """What to do instead, where nothing gains: one sentence for each group."""
-    found = []
-    for group in helped:
-        slope = middle_slope(study, UNTREATED, group)
-        excess = study.interval(study.of(UNTREATED, group, "excess_risk"))
-        if excess is not None and (excess.low > 0 or excess.high < 0):
-            found.append(f"{group}: the risks are off by {excess.value:+.3f} on average: recalibrate.")
-        elif slope < 0.8 or slope > 1.25:  # noqa: PLR2004 - a fifth too extreme or too timid
-            found.append(
-                f"{group}: the risks are too {'extreme' if slope < 1 else 'timid'} (slope {slope:.2f}):"
-                " recalibrate."
-            )
-        else:
-            found.append(
-                f"{group}: collect more patients of this group, or try an interaction model once there are"
-                " more."
-            )
-    return found
+def advice(study: Study, helped: Sequence[str], curves: Sequence[Curve] = ()) -> list[str]:
+    """What to do instead, where nothing gains: one sentence for each group.
+
+    Parameters
+    ----------
+    curves
+        The groups' learning curves: more patients are not asked for where they surely add nothing either.
+    """
+    return [f"{group}: {_instead(study, group, curves)}." for group in helped]
+
+
+def _instead(study: Study, group: str, curves: Sequence[Curve]) -> str:
+    excess, slope = (
+        study.interval(study.of(UNTREATED, group, measure))
+        for measure in ("excess_risk", "calibration_slope")
+    )
+    if excess is not None and (excess.low > 0 or excess.high < 0):
+        return f"the risks are off by {excess.value:+.3f} on average: recalibrate"
+    if slope is not None and _surely_off(slope):
+        how = "extreme" if slope.value < 1 else "timid"
+        ends = f"{slope.low:.2f} to {slope.high:.2f}"
+        return f"the risks are too {how} (slope {slope.value:.2f}, {ends}): recalibrate"
+    reached, enough = study.mean(UNTREATED, group, "auroc"), rebalance_protocol().worthwhile
+    if reached >= 1 - enough:
+        return (
+            f"with nothing done the AUROC is {reached:.3f}, and there is nothing left to gain. Where that is"
+            " too good to be true, a column tells the outcome itself: leave it out with --predictors"
+        )
+    more = next((c.per_doubling["auroc"] for c in curves if c.group == group), None)
+    if more is not None and more.high < enough:
+        return (
+            f"neither a method nor twice as many patients raise the AUROC by {enough:g}: what is missing is"
+            " knowledge of each patient, so look for other predictors"
+        )
+    return "collect more patients of this group, or try an interaction model once there are more"
+
+
+def _surely_off(slope: Estimate) -> bool:
+    """A fifth too extreme or too timid, and not by the chance of few test patients."""
+    far = slope.value < 0.8 or slope.value > 1.25  # noqa: PLR2004
+    return far and (slope.high < 1 or slope.low > 1)

@@ -69,7 +69,7 @@ class TwinsResult:
             If nothing was refused but the cohort may not leave.
         """
         reasons = [
-            f"{r['reason']} (override: {r['override']})"
+            f"{'' if r['outcome'] == 'all' else r['outcome'] + ': '}{r['reason']} (override: {r['override']})"
             for r in self.answer["refusals"]
             if not r["overridden"] and self.answer["verdict"] not in ANSWERED
         ]

@@ -66,7 +66,7 @@ def evidence(fitted: Crosswise, patients: Patients) -> Evidence:
     influence = weight * apart * (left - constant - value * apart) / power
     around, error = _mean(influence, groups)
     slope = Estimate(value, value + around.low - around.value, value + around.high - around.value)
-    p_value = float(stats.norm.sf(value / error)) if error > 0 else 1.0
+    p_value = float(stats.t.sf(value / error, _freedom(len(left), groups))) if error > 0 else 1.0
     return Evidence(
         _mean(flat - combined, groups)[0],
         _mean(zero - combined, groups)[0],
@@ -100,8 +100,13 @@ def _mean(values: Floats, groups: NDArray[np.int64] | None) -> tuple[Estimate, f
         error = float(np.sqrt((sums**2).sum() * len(sums) / max(1, len(sums) - 1))) / n
     else:
         error = float(psi.std(ddof=1)) / np.sqrt(n)
-    half = float(stats.norm.ppf(0.975)) * error
+    half = float(stats.t.ppf(0.975, _freedom(n, groups))) * error
     return Estimate(mean, mean - half, mean + half), error
+
+
+def _freedom(n: int, groups: NDArray[np.int64] | None) -> int:
+    """Degrees of freedom of an error: sites less one, where it is by site; as for average effects."""
+    return max(1, (n if groups is None else len(np.unique(groups))) - 1)
 
 
 def with_constant_effect(fitted: Crosswise) -> Crosswise:

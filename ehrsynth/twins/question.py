@@ -262,14 +262,19 @@ def _covariates(
             problems.append(
                 f"covariate {name!r} was measured after treatment, by its role: a covariate is known before"
             )
-        elif name not in known:
+        elif known and name not in known:
             problems.append(
                 f"column {name!r} has not the role covariate: give it in the schema if it was measured before"
                 " treatment"
             )
     problems += list(_tied(chosen, later, schema))
     if not known:
-        problems.append("no column has the role covariate: give it to those measured before treatment")
+        others = [c.name for c in schema.learnt if c.name not in later and "site" not in c.roles]
+        could = f" It may be some of: {listed(others)}." if others else ""
+        problems.append(
+            "no column has the role covariate: write roles: [covariate] in the schema under each that was"
+            f" measured before treatment.{could}"
+        )
     return chosen
 
 

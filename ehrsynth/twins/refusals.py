@@ -3,7 +3,8 @@
 | refusal | refused where | what is withheld |
 |---|---|---|
 | small-arms | an arm has fewer than 50 patients, or 10 events | everything of the outcome |
-| overlap | an arm is worth under 10 % of its patients, or over 20 % lie outside support | everything |
+| overlap | an arm is worth under 10 % of its patients, over 20 % lie outside support, or | everything |
+| | weighted arms still differ in a covariate by a quarter of its spread beyond chance | |
 | imbalance | randomised arms differ in a covariate, or in size, beyond chance | everything |
 | placebo | a refuter fails | everything of the outcome |
 | individual-effects | a constant effect is not beaten on patients not seen | effects of single patients |
@@ -48,6 +49,8 @@ FEWEST_PATIENTS = 50
 FEWEST_EVENTS = 10
 LEAST_EFFECTIVE = 0.10
 MOST_OUTSIDE = 0.20
+MOST_APART = 0.25  # standardised difference after weighting (Rubin 2001, doi 10.1023/A:1020363010465)
+CHANCE_APART = 3.0  # standard errors that it may be off besides
 IMBALANCE_LEVEL = 0.001
 
 
@@ -112,7 +115,11 @@ def small_arms(patients: Patients, question: Question, outcome: str) -> Iterator
 
 
 def poor_overlap(found: Overlap, question: Question) -> Iterator[Refusal]:
-    """Too small an effective sample, or too many outside common support."""
+    """Too small an effective sample, too many outside common support, or weights that do not balance.
+
+    Where arms hardly meet, estimated chances of an arm stay above what they should be, so that the weights
+    look harmless and the few patients who crossed over stand for nobody: their covariates give that away.
+    """
     for arm, count, effective in zip(question.arms, found.patients, found.effective, strict=True):
         if effective < LEAST_EFFECTIVE * count:
             yield Refusal(
@@ -127,6 +134,23 @@ def poor_overlap(found: Overlap, question: Question) -> Iterator[Refusal]:
             "",
             f"{found.outside_share:.0%} of the population lie outside common support (a chance of some arm"
             f" below {found.lowest:.3f}, or covariates that an arm never has): {MOST_OUTSIDE:.0%} may",
+        )
+    if not question.randomised:
+        yield from _still_apart(found)
+
+
+def _still_apart(found: Overlap) -> Iterator[Refusal]:
+    worth = np.maximum(found.effective, 1e-9)
+    chance = CHANCE_APART * float(np.sqrt((1 / worth[1:] + 1 / worth[0]).max()))
+    apart = [one for one in found.balance if one.after > MOST_APART + chance]
+    if apart:
+        worst = max(apart, key=lambda one: one.after)
+        yield Refusal(
+            "overlap",
+            "",
+            f"weighted to the same population, the arms still differ in {listed([b.column for b in apart])},"
+            f" by {worst.after:.2f} standard deviations in {worst.column!r}: {MOST_APART} and chance"
+            f" ({chance:.2f}) may; ask about a --population in which both arms are found",
         )
 
 

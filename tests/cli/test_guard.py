@@ -1,7 +1,12 @@
 import errno
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer.main
+from rich.text import Text
 
+from ehrsynth.cli import app
 from ehrsynth.cli.guard import ending
 from ehrsynth.errors import DataError, MissingPackage, ReleaseBlocked
 
@@ -37,3 +42,19 @@ def test_an_unexpected_error_shows_its_type_and_place_but_no_value() -> None:
     assert "ValueError" in message
     assert "test_guard.py:" in message
     assert "Smith" not in message
+
+
+def verbs(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    yield name, command
+    for inner, one in getattr(command, "commands", {}).items():
+        yield from verbs(one, f"{name} {inner}")
+
+
+VERBS = dict(verbs(typer.main.get_command(app), "ehrsynth"))
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_help_text_is_shown_as_it_was_written(name: str) -> None:
+    """What stands in square brackets is markup to rich, and vanishes: defaults did."""
+    texts = [VERBS[name].help, *(getattr(param, "help", None) for param in VERBS[name].params)]
+    assert [t for t in texts if t and Text.from_markup(t).plain != t] == []

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from ehrsynth.cli import app
@@ -52,6 +53,22 @@ def test_a_model_draws_marked_images_that_carry_their_parents(model, tmp_path):
         assert len(made["learnt_from"]) > 80
         assert "synthetic" in str(made["origin"][0])
     assert (tmp_path / "s.npz").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_fit_says_what_it_left_out(tmp_path):
+    pixels, labels = shapes((12, 12))
+    for k, (picture, label) in enumerate(zip(pixels[..., 0], labels, strict=True)):
+        place = tmp_path / "data" / str(label) / f"{k}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place)
+    (tmp_path / "data" / "0" / "notes.txt").write_text("x")
+    found = run(
+        "fit", tmp_path / "data", "--out", tmp_path / "m", "--one-image-per-patient", "--json", *SHORT
+    )
+    assert found.exit_code == 0, found.output
+    told = json.loads(found.stdout)
+    assert told["images"] + told["held_out"] == 24
+    assert told["remarks"] == "1 files of other kinds were left out"
 
 
 def test_images_are_not_shared_without_a_guarantee_or_a_name(model, tmp_path):

@@ -39,6 +39,13 @@ def test_an_answer_in_words_and_as_json(trial_folder: Path) -> None:
     assert report["provenance"]["seed"] == 1
 
 
+def test_the_trial_check_shows_how_far_the_twins_may_be_off(trial_folder: Path) -> None:
+    run = twins(*ARMS, "--outcome", "score", "--trial", *QUICK)
+    report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
+    first = report["trial_check"][0]["cells"][0]["difference"]
+    assert f"{first['low']:+.3f} to {first['high']:+.3f}" in run.output
+
+
 def test_a_refusal_ends_with_three_and_names_the_flag(trial_folder: Path) -> None:
     run = twins(
         *ARMS, "--outcome", "poor", "--design", "randomised", "--population", "age >= 75", *QUICK, "--json"

@@ -7,7 +7,8 @@ from scipy import stats
 from ehrsynth.rebalance.splits import Split, Splits
 from ehrsynth.rebalance.study import COLUMNS, Study
 from ehrsynth.rebalance.verdict import advice, decide, p_value
-from ehrsynth.statistics import corrected_paired_interval
+from ehrsynth.rebalance.worth import Curve
+from ehrsynth.statistics import Estimate, corrected_paired_interval
 from minority import NUMBERS, numbers, plan_of_numbers
 
 PLAN = plan_of_numbers(numbers(100, 60))
@@ -139,3 +140,31 @@ def test_what_to_do_instead(change: dict[str, float], words: str) -> None:
     for measure, value in change.items():
         study.values[0, :, :, COLUMNS.index(measure)] += value
     assert words in advice(study, HELPED)[0]
+
+
+def test_slopes_of_few_patients_that_say_nothing_are_no_reason_to_recalibrate() -> None:
+    study = planted({"smote": {}})
+    slopes = np.random.default_rng(1).normal(0.0, 2.0, 12)  # a dozen test patients: anything can come out
+    study.values[0, :, :, COLUMNS.index("calibration_slope")] = slopes[:, None]
+    assert slopes.mean() < 0.8
+    assert "recalibrate" not in advice(study, HELPED)[0]
+
+
+def test_where_the_outcome_is_told_perfectly_nobody_is_sent_for_more_patients() -> None:
+    study = planted({"smote": {}})
+    study.values[:, :, :, COLUMNS.index("auroc")] = 1.0
+    said = advice(study, HELPED)[0]
+    assert "nothing left to gain" in said
+    assert "--predictors" in said
+
+
+def test_more_patients_are_not_asked_for_where_they_would_add_nothing() -> None:
+    study = planted({"smote": {}})
+    flat, rising = (
+        Curve(
+            HELPED[0], (40.0, 80.0), np.zeros((12, 2, 2)), {"auroc": Estimate(mid, mid - 0.01, mid + 0.008)}
+        )
+        for mid in (0.0, 0.02)
+    )
+    assert "twice as many patients" in advice(study, HELPED, [flat])[0]
+    assert "collect more patients" in advice(study, HELPED, [rising])[0]

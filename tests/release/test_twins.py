@@ -70,6 +70,17 @@ def test_a_refusal_writes_its_reasons_and_no_twins(tmp_path: Path) -> None:
     assert not any(name.startswith("twins_") for name in names)
 
 
+def test_a_refusal_names_its_outcome(tmp_path: Path) -> None:
+    asked = replace(REQUEST, outcomes=("score", "poor"))
+    wanted = Wanted(options=QUICK, candidates=(), draws=5)
+    made = make_twins(trial(80, 51).table, TRIAL, asked, tmp_path / "out", wanted=wanted, seed=1)
+    with pytest.raises(Refused) as caught:
+        made.raise_if_refused()
+    said = [line.lstrip(" -").removeprefix("refused: ") for line in str(caught.value).splitlines()]
+    for outcome in asked.outcomes:
+        assert sum(line.startswith(f"{outcome}: arm") for line in said) == 2
+
+
 def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None:
     made = job(tmp_path / "out", n=500, wanted={"synthetic": 200, "generator": "independent", "trial": True})
     assert made.decision is not None

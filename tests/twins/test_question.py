@@ -88,6 +88,18 @@ def test_no_treatment_no_outcome_no_covariate() -> None:
         ask(Request(), roles(TRIAL, age=(), sex=(), sbp=(), ward=()))
 
 
+def test_a_schema_without_covariates_is_told_where_to_write_them() -> None:
+    """As `schema infer` leaves it: one complaint with the remedy, whichever columns were named."""
+    bare = roles(TRIAL, age=(), sex=(), sbp=(), ward=())
+    with pytest.raises(RequestError, match=r"roles: \[covariate\] in the schema") as caught:
+        ask(Request(covariates=("age", "sex")), bare)
+    said = str(caught.value)
+    assert said.count("covariate]") == 1
+    assert said.count("\n") == 0
+    assert "'age', 'sex', 'sbp', 'ward', 'stay'" in said
+    assert not any(later in said for later in ("score", "poor", "'day'", "event", "drug", "'site'"))
+
+
 @pytest.mark.parametrize(
     ("arms", "problem"),
     [

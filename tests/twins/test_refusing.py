@@ -3,7 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from ehrsynth.twins import error_rates as rates
 from ehrsynth.twins.average import study_population
@@ -58,6 +60,19 @@ def test_arms_that_overlap_are_answered_and_arms_that_do_not_are_refused() -> No
     assert found
     assert none.separation[0] > 0.95
     assert {r.name for r in found} == {"overlap"}
+
+
+def test_arms_that_weights_do_not_bring_together_are_refused() -> None:
+    """The old are treated, the young are not, but for one in a hundred: these few stand for nobody."""
+    made, rng = trial(1_500, 3, effect=0.0), np.random.default_rng(4)
+    old = made.table["age"].to_numpy(float) > 65
+    crossed = rng.random(len(old)) < 0.01
+    table = made.table.copy()
+    table["drug"] = pd.Categorical(np.where(old ^ crossed, "low", "none"), ["none", "low", "high"])
+    table.attrs = dict(made.table.attrs)
+    found = described(replace(made, table=table))
+    said = [r.reason for r in poor_overlap(found, OBSERVED)]
+    assert any("still differ in 'age'" in reason for reason in said)
 
 
 def test_balance_is_better_after_weighting() -> None:
@@ -158,6 +173,15 @@ def test_effects_that_differ_are_told_and_a_constant_one_is_not() -> None:
         patients, fitted = fit(trial(300, 20 + seed, slope=0.0), RANDOMISED)
         told.append(evidence(fitted, patients).individual)
     assert sum(told) <= 2
+
+
+def test_evidence_from_a_dozen_sites_has_as_few_degrees_of_freedom() -> None:
+    """With the normal distribution an effect of nothing passes too often: twelve sites are twelve numbers."""
+    patients, fitted = fit(trial(300, 22, slope=0.5, sites=12), RANDOMISED)
+    found = evidence(fitted, patients)
+    error = (found.slope.high - found.slope.low) / 2 / stats.t.ppf(0.975, 11)
+    assert found.p_value == pytest.approx(stats.t.sf(found.slope.value / error, 11))
+    assert found.p_value > stats.norm.sf(found.slope.value / error)
 
 
 def test_a_constant_effect_is_better_than_none_where_there_is_one() -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ehrsynth.errors import DataError, NotEnoughData, Refused, RequestError
 from ehrsynth.files import keyed_hash
-from ehrsynth.imaging.captions.across import Looking, Marks
+from ehrsynth.imaging.captions.across import Looking, Marks, Zone
 from ehrsynth.imaging.captions.masking import masked
 from ehrsynth.imaging.duplicates import describe, grouped, similar_pairs
 from ehrsynth.imaging.image_set import (
@@ -37,6 +37,7 @@ from ehrsynth.progress import Progress, part, silent
 
 Text = Literal["refuse", "mask", "accept"]
 _KEY_BYTES = 32
+_NAMED = 3  # images of a place that a refusal names by ordinal
 _SHOWN = 12  # examples kept for the picture of what was found
 _STRICTER = (
     0.96,
@@ -164,7 +165,7 @@ def read_images(place: Path | str, rules: Rules | None = None, progress: Progres
     rules, report = rules or Rules(), progress or silent
     source = open_source(Path(place), rules)
     looked = look(source, rules, part(report, 0.0, 0.6))
-    refuse_text(looked.marks, rules)
+    refuse_text(looked.marks, rules, source)
     return admit(source, looked, rules, part(report, 0.6, 1.0))
 
 
@@ -244,21 +245,27 @@ def check_patients(source: Source, rules: Rules) -> None:
     raise RequestError(f"it is not known whose images these are, so a patient could be on both sides: {HOW}")
 
 
-def refuse_text(marks: Marks, rules: Rules) -> None:
+def refuse_text(marks: Marks, rules: Rules, source: Source) -> None:
     """Raise where text was found and nothing was said about it.
 
     Raises
     ------
     Refused
-        Lists each place and how many images show it.
+        Lists each place, how many images show it, and where the first of these are to be looked at.
     """
     if not marks.zones or rules.text != "refuse":
         return
     raise Refused(
         "text or marks seem to be burned into the pixels, which may name a patient; look, then say "
         "--text mask to cover these places in every image, or --text accept if they are harmless",
-        [f"{zone.where}: {zone.sign}" for zone in marks.zones],
+        [f"{zone.where}: {zone.sign}{_looked_at(zone, source)}" for zone in marks.zones],
     )
+
+
+def _looked_at(zone: Zone, source: Source) -> str:
+    first = "; ".join(source.place(number) for number in zone.images[:_NAMED])
+    more = len(zone.images) - _NAMED
+    return (f": {first}" if first else "") + (f"; and {more} more" if more > 0 else "")
 
 
 def admit(source: Source, looked: Looked, rules: Rules, progress: Progress | None = None) -> Admitted:

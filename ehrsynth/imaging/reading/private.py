@@ -68,7 +68,7 @@ def read_patients(
     check_patients(source, rules)
     labels = _public_labels(source, public.classes)
     looked = look(source, rules, part(report, 0.0, 0.6))
-    refuse_text(looked.marks, rules)
+    refuse_text(looked.marks, rules, source)
     patients = _patients(source, rules)
     inside = np.flatnonzero(~source.external)
     pixels = np.empty((len(inside), public.size, public.size, public.channels), np.uint8)

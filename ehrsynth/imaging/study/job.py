@@ -12,6 +12,7 @@ from ehrsynth.errors import NotEnoughData, OutputError, RequestError
 from ehrsynth.files import whole_file
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.reading.door import Entry, Looked, Rules, admit, look, open_source, refuse_text
+from ehrsynth.imaging.reading.frames import Source
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.showing import marks_picture
 from ehrsynth.imaging.study.splits import Data, Pace, check_given, run_splits, study_splits
@@ -94,7 +95,7 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
         check_given(whole=whole is not None)
     source = open_source(Path(place), rules)
     looked = look(source, rules, part(report, 0.0, 0.03))
-    _show_marks(looked, out, rules)
+    _show_marks(looked, out, rules, source)
     admitted = admit(source, looked, rules, part(report, 0.03, 0.05))
     data = Data(admitted.images, admitted.external, _given(given, admitted.images))
     end = 0.4 if whole else 1.0
@@ -146,13 +147,13 @@ def _contrasts(splits: Splits) -> tuple[Contrast, ...]:
     return tuple(contrast(splits, "untuned", arm, score) for arm, score in wanted)
 
 
-def _show_marks(looked: Looked, out: Path, rules: Rules) -> None:
+def _show_marks(looked: Looked, out: Path, rules: Rules, source: Source) -> None:
     if looked.marks.zones:
         out.mkdir(parents=True, exist_ok=True)
         with whole_file(out / MARKS) as draft:
             Image.fromarray(marks_picture(looked.marks, looked.examples)).save(draft, format="PNG")
         (out / MARKS).chmod(0o600)
-    refuse_text(looked.marks, rules)
+    refuse_text(looked.marks, rules, source)
 
 
 def check_out(out: Path) -> None:

@@ -4,11 +4,12 @@ import hashlib
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -237,23 +238,34 @@ def _worked(
 def _side_by_side(
     data: Data, folds: tuple[Fold, ...], plan: StudyPlan, todo: list[int], pace: Pace
 ) -> Worked:
-    context, initial = get_context("spawn"), (data, folds, plan)
+    context, initial, others = get_context("spawn"), (data, folds, plan), set(active_children())
     with ProcessPoolExecutor(pace.processes, context, initializer=_begin, initargs=initial) as pool:
-        left, running = list(todo), dict[Future[dict[str, Any]], int]()
-        while left or running:
-            while left and len(running) < pace.processes and not pace.is_over:
-                place = left.pop(0)
-                running[pool.submit(_one, place)] = place
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+        try:
+            yield from _handed_out(pool, todo, pace)
+        except BaseException:
+            # Told to end, or a split failed: the pool would wait for splits under way, which take minutes.
+            for worker in set(active_children()) - others:
+                worker.terminate()
+            raise
+
+
+def _handed_out(pool: ProcessPoolExecutor, todo: list[int], pace: Pace) -> Worked:
+    left, running = list(todo), dict[Future[dict[str, Any]], int]()
+    while left or running:
+        while left and len(running) < pace.processes and not pace.is_over:
+            place = left.pop(0)
+            running[pool.submit(_one, place)] = place
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield running.pop(future), future.result()
 
 
 _SHARED: dict[str, Any] = {}  # a worker's own copy of what every split needs
 
 
 def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the first one answers
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     _SHARED.update(data=data, folds=folds, plan=plan)

@@ -257,6 +257,12 @@ def test_a_kind_without_a_private_form_is_refused_and_those_with_one_are_named()
     assert image_recipe("conditional_vae", {"epsilon": 2.0}).epsilon == 2
 
 
+@pytest.mark.parametrize("kind", ["class_wise_vae", "latent_diffusion"])
+def test_a_setting_that_a_kind_does_not_have_is_named_with_those_that_it_has(kind: str):
+    with pytest.raises(RequestError, match=rf"setting of {kind} 'epochs'; known: .*steps"):
+        image_recipe(kind, {"epochs": 2})
+
+
 def test_a_recipe_with_an_epsilon_does_not_learn_without_the_ledger():
     from pictures import train_fold
 

@@ -1,6 +1,8 @@
 """A small study from end to end: leak-free, resumable, and with everything that the report shows."""
 
 import json
+import time
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -119,6 +121,17 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
         run_splits(data, plan, tmp_path, pace=Pace())
     assert run_splits(data, plan, tmp_path, pace=Pace()) == [{"place": 0}, {"place": 1}]
     assert ran == [0, None, 1]
+
+
+def test_who_ends_a_study_of_two_processes_waits_for_no_split(tmp_path, monkeypatch):
+    monkeypatch.setattr(splitting, "_one", time.sleep)  # a split takes as many seconds as its place says
+    data, plan, began = Data(image_set((12, 8), each=2)), StudyPlan(**TINY), time.monotonic()
+    work = splitting._side_by_side(data, study_splits(data, plan), plan, [0, 300], Pace(2))
+    assert next(work) == (0, None)
+    with pytest.raises(KeyboardInterrupt):
+        work.throw(KeyboardInterrupt)
+    assert time.monotonic() - began < 300
+    assert not active_children()
 
 
 def test_time_that_is_over_begins_no_split(tmp_path, monkeypatch):

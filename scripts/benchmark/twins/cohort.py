@@ -64,8 +64,9 @@ def run(given: argparse.Namespace) -> None:
     lines += paragraph(
         """
         Half of the stroke trial is learnt from, by the generator and by the outcome models. A third, in
-        countries of its own, is what the cohort is held against; the others, of the countries that were learnt
-        from, are the control of the attacks. The page of the run: [cohort_report.html](cohort_report.html).
+        countries of its own, is what the cohort is held against; the others, of the countries that were
+        learnt from, are the control of the attacks. The page of the run:
+        [cohort_report.html](cohort_report.html).
         """
     )
     failed = [c for c in check["cells"] if not c["passed"]]

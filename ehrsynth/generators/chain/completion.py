@@ -132,7 +132,7 @@ def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -
         size = run.chain.schema.learnt[run.chain.order[step]].size
         present = CodeSet(((0, size - 1),), missing=False)
         seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
-        found, mass = run.chain.draw_step(step, seen[unknown], run.codes[unknown], present, rng=rng)
+        found, mass = run.drawn(step, unknown, seen, allowed=present, rng=rng)
         codes[unknown] = np.where(mass >= _ABSENT, found, -1)
     return codes
 

@@ -1,8 +1,9 @@
 import errno
+import warnings
 
 import pytest
 
-from ehrsynth.cli.guard import ending
+from ehrsynth.cli.guard import ending, guarded
 from ehrsynth.errors import DataError, MissingPackage, ReleaseBlocked
 
 
@@ -37,3 +38,21 @@ def test_an_unexpected_error_shows_its_type_and_place_but_no_value() -> None:
     assert "ValueError" in message
     assert "test_guard.py:" in message
     assert "Smith" not in message
+
+
+def test_a_foreign_warning_with_a_value_in_it_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @guarded
+    def verb() -> None:
+        warnings.warn("unknown category 'Smith'", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("sys.warnoptions", [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: print(message))  # noqa: T201
+        verb()
+        assert "Smith" not in capsys.readouterr().out
+        monkeypatch.setattr("sys.warnoptions", ["always"])
+        verb()
+        assert "Smith" in capsys.readouterr().out

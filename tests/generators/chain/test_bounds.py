@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ehrsynth import generator
 from ehrsynth.conditions import CodeSet
+from ehrsynth.errors import SamplingExhausted
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
 from ehrsynth.schema import BooleanColumn, DateColumn, Implication, Inequality, IntegerColumn, Schema
@@ -71,6 +72,12 @@ def test_a_condition_has_the_share_of_the_free_rows(model: AbstractFitted, where
     }[where]
     found = model.sample(1_000, where=where, seed=4)
     assert found.probability == pytest.approx(inside.mean(), rel=0.15)
+
+
+@pytest.mark.parametrize("where", ["died == true and missing(death)", "admission > death"])
+def test_what_a_rule_forbids_is_refused_with_the_rules_named(model: AbstractFitted, where: str) -> None:
+    with pytest.raises(SamplingExhausted, match="see whether a rule forbids such patients"):
+        model.sample(10, where=where, seed=5)
 
 
 def _rule(*, strict: bool) -> Schema:

@@ -65,6 +65,14 @@ AtMost = Annotated[
         help="Of a longer Parquet file or database table take a uniform subsample of so many patients.",
     ),
 ]
+IndexDate = Annotated[
+    str | None,
+    typer.Option(
+        "--index-date",
+        metavar="COLUMN",
+        help="Count the other dates in days from this one. [default: every date becomes its year]",
+    ),
+]
 
 _LOOKED_FOR = 600.0  # seconds
 
@@ -91,6 +99,7 @@ def release(
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
     at_most: AtMost = None,
+    index_date: IndexDate = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     tls_ca_file: TlsAuthority = None,
@@ -130,6 +139,7 @@ def release(
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             at_most=at_most,
+            index_date=index_date,
             register=register,
             command=_command(),
             progress=progress,

@@ -103,6 +103,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
     at_most: int | None = None,
+    index_date: str | None = None,
     register: Path | None = None,
     command: str = "",
     renewal: Renewal | None = None,
@@ -142,6 +143,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     at_most
         Of a longer Parquet file or database table take a uniform subsample of so many patients; the report
         says so.
+    index_date
+        A date column from which the other dates are counted in days; None: each date becomes its year.
     register
         The register of what was learnt from this data set; default beside `out`.
     command
@@ -156,7 +159,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     OutputError
         If `out` is taken or cannot be written; nothing is left behind.
     RequestError
-        If `copies` is below 1.
+        If `copies` is below 1, or `index_date` is no date column.
     ReleaseBlocked
         Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
         all are listed, and nothing is written.
@@ -174,7 +177,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
     place = str(books.register.absolute())
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most)
+    options = Options(
+        rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most, index_date
+    )
     private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
     asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
@@ -271,7 +276,9 @@ def _real(  # noqa: PLR0913 - what a person decided
     table = reading.table
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) or is_database(data) else sha256(str(data))
     census, marks = take_census(table, schema, certificate_key(drawing.key)), marks_of(table, schema)
-    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
+    table, schema, generalised = generalise(
+        table, schema, index_date=options.index_date, by_schema_alone=private
+    )
     train, holdout = split(table, schema, key=drawing.key)
     tried = max(attempts(out.parent, data_hash), looks(Path(options.register), marks))
     hidden = Secrets(drawing.key, drawing.seed, data_hash, 1 + tried)

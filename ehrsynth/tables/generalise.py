@@ -37,7 +37,7 @@ from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
 from ehrsynth.tables.grids import Floats
-from ehrsynth.tables.identifiers import OLDEST_AGE, is_age_in_years
+from ehrsynth.tables.identifiers import DAYS_FROM, OLDEST_AGE, is_age_in_years
 from ehrsynth.tables.merging import Merge, merge_rare
 from ehrsynth.tables.values import to_values, values_series
 from ehrsynth.tables.vocabulary import names_a_birth, tokens
@@ -208,7 +208,7 @@ def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, ind
         _ordinal(column.maximum) - _ordinal(index.minimum),
     )
     fields = _kept(column, column.band) | {"missing": column.missing or index.missing}
-    unit = f"days from {index.name}"
+    unit = f"{DAYS_FROM}{index.name}"
     work.columns[column.name] = IntegerColumn(minimum=low, maximum=high, unit=unit, **fields)
     work.values[column.name] = days
     work.retyped.add(column.name)

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,8 @@ from ehrsynth.cli.options import (
 
 if TYPE_CHECKING:
     from ehrsynth.release.job import ReleaseResult
+    from ehrsynth.release.policy import Policy
+    from ehrsynth.schema import Schema
 
 Rows = Annotated[
     int | None,
@@ -116,16 +119,14 @@ def release(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.privacy import known_to_all
     from ehrsynth.release.job import release as make_release
-    from ehrsynth.release.policy import load_policy
 
     chosen, given = _recipe(generator, settings, shards, (epsilon, delta))
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
             data,
-            known_to_all(schema, public_rows),
+            _meaning(schema, public_rows),
             out,
             generator=chosen,
             settings=given,
@@ -133,7 +134,7 @@ def release(
             copies=copies,
             seed=seed,
             key=_bytes(split_key),
-            policy=load_policy(policy),
+            policy=_limits(policy),
             evaluated_rows=evaluated_rows,
             remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
@@ -145,6 +146,20 @@ def release(
             progress=progress,
         )
     _told(made, as_json=json)
+
+
+def _meaning(schema: Path, public_rows: int | None) -> "Schema":
+    """What the table means, with the number of patients that everybody knows."""
+    from ehrsynth.cli.privacy import known_to_all
+
+    return known_to_all(schema, public_rows)
+
+
+def _limits(policy: Path | None) -> "Policy":
+    """What a release must meet."""
+    from ehrsynth.release.policy import load_policy
+
+    return load_policy(policy)
 
 
 def _recipe(

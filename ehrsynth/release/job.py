@@ -176,10 +176,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     check_at_most(schema, at_most, private=chosen.asked is not None)
     begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
-    place = str(books.register.absolute())
-    options = Options(
-        rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most, index_date
-    )
+    reading, place = (at_most, index_date), str(books.register.absolute())
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, *reading)
     private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
     asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
@@ -192,9 +190,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         earlier = earlier_copies(books.earlier(model), drawn, real.schema)
         evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
         decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-        looking = part(report, 0.94, 0.95)
         terms = Terms(real.secrets.attempt, copies, len(drawn[0]), evaluated_rows, earlier, schema)
-        decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
+        decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=report)
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         where = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
@@ -247,7 +244,7 @@ def _remedied(  # noqa: PLR0913 - what the release knows
         seed=seed,
         seconds=seconds,
         terms=terms,
-        progress=report,
+        progress=part(report, 0.94, 0.95),
     )
     return with_remedies(decision, tried, policy)
 

@@ -1,10 +1,13 @@
 """Every way a verb can end, as an exit code and one message on stderr, never a traceback.
 
-A traceback or the text of a foreign exception can hold patients' values; a type and a place cannot.
+A traceback, or the text of a foreign exception or warning, can hold patients' values; a type and a place
+cannot.
 """
 
 import errno
+import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -30,7 +33,10 @@ def guarded(verb: Callable[P, None]) -> Callable[P, None]:
     @wraps(verb)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            verb(*args, **kwargs)
+            with warnings.catch_warnings():
+                if not sys.warnoptions:  # else somebody asked python for them
+                    warnings.simplefilter("ignore")
+                verb(*args, **kwargs)
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all end

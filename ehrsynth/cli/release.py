@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,8 @@ from ehrsynth.cli.options import (
 
 if TYPE_CHECKING:
     from ehrsynth.release.job import ReleaseResult
+    from ehrsynth.release.policy import Policy
+    from ehrsynth.schema import Schema
 
 Rows = Annotated[
     int | None,
@@ -65,6 +68,14 @@ AtMost = Annotated[
         help="Of a longer Parquet file or database table take a uniform subsample of so many patients.",
     ),
 ]
+IndexDate = Annotated[
+    str | None,
+    typer.Option(
+        "--index-date",
+        metavar="COLUMN",
+        help="Count the other dates in days from this one. [default: every date becomes its year]",
+    ),
+]
 
 _LOOKED_FOR = 600.0  # seconds
 
@@ -91,6 +102,7 @@ def release(
     second_opinion: SecondOpinion = False,
     train_on_synthetic: TrainOnSynthetic = False,
     at_most: AtMost = None,
+    index_date: IndexDate = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     tls_ca_file: TlsAuthority = None,
@@ -107,16 +119,14 @@ def release(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.privacy import known_to_all
     from ehrsynth.release.job import release as make_release
-    from ehrsynth.release.policy import load_policy
 
     chosen, given = _recipe(generator, settings, shards, (epsilon, delta))
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
             data,
-            known_to_all(schema, public_rows),
+            _meaning(schema, public_rows),
             out,
             generator=chosen,
             settings=given,
@@ -124,17 +134,32 @@ def release(
             copies=copies,
             seed=seed,
             key=_bytes(split_key),
-            policy=load_policy(policy),
+            policy=_limits(policy),
             evaluated_rows=evaluated_rows,
             remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
             train_on_synthetic=train_on_synthetic,
             at_most=at_most,
+            index_date=index_date,
             register=register,
             command=_command(),
             progress=progress,
         )
     _told(made, as_json=json)
+
+
+def _meaning(schema: Path, public_rows: int | None) -> "Schema":
+    """What the table means, with the number of patients that everybody knows."""
+    from ehrsynth.cli.privacy import known_to_all
+
+    return known_to_all(schema, public_rows)
+
+
+def _limits(policy: Path | None) -> "Policy":
+    """What a release must meet."""
+    from ehrsynth.release.policy import load_policy
+
+    return load_policy(policy)
 
 
 def _recipe(

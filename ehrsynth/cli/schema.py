@@ -50,8 +50,12 @@ def infer(
     known = None if sdv is None else load_sdv(sdv, name=name)
     schema, comments = infer_schema(data, name=name, known=known)
     save_schema(schema, out, comments=comments)
-    facts = {"schema": str(out), "columns": len(schema.columns), "comments": len(comments)}
+    facts: dict[str, object] = {"schema": str(out), "columns": len(schema.columns), "comments": len(comments)}
+    facts["left_out"] = {c.name: c.reason for c in schema.left_out} if json else len(schema.left_out)
     show_facts(facts, as_json=json)
+    if not json:
+        for column in schema.left_out:
+            typer.echo(f"  - {column.name!r} is left out: {column.reason}")
 
 
 @app.command("check")

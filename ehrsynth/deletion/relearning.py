@@ -72,7 +72,8 @@ class Relearning:
         """The rows to forget as the old model saw them; None where it saw the others otherwise than now."""
         if self.table is None:
             return None
-        before, old_schema, _ = generalise(self.table, self.earlier.request.schema)
+        asked = self.earlier.request
+        before, old_schema, _ = generalise(self.table, asked.schema, index_date=asked.options.index_date)
         out = held_out(before, old_schema, key=self.earlier.split_key, holdout=HOLDOUT)
         others = before.loc[~out & ~self.gone].reset_index(drop=True)
         if old_schema != schema or not others.equals(train):

@@ -231,7 +231,8 @@ class AbstractDensity(ABC):
 
         A missing cell is unknown: it gets a present value, drawn from what the model knows of such patients.
         It stays missing where a rule of the schema says that such patients have no value, or where the model
-        gives a value less than one chance in a hundred to be present.
+        gives a value less than one chance in a hundred to be present. Where a rule decides whether there is a
+        value, by columns of which one is unknown too, missing is drawn as often as the model has it.
 
         Parameters
         ----------

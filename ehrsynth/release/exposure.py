@@ -21,6 +21,7 @@ from ehrsynth.report.decision import Check, compare
 from ehrsynth.report.words import LEAK, RISKS, title
 
 NOT_COMPUTED = "It was not computed, and a check that was not computed is a no."
+_REAL = ("train", "holdout")
 _FEW = 4
 
 
@@ -191,10 +192,16 @@ def _more_patients(evaluation: Evaluation, policy: Policy) -> str:
     ]
     if not blind:
         return ""
-    return (
+    said = (
         f"What decides here is their number: about {max(blind) ** 2:.1f} times as many patients, trained on "
         "and held out, would measure every attack."
     )
+    looked, there = (
+        sum(rows.get(name, 0) for name in _REAL) for rows in (evaluation.rows, evaluation.rows_given)
+    )
+    if there > looked > 0:
+        said += f" Only {looked:,} of {there:,} were measured: measure more of them (--evaluated-rows)."
+    return said
 
 
 def _blindness(bound: Bound, policy: Policy) -> float:

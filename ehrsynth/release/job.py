@@ -103,6 +103,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     second_opinion: bool = False,
     train_on_synthetic: bool = False,
     at_most: int | None = None,
+    index_date: str | None = None,
     register: Path | None = None,
     command: str = "",
     renewal: Renewal | None = None,
@@ -142,6 +143,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     at_most
         Of a longer Parquet file or database table take a uniform subsample of so many patients; the report
         says so.
+    index_date
+        A date column from which the other dates are counted in days; None: each date becomes its year.
     register
         The register of what was learnt from this data set; default beside `out`.
     command
@@ -156,7 +159,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     OutputError
         If `out` is taken or cannot be written; nothing is left behind.
     RequestError
-        If `copies` is below 1.
+        If `copies` is below 1, or `index_date` is no date column.
     ReleaseBlocked
         Before anything is learnt, if columns look like identifiers or hold too few patients to be merged:
         all are listed, and nothing is written.
@@ -173,8 +176,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     check_at_most(schema, at_most, private=chosen.asked is not None)
     begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
-    place = str(books.register.absolute())
-    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most)
+    reading, place = (at_most, index_date), str(books.register.absolute())
+    options = Options(rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, *reading)
     private, replaced = chosen.asked is not None, dict(renewal.record) if renewal is not None else None
     asked = {"schema": schema.hash(), "options": asdict(options), "replaced": replaced}
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
@@ -187,9 +190,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         earlier = earlier_copies(books.earlier(model), drawn, real.schema)
         evaluation = _evaluated(real, (drawn, earlier), policy, options, part(report, 0.55, 0.94))
         decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-        looking = part(report, 0.94, 0.95)
         terms = Terms(real.secrets.attempt, copies, len(drawn[0]), evaluated_rows, earlier, schema)
-        decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=looking)
+        decision = _remedied(real, chosen, decision, policy, terms, seconds=remedy_seconds, report=report)
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         where = _provenance(real, chosen, model, policy, evaluation, drawn, command, composed)
@@ -242,7 +244,7 @@ def _remedied(  # noqa: PLR0913 - what the release knows
         seed=seed,
         seconds=seconds,
         terms=terms,
-        progress=report,
+        progress=part(report, 0.94, 0.95),
     )
     return with_remedies(decision, tried, policy)
 
@@ -271,7 +273,9 @@ def _real(  # noqa: PLR0913 - what a person decided
     table = reading.table
     data_hash = _hash(table) if isinstance(data, pd.DataFrame) or is_database(data) else sha256(str(data))
     census, marks = take_census(table, schema, certificate_key(drawing.key)), marks_of(table, schema)
-    table, schema, generalised = generalise(table, schema, by_schema_alone=private)
+    table, schema, generalised = generalise(
+        table, schema, index_date=options.index_date, by_schema_alone=private
+    )
     train, holdout = split(table, schema, key=drawing.key)
     tried = max(attempts(out.parent, data_hash), looks(Path(options.register), marks))
     hidden = Secrets(drawing.key, drawing.seed, data_hash, 1 + tried)

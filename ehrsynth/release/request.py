@@ -41,6 +41,7 @@ class Options:
     train_on_synthetic: bool
     register: str
     at_most: int | None = None
+    index_date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from ehrsynth.errors import RequestError, unknown
+from ehrsynth.expressions import Missing, Name, parse, walk
 from ehrsynth.schema import (
     CategoryColumn,
     CodeColumn,
@@ -24,6 +25,7 @@ from ehrsynth.schema import (
     DateColumn,
     DatetimeColumn,
     FixedCombination,
+    Implication,
     Inequality,
     IntegerColumn,
     LearntColumn,
@@ -37,7 +39,7 @@ from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
 from ehrsynth.tables.grids import Floats
-from ehrsynth.tables.identifiers import OLDEST_AGE, is_age_in_years
+from ehrsynth.tables.identifiers import DAYS_FROM, OLDEST_AGE, is_age_in_years
 from ehrsynth.tables.merging import Merge, merge_rare
 from ehrsynth.tables.values import to_values, values_series
 from ehrsynth.tables.vocabulary import names_a_birth, tokens
@@ -208,7 +210,7 @@ def _to_days(work: _Work, column: DateColumn | DatetimeColumn, days: Floats, ind
         _ordinal(column.maximum) - _ordinal(index.minimum),
     )
     fields = _kept(column, column.band) | {"missing": column.missing or index.missing}
-    unit = f"days from {index.name}"
+    unit = f"{DAYS_FROM}{index.name}"
     work.columns[column.name] = IntegerColumn(minimum=low, maximum=high, unit=unit, **fields)
     work.values[column.name] = days
     work.retyped.add(column.name)
@@ -318,7 +320,7 @@ def _still_bound(constraint: Constraint, bare: Schema, work: _Work) -> Constrain
     mentioned = columns_of(constraint)
     if not keeps(constraint, work.columns, work.banded):
         return None
-    if mentioned & work.retyped and not isinstance(constraint, PresentTogether):
+    if _compared(constraint, mentioned) & work.retyped:
         units = {getattr(work.columns[n], "unit", "") if n in work.retyped else "" for n in mentioned}
         if not isinstance(constraint, Inequality) or constraint.strict or len(units) > 1:
             return None
@@ -327,6 +329,17 @@ def _still_bound(constraint: Constraint, bare: Schema, work: _Work) -> Constrain
     except (ValidationError, ValueError):
         return None
     return constraint
+
+
+def _compared(constraint: Constraint, mentioned: frozenset[str]) -> frozenset[str]:
+    """The columns of whose values a rule speaks; of others it asks only whether they are missing."""
+    if isinstance(constraint, PresentTogether):
+        return frozenset()
+    if not isinstance(constraint, Implication):
+        return mentioned
+    nodes = [node for side in (constraint.if_, constraint.then) for node in walk(parse(side).root)]
+    asked = [node.name for node in nodes if isinstance(node, Missing)]
+    return frozenset(n.name for n in nodes if isinstance(n, Name) and not any(n is name for name in asked))
 
 
 def _renamed(constraint: FixedCombination, work: _Work) -> FixedCombination:

@@ -18,6 +18,7 @@ from ehrsynth.schema import (
     DateColumn,
     DatetimeColumn,
     IdentifierColumn,
+    IntegerColumn,
     LeftOut,
     Schema,
 )
@@ -29,6 +30,7 @@ from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.vocabulary import meanings, tokens
 
 OLDEST_AGE = 89
+DAYS_FROM = "days from "  # the unit of a date that became days from an index date
 HIPAA_CLASSES = (
     "names",
     "geographic subdivisions",
@@ -191,6 +193,8 @@ def _dates(found: Evidence, column: Column | None) -> list[Finding]:
         several = isinstance(guess.column, LeftOut)
         why = "written like dates, in several formats" if several else "written like dates finer than a year"
         return [_finding(found, "dates", found.present, why)]
+    if isinstance(column, IntegerColumn) and column.unit.startswith(DAYS_FROM):
+        return []  # an interval, as `generalise` makes it
     named = any(_DATE_NAMES.fullmatch(t) for t in tokens(found.name))
     if named and not all(re.fullmatch(r"(?:1[89]|20)\d\d(?:\.0)?", w) for w in found.words):
         return [_finding(found, "dates", found.present, "named like a date, and finer than a year")]

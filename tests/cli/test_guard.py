@@ -1,4 +1,5 @@
 import errno
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import typer.main
 from rich.text import Text
 
 from ehrsynth.cli import app
-from ehrsynth.cli.guard import ending
+from ehrsynth.cli.guard import ending, guarded
 from ehrsynth.errors import DataError, MissingPackage, ReleaseBlocked
 
 
@@ -58,3 +59,21 @@ def test_a_help_text_is_shown_as_it_was_written(name: str) -> None:
     """What stands in square brackets is markup to rich, and vanishes: defaults did."""
     texts = [VERBS[name].help, *(getattr(param, "help", None) for param in VERBS[name].params)]
     assert [t for t in texts if t and Text.from_markup(t).plain != t] == []
+
+
+def test_a_foreign_warning_with_a_value_in_it_is_not_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @guarded
+    def verb() -> None:
+        warnings.warn("unknown category 'Smith'", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("sys.warnoptions", [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", lambda message, *_: print(message))  # noqa: T201
+        verb()
+        assert "Smith" not in capsys.readouterr().out
+        monkeypatch.setattr("sys.warnoptions", ["always"])
+        verb()
+        assert "Smith" in capsys.readouterr().out

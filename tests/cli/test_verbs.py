@@ -76,6 +76,14 @@ def test_schema_infer_then_check(run: Run, hospital: Path) -> None:
     assert (hospital / "new.yaml").read_text(encoding="utf-8") == text
 
 
+def test_schema_infer_says_what_it_leaves_out(run: Run, hospital: Path) -> None:
+    (hospital / "gaps.csv").write_text("age,note\n" + "".join(f"{age},\n" for age in range(40, 60)))
+    shown = done(run("schema", "infer", "gaps.csv", "--out", "gaps.yaml")).stdout
+    assert "'note' is left out: empty in every row" in shown
+    facts = json.loads(done(run("schema", "infer", "gaps.csv", "--out", "g.yaml", "--json")).stdout)
+    assert list(facts["left_out"]) == ["note"]
+
+
 def test_a_schema_goes_to_sdv_and_comes_back(run: Run, hospital: Path) -> None:
     facts = json.loads(done(run("schema", "sdv", "tiny.yaml", "--out", "sdv.json", "--json")).stdout)
     assert facts["columns"] == 7

@@ -143,6 +143,15 @@ def test_how_many_patients_would_measure_everything_is_said_once():
     assert "9.0 times as many patients" in reasons[0]  # (0.27 / 0.09) squared: the attack that needs most
 
 
+def test_patients_who_were_not_measured_are_named_before_more_are_asked_for():
+    found = evaluation(found=family(bound(detectable=0.18, high=0.2, judged=False)))
+    few = {"train": 400, "holdout": 400, "synthetic": 400}
+    part = replace(found, rows=few, rows_given={"train": 3_000, "holdout": 3_000, "synthetic": 3_000})
+    assert "Only 800 of 6,000 were measured" in decide(part, POLICY, rows=FACTS, privacy=None).reasons[0]
+    whole = replace(found, rows=few, rows_given=few)
+    assert "were measured" not in decide(whole, POLICY, rows=FACTS, privacy=None).reasons[0]
+
+
 def test_a_column_that_is_nearly_always_guessed_right_is_named_and_the_others_judge():
     rare = bound("inference", variant="hiv", detectable=0.8, high=0.6, judged=False)
     common = bound("inference", variant="ward", high=0.07)

@@ -165,6 +165,26 @@ def test_a_seed_and_a_key_make_the_same_table_again(released, data, schema, leni
     assert len(written[1].secrets.key) == 32
 
 
+def test_dates_are_counted_from_an_index_date(data, schema, lenient, tmp_path, written):
+    table = read_table(data, schema)
+    admission = pd.Series(pd.date_range("2001-01-01", "2009-12-31", periods=len(table))).dt.floor("D")
+    stay = pd.to_timedelta(np.arange(len(table)) % 20, unit="D")
+    dates = {"admission": admission.dt.strftime("%Y-%m-%d")}
+    dates["death date"] = (admission + stay).dt.strftime("%Y-%m-%d")
+    span = {"kind": "date", "minimum": "2001-01-01", "maximum": "2010-12-31"}
+    dated = schema.changed(columns=(*schema.columns, *({"name": name, **span} for name in dates)))
+    given = pd.read_csv(data, dtype=str, keep_default_na=False).assign(**dates)
+    chosen = {"generator": "independent", "policy": lenient, "seed": SEED, "key": KEY}
+    release(given, dated, tmp_path / "out", index_date="admission", **chosen)
+    assert written[0].schema.column("death date").unit == "days from admission"
+    assert written[0].copies[0]["death date"].between(0, 19).all()
+    assert written[0].request.options.index_date == "admission"
+    release(given, dated, tmp_path / "years", **chosen)
+    assert written[1].schema.column("death date").unit == "year"
+    with pytest.raises(RequestError, match="admision"):
+        release(given, dated, tmp_path / "wrong", index_date="admision", **chosen)
+
+
 def test_the_number_of_rows_can_be_asked_for(data, schema, lenient, tmp_path, written):
     made = release(data, schema, tmp_path / "o", generator="independent", rows=17, policy=lenient)
     assert len(written[0].copies[0]) == 17

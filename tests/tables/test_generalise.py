@@ -112,6 +112,16 @@ def test_dates_become_years():
     assert any("1 rules" in a or "1 rule" in a for a in actions)
 
 
+def test_a_rule_that_only_asks_whether_a_date_is_missing_is_kept():
+    frame, columns = visits()
+    rules = (
+        Implication(if_="missing(discharge)", then='entry >= "2018-01-01"'),
+        Implication(if_="not missing(entry)", then="not missing(entry) or missing(discharge)"),
+    )
+    _, schema, _ = coarse(frame, *columns, constraints=rules)
+    assert schema.constraints == rules[1:]
+
+
 def test_dates_become_days_from_an_index():
     frame, columns = visits()
     table, schema, _ = coarse(frame, *columns, index_date="entry")

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
+from ehrsynth.expressions import Missing, parse, walk
 from ehrsynth.generators.chain.particles import Chain, Particles
 from ehrsynth.generators.chain.states import UNKNOWN
 from ehrsynth.generators.rejection import repaired
 from ehrsynth.progress import Progress
+from ehrsynth.schema import Implication, Schema
+from ehrsynth.schema.binding import columns_of
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -65,7 +68,7 @@ def complete_codes(
 def _families(
     chain: Chain, known: Codes, draws: int, size: int, rng: np.random.Generator
 ) -> tuple[Codes, Floats, Floats]:
-    evidence = np.repeat(known, size, axis=0)
+    evidence, open_ = np.repeat(known, size, axis=0), np.repeat(_open(chain.schema, known), size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
     chance = np.zeros(len(known))
     if chain.any_order:
@@ -73,7 +76,7 @@ def _families(
         _show(run, evidence)
     for step, place in enumerate(chain.order):
         given = evidence[:, place] >= 0
-        run.put(step, _filled(run, step, evidence[:, place], rng))
+        run.put(step, _filled(run, step, evidence[:, place], open_[:, place], rng=rng))
         if chain.any_order:
             continue  # what was drawn saw all evidence already
         # Until something was drawn, a family's particles are equal: the weight of one is that of all.
@@ -122,18 +125,41 @@ def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Float
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def _filled(run: Particles, step: int, given: Codes, rng: np.random.Generator) -> Codes:
-    """The column of a step: what is given, a present value where it is unknown, missing where none can be."""
-    unknown = np.flatnonzero(given < 0)
+def _open(schema: Schema, known: Codes) -> NDArray[np.bool_]:
+    """Cells that may be missing, n x learnt columns: a rule decides by columns of which one is unknown too.
+
+    Who has a date of death is dead. Were every unknown date given a value, so would be whoever's death is
+    unknown.
+    """
+    place = {column.name: p for p, column in enumerate(schema.learnt)}
+    found = np.zeros(known.shape, bool)
+    for rule in schema.constraints:
+        if not isinstance(rule, Implication):
+            continue
+        nodes = [node for side in (rule.if_, rule.then) for node in walk(parse(side).root)]
+        for name in {node.name.name for node in nodes if isinstance(node, Missing)}:
+            others = [place[other] for other in columns_of(rule) if other != name]
+            found[:, place[name]] |= (known[:, others] < 0).any(axis=1)
+    return found
+
+
+def _filled(
+    run: Particles, step: int, given: Codes, open_: NDArray[np.bool_], *, rng: np.random.Generator
+) -> Codes:
+    """The column of a step: what is given, a value where it is unknown, missing where none can be.
+
+    The value is a present one, but for `open_` rows, where missing is drawn as often as the model has it.
+    """
     if run.computed[step]:
         return np.where(given < 0, run.chain.compute(step, run.codes), given)
-    codes = given.copy()
-    if len(unknown):
-        size = run.chain.schema.learnt[run.chain.order[step]].size
-        present = CodeSet(((0, size - 1),), missing=False)
-        seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
-        found, mass = run.chain.draw_step(step, seen[unknown], run.codes[unknown], present, rng=rng)
-        codes[unknown] = np.where(mass >= _ABSENT, found, -1)
+    codes, size = given.copy(), run.chain.schema.learnt[run.chain.order[step]].size
+    seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
+    present = CodeSet(((0, size - 1),), missing=False)
+    for unknown, allowed in (((given < 0) & ~open_, present), ((given < 0) & open_, None)):
+        rows = np.flatnonzero(unknown)
+        if len(rows):
+            found, mass = run.drawn(step, rows, seen, allowed=allowed, rng=rng)
+            codes[rows] = np.where(mass >= _ABSENT, found, -1)
     return codes
 
 

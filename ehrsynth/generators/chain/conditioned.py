@@ -83,7 +83,7 @@ class Found:
 
     `acceptance` is the share of the finished rows that were valid and met the condition. `link_draws` counts
     one for each row and link that was asked for a draw; the pool, which later conditions use again, is not
-    in it.
+    in it. `finished` is how many rows, inside the condition so far, walked to the end.
     """
 
     codes: Codes
@@ -91,6 +91,7 @@ class Found:
     probability: float
     acceptance: float
     link_draws: int
+    finished: int = 0
 
     @property
     def worth(self) -> float:
@@ -121,7 +122,13 @@ def draw_within(
             f"the condition {condition.text} has an estimated probability of {found.probability:.1e} under"
             f" the model, below the floor of {LEAST_PROBABILITY:.0e}: nothing is returned"
         )
-        raise SamplingExhausted(summary, ["ask for a wider condition, or fit on more patients like these"])
+        remedy = "ask for a wider condition, or fit on more patients like these"
+        if found.finished and not len(found.codes):
+            remedy = (
+                f"none of {found.finished:,} rows that were drawn for it met it and the schema's rules as "
+                "well: see whether a rule forbids such patients"
+            )
+        raise SamplingExhausted(summary, [remedy])
     if len(found.codes) < n:
         summary = (
             f"{len(found.codes)} of the {n} rows asked for were found within the condition {condition.text}"
@@ -283,7 +290,7 @@ def _finished(
     probability = min(crowd.mass * share / max(pool.valid_share, 1 / pool.rows), 1.0)
     chosen = rng.permutation(good)[:n]
     rows, founder = np.concatenate(codes)[chosen], np.concatenate(founders)[chosen]
-    return Found(rows, founder, probability, share, crowd.draws + draws)
+    return Found(rows, founder, probability, share, crowd.draws + draws, tried)
 
 
 def _ended(

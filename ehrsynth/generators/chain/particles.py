@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.any_order import NetworkLink
+from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
 from ehrsynth.generators.chain.echo import Echo, repeats
 from ehrsynth.generators.chain.features import AbstractFeature, Features, feature_matrix
 from ehrsynth.generators.chain.link import AbstractLink
@@ -131,6 +132,7 @@ class Particles:
 
     def __init__(self, chain: Chain, n: int) -> None:
         self.chain, self.computed = chain, chain.computed
+        self.bounds = bounds_of(chain.schema, chain.order)
         self.codes = np.full((n, len(chain.order)), -1, np.int64)
         self.matrix = np.zeros((n, len(chain.order)), np.float32, order="F")
         self.log_weight = np.zeros(n)
@@ -161,14 +163,40 @@ class Particles:
             codes = self.chain.compute(step, self.codes)
             mass = np.ones(len(codes)) if allowed is None else allowed.contains(codes).astype(np.float64)
         else:
-            codes, mass = self.chain.draw_step(step, self.matrix[:, :step], self.codes, allowed, rng=rng)
-            self.link_draws += len(codes)
+            codes, mass = self.drawn(
+                step, np.arange(len(self)), self.matrix[:, :step], allowed=allowed, rng=rng
+            )
         self.put(step, codes)
         if allowed is None:
             return False
         with np.errstate(divide="ignore"):
             self.log_weight += np.log(mass)
         return True
+
+    def drawn(
+        self, step: int, rows: Codes, seen: Features, *, allowed: CodeSet | None, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        """A code of one step for some rows, inside a set and within the rules' bounds, and the set's weight.
+
+        Parameters
+        ----------
+        rows, seen
+            The numbers of the rows, and what the link sees of all.
+        """
+
+        def _draw(at: Codes, inside: CodeSet | None) -> tuple[Codes, Floats]:
+            some = rows[at]
+            return self.chain.draw_step(step, seen[some], self.codes[some], inside, rng=rng)
+
+        column = self.chain.schema.learnt[self.chain.order[step]]
+        if bounds := self.bounds[step]:
+            codes, mass, draws = draw_bounded(
+                _draw, bounds, self.codes[rows], allowed=allowed, size=column.size
+            )
+        else:
+            (codes, mass), draws = _draw(np.arange(len(rows)), allowed), len(rows)
+        self.link_draws += draws
+        return codes, mass
 
     def put(self, step: int, codes: Codes) -> None:
         """Set the column of one step in every row."""

@@ -50,6 +50,23 @@ def test_unknown_values_become_present_unless_a_rule_forbids(model: FittedAutore
     assert (table["day of death"].notna() == table["dead"].astype(bool)).all()
 
 
+def test_a_cell_that_follows_from_an_unknown_one_may_stay_missing(model: FittedAutoregressive) -> None:
+    """Without its role the day of death comes before death: always present, it made everybody dead."""
+    columns = [
+        column.model_copy(update={"roles": ()}) if column.name == "day of death" else column
+        for column in WARD.columns
+    ]
+    early = WARD.changed(columns=tuple(columns))
+    other = cast("FittedAutoregressive", Autoregressive(trees=3, rounds=40).fit(patients(), early, seed=1))
+    names = other.chain.names
+    assert names.index("day of death") < names.index("dead")
+    rows = without(patients(60, seed=7), "dead", "day of death")
+    shares = [fitted.complete(rows, draws=20, seed=3).table["dead"].mean() for fitted in (model, other)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.06)
+    rows["dead"] = pd.array([True] * 60, dtype="boolean")
+    assert other.complete(rows, draws=2, seed=4).table["day of death"].notna().all()
+
+
 def test_an_early_cell_follows_from_late_evidence(model: FittedAutoregressive) -> None:
     """Old patients die: the mean age of the dead among free samples is what completion must give."""
     free = model.sample(20_000, seed=8).table

@@ -95,9 +95,13 @@ def study(
     seed: StudySeed = 0,
     json: Json = False,
 ) -> None:
-    """Say whether synthetic images help a classifier more than class weights do: a verdict."""
+    """Say whether synthetic images help a classifier more than class weights do: a verdict.
+
+    "Not recommended" ends with exit code 3 and its reasons.
+    """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.image_results import show_study
+    from ehrsynth.errors import Refused
     from ehrsynth.imaging.release import read_synthetic
     from ehrsynth.imaging.study.job import check_out
     from ehrsynth.imaging.study.job import study as make
@@ -127,6 +131,8 @@ def study(
         )
     write_study(found, out)
     show_study(out / "report.json", as_json=json)
+    if not found.verdict.recommended and not found.left:
+        raise Refused(found.verdict.sentence, found.verdict.reasons)
 
 
 @app.command("fit")

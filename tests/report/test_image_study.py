@@ -4,12 +4,16 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from ehrsynth.cli import app
 from ehrsynth.cli.image_results import show_study
 from ehrsynth.imaging.reading.door import Entry
+from ehrsynth.imaging.study import job
 from ehrsynth.imaging.study.arms import ARMS
 from ehrsynth.imaging.study.job import Study
 from ehrsynth.imaging.study.plan import StudyPlan
@@ -201,3 +205,13 @@ def test_drawings_say_their_numbers():
     assert line.count("<circle") == 2
     assert "0.700" in line
     assert point_map("map", [[0, 0], [1, 1], [2, 2], [3, 3]], [0, 1, 2, 3]).count("class=") == 5
+
+
+@pytest.mark.parametrize(("gain", "left", "code"), [(0.0, 0, 3), (0.05, 0, 0), (0.0, 2, 0)])
+def test_a_study_that_does_not_recommend_ends_as_a_no_once_it_is_done(
+    gain, left, code, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(job, "study", lambda *_, **__: replace(made(gain), left=left))
+    found = CliRunner().invoke(app, ["images", "study", str(tmp_path), "--out", str(tmp_path), "--quick"])
+    assert found.exit_code == code, found.output
+    assert (tmp_path / "report.json").is_file()

@@ -37,7 +37,7 @@ class Evidence:
     slope
         1: deviations are as large as told; 0: they say nothing. With its 95 % interval.
     p_value
-        One-sided, of a slope of 0 or less.
+        One-sided, of a slope of 0 or less; times the number of outcomes that were asked about, at most 1.
     """
 
     against_constant: Estimate
@@ -52,8 +52,15 @@ class Evidence:
         return self.against_constant.value > 0 and self.p_value < LEVEL
 
 
-def evidence(fitted: Crosswise, patients: Patients) -> Evidence:
-    """Weigh the combined effect against a constant one and against none."""
+def evidence(fitted: Crosswise, patients: Patients, *, outcomes: int = 1) -> Evidence:
+    """Weigh the combined effect against a constant one and against none.
+
+    Parameters
+    ----------
+    outcomes
+        How many the study asks about: the more there are, the likelier one shows differences by chance. They
+        share the level (Bonferroni).
+    """
     left, slopes, constant = _held_out(fitted, patients)
     weight, groups = fitted.target.weights, clusters(patients.site)
     zero, flat, combined = (weight * (left - s) ** 2 for s in (np.zeros(len(left)), constant, slopes))
@@ -66,13 +73,13 @@ def evidence(fitted: Crosswise, patients: Patients) -> Evidence:
     influence = weight * apart * (left - constant - value * apart) / power
     around, error = _mean(influence, groups)
     slope = Estimate(value, value + around.low - around.value, value + around.high - around.value)
-    p_value = float(stats.t.sf(value / error, _freedom(len(left), groups))) if error > 0 else 1.0
+    alone = float(stats.t.sf(value / error, _freedom(len(left), groups))) if error > 0 else 1.0
     return Evidence(
         _mean(flat - combined, groups)[0],
         _mean(zero - combined, groups)[0],
         _mean(zero - flat, groups)[0],
         slope,
-        p_value,
+        min(1.0, outcomes * alone),
     )
 
 

@@ -267,7 +267,7 @@ def _outcome(
 ) -> OutcomeStudy:
     question, options, name = setting.question, setting.options, fitted.outcome.name
     arms, seed = len(question.arms), derived_seed(setting.seed, "finish", name)
-    held = evidence(fitted, patients)
+    held = evidence(fitted, patients, outcomes=len(question.outcomes))
     told = held.individual or "individual-effects" in options.accepted
     refused = settled(no_individual_effects(held, name), options.accepted) if options.individual else ()
     kept = fitted if told else with_constant_effect(fitted)

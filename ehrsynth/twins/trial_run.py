@@ -94,7 +94,8 @@ def half_model(
         progress=progress,
     )
     population = study_population(patients, fitted.said.chances, np.ones(len(patients), np.bool_), "all")
-    told = "individual-effects" in options.accepted or evidence(fitted, patients).individual
+    held = evidence(fitted, patients, outcomes=len(question.outcomes))
+    told = "individual-effects" in options.accepted or held.individual
     kept = fitted if told else with_constant_effect(fitted)
     return fitted, twin_model(kept, patients, average(fitted, patients, population), population, seed=seed)
 

@@ -182,6 +182,8 @@ def test_evidence_from_a_dozen_sites_has_as_few_degrees_of_freedom() -> None:
     error = (found.slope.high - found.slope.low) / 2 / stats.t.ppf(0.975, 11)
     assert found.p_value == pytest.approx(stats.t.sf(found.slope.value / error, 11))
     assert found.p_value > stats.norm.sf(found.slope.value / error)
+    assert evidence(fitted, patients, outcomes=3).p_value == pytest.approx(min(1.0, 3 * found.p_value))
+    assert 0 < found.p_value < 1
 
 
 def test_a_constant_effect_is_better_than_none_where_there_is_one() -> None:

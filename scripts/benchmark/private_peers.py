@@ -95,7 +95,7 @@ def ran(command: list[str], folder: Path, cap: int) -> dict:
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired:
-            code = -signal.SIGXCPU
+            return {"state": STOPPED, "reason": f"stopped after {cap * _PATIENCE:,} s of the clock"}
     if code == -signal.SIGXCPU:
         return {"state": STOPPED, "reason": f"stopped after {cap:,} s"}
     state = MADE if code == 0 else FAILED

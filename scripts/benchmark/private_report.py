@@ -25,7 +25,9 @@ PEERED = (
     "into ranges by the schema alone) and spend nothing on it; a state's values are drawn evenly, as "
     "ehrsynth does. They take the number of rows for known, which ehrsynth keeps secret. Their noise takes "
     "no seed, so that these cells come out a little different each time. Each has a cap of seconds of the "
-    "processor for reading, fitting and drawing, and is stopped when it is not done by then."
+    "processor for reading, fitting and drawing, and is stopped when it is not done by then. They relate the "
+    "states as they are, whereas ehrsynth first merges them by noisy counts of single columns: coarser "
+    "ranges, made by hand, may serve them better (not tried)."
 )
 
 

@@ -231,7 +231,12 @@ def _picture(
                 if "tstr" in cells.get((table, generator, e), {})
             ]
             if known:
-                axis.plot(*zip(*known, strict=True), label=generator, **_line(generator))
+                axis.plot(
+                    *zip(*known, strict=True),
+                    label=generator,
+                    **_line(generator),
+                    color=f"C{generators.index(generator)}",
+                )
         real = read(results, table, "real", None)
         if real is not None:
             axis.axhline(real["tstr"], color="black", linestyle=":", label="real rows")

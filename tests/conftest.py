@@ -34,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="a folder of public tables, for the tests that need more than the bundled data",
     )
+    parser.addoption(
+        "--environments",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="a folder with the environments of peers (scripts/benchmark/environments/make)",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +54,15 @@ def data_dir(request: pytest.FixtureRequest) -> Path:
     if absent:
         pytest.fail(f"--data names a folder without {', '.join(absent)}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def peers_dir(request: pytest.FixtureRequest) -> Path:
+    """The folder given with `--environments`; without it the test is skipped."""
+    folder = request.config.getoption("--environments")
+    if folder is None:
+        pytest.skip("needs the environments of peers: give their folder with --environments DIR")
+    return folder.absolute()
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """What differential privacy costs: each private generator on public tables, at several epsilons.
 
-    python scripts/benchmark/private.py run --data DIR [--tables ...] [--generators ...] [--epsilons ...]
+    python scripts/benchmark/private.py run --data DIR --environments DIR [--tables ...] [--generators ...]
+        [--epsilons ...] [--cap SECONDS]
     python scripts/benchmark/private.py wide | report
 
 `run` fits a generator on a fixed part of a table, draws as many rows, and writes one small file for each cell
 to reports/benchmark/dp/: stopped and started again it goes on where it was. DIR holds adult.csv.gz and
 brfss2020_heart.csv.gz; the stroke trial is bundled. `wide` times mst on 50,000 rows of 20 columns. `report`
-writes reports/benchmark/dp.md and its picture. Cells that no one ran yet stand there as such.
+writes reports/benchmark/dp.md and its picture. Cells that no one ran yet stand there as such. The peers
+smartnoise-mst and smartnoise-aim need the environment `smartnoise` (scripts/benchmark/environments/make).
 """
 
 import argparse
@@ -21,9 +23,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from private_peers import PEERS, Asked, interpreter, peer_table, peer_versions
 from private_report import write_report
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from ehrsynth.dp.budget import checked_delta, public_rows
 from ehrsynth.encoding import encode, encoding
 from ehrsynth.files import write_json
 from ehrsynth.generators.recipes import recipe
@@ -36,9 +40,12 @@ from ehrsynth.tables import bundled, read_table, table_from_frame
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "reports" / "benchmark" / "dp"
 GENERATORS = ("dp-independent", "mst", "aim", "autoregressive", "dp-tvae", "dp-ctgan")
+ALL = (*GENERATORS, *PEERS)
 EPSILONS = (0.5, 1.0, 3.0, 10.0)
 BINS, MOST_CELLS, FEWEST = 100, 10_000, 10
 WIDE_ROWS, WIDE_COLUMNS = 50_000, 20
+SAID = ("state", "reason", "tstr", "pairs", "fit_seconds", "fit_processor_seconds")
+NOT_INSTALLED = "skipped: no environment `smartnoise` was given with --environments DIR"
 PACKAGES = ("ehrsynth", "numpy", "scipy", "scikit-learn", "torch", "opacus", "dp-accounting")
 
 
@@ -139,20 +146,42 @@ def one_cell(name: str, generator: str, epsilon: float, folder: Path | None) -> 
     fit, fit_used = time.perf_counter() - start, time.process_time() - used
     start = time.perf_counter()
     made = model.sample(len(train), seed=2).table
+    drawn = time.perf_counter() - start
     return {
         "epsilon_spent": model.privacy.epsilon,
         "delta": model.privacy.delta,
         "accountant": model.privacy.accountant,
         "by": dict(model.privacy.by),
         "recipe": model.recipe.model_dump(mode="json"),
-        "rows": len(train),
         "fit_seconds": round(fit, 2),
         "fit_processor_seconds": round(fit_used, 2),
-        "sample_seconds": round(time.perf_counter() - start, 2),
+        "sample_seconds": round(drawn, 2),
+        "versions": versions(),
+    } | judged(name, made, (train, test), schema)
+
+
+def peer_cell(name: str, peer: str, epsilon: float, given: argparse.Namespace) -> dict | None:
+    """The same of a peer; None where it is not installed."""
+    python = interpreter(given.environments)
+    if python is None:
+        return None
+    schema, table = opened(name, given.data)
+    train, test = halves(name, table)
+    asked = Asked(epsilon, checked_delta(None, public_rows(schema)), given.cap, python)
+    found, made = peer_table(peer, train, schema, asked)
+    found |= {"epsilon": epsilon, "delta": asked.delta, "cap": given.cap}
+    found["versions"] = versions() | {"peer": peer_versions(python)}
+    return found if made is None else found | judged(name, made, (train, test), schema)
+
+
+def judged(name: str, made: pd.DataFrame, parts: tuple[pd.DataFrame, pd.DataFrame], schema: Schema) -> dict:
+    """What is measured of synthetic rows; `parts`: the rows that were learnt from, and those held out."""
+    train, test = parts
+    return {
+        "rows": len(train),
         "tstr": predicting(made, test, schema, SOURCES[name].target),
         "pairs": pairs_apart(train, made, schema),
         "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-        "versions": versions(),
     }
 
 
@@ -184,9 +213,15 @@ def run(given: argparse.Namespace) -> None:
                 path = path_of(name, generator, epsilon)
                 if path.is_file() and not given.again:
                     continue
-                found = one_cell(name, generator, epsilon, given.data)
+                if generator in PEERS:
+                    found = peer_cell(name, generator, epsilon, given)
+                else:
+                    found = one_cell(name, generator, epsilon, given.data)
+                if found is None:
+                    print(name, generator, epsilon, NOT_INSTALLED, flush=True)
+                    continue
                 _store(path, found)
-                said = {k: found[k] for k in ("tstr", "pairs", "fit_seconds", "fit_processor_seconds")}
+                said = {k: found[k] for k in SAID if k in found}
                 print(name, generator, epsilon, json.dumps(said), flush=True)
 
 
@@ -230,15 +265,21 @@ def main() -> None:
     parser.add_argument("command", choices=("run", "wide", "report"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="a folder with the tables not bundled")
     parser.add_argument("--tables", nargs="+", choices=tuple(SOURCES), default=list(SOURCES))
-    parser.add_argument("--generators", nargs="+", choices=GENERATORS, default=list(GENERATORS))
+    parser.add_argument("--generators", nargs="+", choices=ALL, default=list(ALL))
     parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS))
+    parser.add_argument(
+        "--environments", type=Path, metavar="DIR", help="a folder with the peers' environments"
+    )
+    parser.add_argument(
+        "--cap", type=int, default=300, help="seconds of the processor after which a peer is stopped"
+    )
     parser.add_argument("--again", action="store_true", help="measure again what is there")
     given = parser.parse_args()
     if given.command == "run":
         run(given)
     elif given.command == "wide":
         wide()
-    write_report(RESULTS, tuple(SOURCES), GENERATORS, EPSILONS)
+    write_report(RESULTS, tuple(SOURCES), ALL, EPSILONS)
 
 
 if __name__ == "__main__":

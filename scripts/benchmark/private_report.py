@@ -4,6 +4,8 @@ import datetime as dt
 import json
 from pathlib import Path
 
+from private_peers import PEERS
+
 Cells = dict[tuple[str, str, float], dict]
 
 TITLES = {"adult": "Adult", "ist": "International Stroke Trial", "brfss2020_heart": "BRFSS 2020"}
@@ -11,11 +13,21 @@ TITLES = {"adult": "Adult", "ist": "International Stroke Trial", "brfss2020_hear
 LEAST = {1.0: 0.865, 3.0: 0.88}
 MOST_APART, MOST_SECONDS, MOST_WIDE = 0.05, 300, 120
 BASELINE, ALWAYS = "dp-independent", ("mst", "aim", "autoregressive")
-PEERS = (
+BEFORE = (
     "An MST after the published code reached TSTR 0.840 at epsilon 1 and 0.847 at epsilon 3, pairs 0.054 "
     "and 0.045, in about 5 minutes on one core; TabularARGN at epsilon 1 reached 0.846 in 151 s. Both "
-    "were measured before, on another split of Adult of the same size, and not again here. smartnoise-"
-    "synth's MST and AIM, which issue 5 names as peers, have not been run."
+    "were measured before, on another split of Adult of the same size, and not again here."
+)
+PEERED = (
+    "`smartnoise-mst` and `smartnoise-aim` are the peers: MST and AIM of smartnoise-synth with its defaults, "
+    "in an environment of their own, on the same rows with the same epsilon and delta. They are handed "
+    "ehrsynth's own public states of each column as their domain (grids of more than 512 numbers are cut "
+    "into ranges by the schema alone) and spend nothing on it; a state's values are drawn evenly, as "
+    "ehrsynth does. They take the number of rows for known, which ehrsynth keeps secret. Their noise takes "
+    "no seed, so that these cells come out a little different each time. Each has a cap of seconds of the "
+    "processor for reading, fitting and drawing, and is stopped when it is not done by then. They relate the "
+    "states as they are, whereas ehrsynth first merges them by noisy counts of single columns: coarser "
+    "ranges, made by hand, may serve them better (not tried)."
 )
 
 
@@ -72,16 +84,27 @@ def _head(cells: Cells) -> list[str]:
         "# What differential privacy costs",
         "",
         f"`python scripts/benchmark/private.py run --data DIR`, `wide`, then `report`; this page on {day}.",
-        ", ".join(f"{name} {number}" for name, number in used.items()) + ". " + MACHINE,
+        ", ".join(f"{name} {number}" for name, number in used.items() if name != "peer") + ". " + MACHINE,
         "",
         MEASURES,
         "",
-        PEERS,
+        BEFORE,
         "",
+        *_peered(cells),
     ]
 
 
-def _bars(cells: Cells, results: Path) -> list[str]:
+def _peered(cells: Cells) -> list[str]:
+    """How peers ran, and in which versions; or that none did."""
+    used = [c["versions"]["peer"] for (_, g, _), c in cells.items() if g in PEERS]
+    if not used:
+        return ["smartnoise-synth's MST and AIM, which issue 5 names as peers, have not been run.", ""]
+    named = ", ".join(f"{name} {number}" for name, number in used[0].items())
+    return [f"{PEERED} Their versions: {named}.", ""]
+
+
+def _bars(every: Cells, results: Path) -> list[str]:
+    cells = {place: cell for place, cell in every.items() if place[1] not in PEERS}
     lines = ["## Demands", "", "| Demand | Found | |", "|---|---|---|"]
     for epsilon, least in LEAST.items():
         found = {g: c["tstr"] for (t, g, e), c in cells.items() if t == "adult" and e == epsilon}
@@ -144,12 +167,18 @@ def _table(
     ]
     for generator in generators:
         row = [cells.get((table, generator, e)) for e in epsilons]
-        shown = [f"{c['tstr']:.3f}" if c else "not run" for c in row]
-        shown += [f"{c['pairs']:.4f}" if c else "not run" for c in row]
-        times = [c["fit_processor_seconds"] for c in row if c]
-        span = f"{min(times):.0f} to {max(times):.0f}" if times else "not run"
+        shown = [_number(c, "tstr", 3) for c in row] + [_number(c, "pairs", 4) for c in row]
+        times = [c["fit_processor_seconds"] for c in row if c and "tstr" in c]
+        span = f"{min(times):.0f} to {max(times):.0f}" if times else "none done" if any(row) else "not run"
         lines.append(f"| {generator} | " + " | ".join(shown) + f" | {span} |")
     return [*lines, ""]
+
+
+def _number(cell: dict | None, measure: str, digits: int) -> str:
+    """A figure of a cell; why there is none."""
+    if cell is None:
+        return "not run"
+    return f"{cell[measure]:.{digits}f}" if measure in cell else str(cell["reason"])
 
 
 def _attacks(results: Path) -> list[str]:
@@ -173,6 +202,11 @@ def _attacks(results: Path) -> list[str]:
     return [*lines, ""]
 
 
+def _line(generator: str) -> dict[str, str]:
+    """How a generator is drawn: peers dashed."""
+    return {"marker": "x", "linestyle": "--"} if generator in PEERS else {"marker": "o"}
+
+
 def _picture(
     path: Path,
     cells: Cells,
@@ -192,10 +226,17 @@ def _picture(
     for axis, table in zip(axes, tables, strict=True):
         for generator in generators:
             known = [
-                (e, cells[table, generator, e]["tstr"]) for e in epsilons if (table, generator, e) in cells
+                (e, cells[table, generator, e]["tstr"])
+                for e in epsilons
+                if "tstr" in cells.get((table, generator, e), {})
             ]
             if known:
-                axis.plot(*zip(*known, strict=True), marker="o", label=generator)
+                axis.plot(
+                    *zip(*known, strict=True),
+                    label=generator,
+                    **_line(generator),
+                    color=f"C{generators.index(generator)}",
+                )
         real = read(results, table, "real", None)
         if real is not None:
             axis.axhline(real["tstr"], color="black", linestyle=":", label="real rows")

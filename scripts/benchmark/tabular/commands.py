@@ -7,7 +7,7 @@
 `generate` fits each system on each split and draws as many rows, one system at a time, TabularARGN beside
 ours. `judge` measures what lies there. `report` writes reports/benchmark/tabular.md and the pictures. Results
 are kept in reports/benchmark/tabular/, tables in the folder given by --work. --environments holds a virtual
-environment for each peer: `tabularargn` (mostlyai-engine without torchvision), `arfpy`, `synthcity`.
+environment for each peer, `tabularargn`, `arfpy`, `synthcity`: scripts/benchmark/environments/make DIR.
 """
 
 import argparse

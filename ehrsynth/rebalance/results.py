@@ -23,6 +23,7 @@ from ehrsynth.rebalance.study import EXPOSURES, Study
 from ehrsynth.rebalance.targets import raked_weights, stratum_counts, wanted
 from ehrsynth.rebalance.verdict import advice
 from ehrsynth.rebalance.worth import best_worth
+from ehrsynth.statistics import Estimate
 from ehrsynth.tables import write_table
 from ehrsynth.tables.origin import REAL
 
@@ -167,9 +168,14 @@ def _membership(found: Rebalancing) -> dict[str, Any]:
         after: dict[str, Any] = {}
         for name in study.methods:
             each = {what: study.interval(study.of(name, group, what)) for what in EXPOSURES}
-            after[name] = {what: None if one is None else one._asdict() for what, one in each.items()}
+            after[name] = {what: None if one is None else _auroc(one) for what, one in each.items()}
         told[group] = {"before": after.pop(UNTREATED), "after": after}
     return told
+
+
+def _auroc(found: Estimate) -> dict[str, float]:
+    """Student's interval of a few splits, where it lies among possible values."""
+    return {"value": found.value, "low": max(0.0, found.low), "high": min(1.0, found.high)}
 
 
 def _margins(found: Rebalancing) -> list[dict[str, Any]] | None:

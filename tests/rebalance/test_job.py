@@ -53,6 +53,8 @@ def test_everything_that_was_asked_for_is_among_the_values(applied) -> None:
     assert told["methods"]["smote"]["sex: F"]["test_patients"] == pytest.approx(25, abs=1)
     assert told["membership"]["sex: F"]["before"]["membership"]["value"] > 0
     assert told["membership"]["sex: F"]["after"]["smote"]["membership_by_rows"]["value"] > 0.5
+    for known in told["membership"]["sex: F"]["after"].values():
+        assert all(0 <= one["low"] <= one["value"] <= one["high"] <= 1 for one in known.values() if one)
     assert len(told["headroom"]["learning_curves"]) == 1
     assert told["sites"]["sites"] == ["north", "south", "east"] or set(told["sites"]["sites"]) == {
         "north",

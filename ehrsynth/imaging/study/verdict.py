@@ -17,6 +17,7 @@ from ehrsynth.statistics import Estimate, corrected_paired_interval, corrected_p
 
 RECALL, AREA = "matched minority recall", "minority AUROC"
 LOSS = 0.02  # AUROC that may not be lost
+ROOM = 0.02  # minority recall that class weights must leave for a gain to be worth looking for
 LEVEL = 0.05
 _PER = 100  # synthetic images whose worth is told
 _MOST_LOG = 5.0
@@ -137,6 +138,11 @@ def _reasons(
         f"At the specificity of class weights the interval of the gain in minority recall {where}.",
         f"The minority AUROC changed by {_points(area)}; a loss of {LOSS:g} is {lost}.",
     ]
+    if primary.control > 1 - ROOM:
+        reasons.append(
+            f"Class weights alone already find {primary.control:.1%} of the minority: hardly anything is "
+            "left to be gained on these images."
+        )
     if untuned is not None:
         reasons.append(
             f"With an untuned classifier the same gain would have been {_points(untuned)}: what tuning takes "

@@ -53,6 +53,15 @@ def test_no_gain_is_not_recommended():
     assert "includes 0" in found.reasons[0]
 
 
+def test_where_class_weights_find_everybody_it_says_that_nothing_is_left_to_gain():
+    found = splits(0.0)
+    assert not any("hardly anything is left" in reason for reason in decide(found).reasons)
+    for one in found:
+        for arm in one["arms"]["tuned"].values():
+            arm[RECALL] = 0.999
+    assert any("99.9% of the minority" in reason for reason in decide(found).reasons)
+
+
 def test_a_gain_that_costs_too_much_area_is_not_recommended():
     found = decide(splits(0.05, area=-0.04))
     assert found.primary.difference.low > 0

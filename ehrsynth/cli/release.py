@@ -73,7 +73,7 @@ IndexDate = Annotated[
     typer.Option(
         "--index-date",
         metavar="COLUMN",
-        help="Count the other dates in days from this one. [default: every date becomes its year]",
+        help="Count the other dates in days from this one. (default: every date becomes its year)",
     ),
 ]
 

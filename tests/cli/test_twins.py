@@ -39,7 +39,10 @@ def test_an_answer_in_words_and_as_json(trial_folder: Path) -> None:
     assert report["provenance"]["seed"] == 1
 
 
-def test_the_trial_check_shows_how_far_the_twins_may_be_off(trial_folder: Path) -> None:
+def test_the_trial_check_shows_how_far_the_twins_may_be_off(
+    trial_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks cells over lines
     run = twins(*ARMS, "--outcome", "score", "--trial", *QUICK)
     report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
     first = report["trial_check"][0]["cells"][0]["difference"]

@@ -31,10 +31,9 @@ def mahalanobis(
 
     The score is the Mahalanobis distance to the synthetic table's mean, negated; its covariance gets a ridge
     of 1e-6 (a pseudo-inverse understates the leak of a table with more columns than patients). Each synthetic
-    patient stretches that covariance towards itself, the more the wider the table is for its length: there a
-    copy shows even where it is jittered beyond recognition. On narrow tables it sees little, and the attacks
-    on single patients see more. Numbers are standardised, listed values and gaps are flags. Control:
-    non-members.
+    patient stretches that covariance towards itself, the more the wider the table is for its length. On
+    narrow tables it sees little, and the attacks on single patients see more. Numbers are standardised,
+    listed values and gaps are flags. Control: non-members.
 
     Range and direction: `value` is 0 to 1, lower is safer; see `graded`.
     """

@@ -67,9 +67,10 @@ def one(flips: int, number: int) -> dict[str, Any]:
 
 def lines(runs: list[dict[str, Any]], count: int) -> Iterator[str]:
     """The report."""
+    flips = " ".join(str(kind) for kind in KINDS if any(run["flips"] == kind for run in runs))
     yield from head(
         "How often the verdict on rebalancing errs",
-        f"python scripts/benchmark/rebalance/errors.py --runs {count} --publish",
+        f"python scripts/benchmark/rebalance/errors.py --runs {count} --flips {flips} --publish",
     )
     yield f"{MAJORITY:,} patients of a majority and {MINORITY} of a minority, ten features; goal: equal;"
     yield f"the verdict over {len(quick())} methods: {', '.join(quick())}."

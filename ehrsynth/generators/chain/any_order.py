@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.generators.chain.features import Features
-from ehrsynth.generators.chain.states import UNKNOWN, States
+from ehrsynth.generators.chain.states import UNKNOWN, States, nearest_held
 
 if TYPE_CHECKING:
     from ehrsynth.generators.chain.network import AnyOrder
@@ -73,6 +73,10 @@ class NetworkLink:
         at = (rng.random(len(joint))[:, None] * steps[:, -1:] >= steps).sum(axis=1)
         state = np.minimum(at, joint.shape[1] - 1)
         return self.states.draw(state, allowed, rng), np.minimum(steps[:, -1], 1.0)
+
+    def nearest(self, codes: Codes) -> Codes:
+        """Each row's code, or the nearest that a state holds."""
+        return nearest_held(self.states, codes)
 
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""

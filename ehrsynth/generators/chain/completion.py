@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.expressions import Missing, parse, walk
+from ehrsynth.generators.chain.foresight import Foresight
 from ehrsynth.generators.chain.particles import Chain, Particles
 from ehrsynth.generators.chain.states import UNKNOWN
 from ehrsynth.generators.rejection import repaired
@@ -28,6 +29,7 @@ _MOST_PARTICLES = 1_600
 _TOGETHER = 20_000  # particles of all families that walk at one time
 # Where the model gives a value so little chance to be present, there is none to fill in.
 _ABSENT = 0.01
+_LOG_NEVER = float(np.log(1e-12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,15 @@ def _families(
 ) -> tuple[Codes, Floats, Floats]:
     evidence, open_ = np.repeat(known, size, axis=0), np.repeat(_open(chain.schema, known), size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
+    foresight = Foresight(chain, evidence)
     chance = np.zeros(len(known))
     if chain.any_order:
         chance += _log_known(chain, known)
         _show(run, evidence)
     for step, place in enumerate(chain.order):
         given = evidence[:, place] >= 0
-        run.put(step, _filled(run, step, evidence[:, place], open_[:, place], rng=rng))
+        drawn = _filled(run, step, evidence[:, place], open_[:, place], rng=rng)
+        run.put(step, foresight.redraw(run, step, drawn, rng))
         if chain.any_order:
             continue  # what was drawn saw all evidence already
         # Until something was drawn, a family's particles are equal: the weight of one is that of all.
@@ -86,6 +90,7 @@ def _families(
         begun |= ~given
         if len(weighed):
             run.log_weight[weighed] += _log_evidence(run, step, weighed, evidence[weighed, place])
+            run.log_weight -= foresight.taken_back(run, step)
             chance += _resample(run, size, rng)
     codes, valid = repaired(run.codes, chain.schema)
     valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
@@ -116,13 +121,17 @@ def _show(run: Particles, evidence: Codes) -> None:
 
 
 def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Floats:
-    """The log density of known cells; an extreme value counts as the nearest, a new category as any."""
-    link = run.chain.links[step]
+    """The log density of known cells.
+
+    An extreme value counts as the nearest, a new category as any, a time elapsed that nobody has as hardly
+    possible: the moment that it is counted from may be one that was drawn.
+    """
+    link = run.chain.link(step, run.codes[rows])
     if not run.chain.features[step].listed:
-        state = link.states.assign(codes)
-        codes = np.clip(codes, link.states.low[state], link.states.high[state])
-    found = run.chain.log_density(step, run.matrix[rows, :step], run.codes[rows], codes)
-    return np.where(np.isfinite(found), found, 0.0)
+        codes = link.nearest(codes)
+    found = link.log_density(run.matrix[rows, :step], codes)
+    never = _LOG_NEVER if step in run.chain.elapsed else 0.0
+    return np.where(np.isfinite(found), found, never)
 
 
 def _open(schema: Schema, known: Codes) -> NDArray[np.bool_]:
@@ -145,13 +154,19 @@ def _open(schema: Schema, known: Codes) -> NDArray[np.bool_]:
 
 def _filled(
     run: Particles, step: int, given: Codes, open_: NDArray[np.bool_], *, rng: np.random.Generator
-) -> Codes:
+) -> tuple[Codes, Floats]:
     """The column of a step: what is given, a value where it is unknown, missing where none can be.
 
     The value is a present one, but for `open_` rows, where missing is drawn as often as the model has it.
+
+    Returns
+    -------
+    codes, mass
+        And the probability of what was drawn from: of all present values, or 1.
     """
+    chance = np.ones(len(given))
     if run.computed[step]:
-        return np.where(given < 0, run.chain.compute(step, run.codes), given)
+        return np.where(given < 0, run.chain.compute(step, run.codes), given), chance
     codes, size = given.copy(), run.chain.schema.learnt[run.chain.order[step]].size
     seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
     present = CodeSet(((0, size - 1),), missing=False)
@@ -159,8 +174,8 @@ def _filled(
         rows = np.flatnonzero(unknown)
         if len(rows):
             found, mass = run.drawn(step, rows, seen, allowed=allowed, rng=rng)
-            codes[rows] = np.where(mass >= _ABSENT, found, -1)
-    return codes
+            codes[rows], chance[rows] = np.where(mass >= _ABSENT, found, -1), mass
+    return codes, chance
 
 
 def _resample(run: Particles, size: int, rng: np.random.Generator) -> Floats:

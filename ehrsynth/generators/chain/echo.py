@@ -33,33 +33,42 @@ class Echo:
     source: int
     chance: Classifier
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EchoLink:
+    """A link whose number may also be the one `repeated` in each row (n, -1 where none can be)."""
+
+    link: AbstractLink
+    echo: Echo
+    repeated: Codes
+
     def draw(
-        self,
-        link: AbstractLink,
-        features: Features,
-        repeated: Codes,
-        allowed: CodeSet | None,
-        *,
-        rng: np.random.Generator,
+        self, features: Features, allowed: CodeSet | None, rng: np.random.Generator
     ) -> tuple[Codes, Floats]:
-        """As the link's `draw`, where the number may also be the one `repeated` (n, -1 where none can be)."""
-        codes, mass = link.draw(features, allowed, rng)
-        chance = self._chance(features, repeated)
+        """A code for each row, inside a set, and the probability of the set (see `Link.draw`)."""
+        codes, mass = self.link.draw(features, allowed, rng)
+        chance = self._chance(features)
         own = (1 - chance) * mass
         if allowed is not None:
-            chance = chance * allowed.contains(repeated)
+            chance = chance * allowed.contains(self.repeated)
         total = chance + own
-        return np.where(rng.random(len(codes)) * total < chance, repeated, codes), np.minimum(total, 1.0)
+        repeats_it = rng.random(len(codes)) * total < chance
+        return np.where(repeats_it, self.repeated, codes), np.minimum(total, 1.0)
 
-    def log_density(self, link: AbstractLink, features: Features, repeated: Codes, codes: Codes) -> Floats:
-        """As the link's `log_density`, where the number may also be the one repeated."""
-        chance = self._chance(features, repeated)
-        density = (1 - chance) * np.exp(link.log_density(features, codes)) + chance * (codes == repeated)
+    def log_density(self, features: Features, codes: Codes) -> Floats:
+        """The log probability of each row's code in its conditional; -inf where it can have none."""
+        chance = self._chance(features)
+        others = (1 - chance) * np.exp(self.link.log_density(features, codes))
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(density))
+            return np.asarray(np.log(others + chance * (codes == self.repeated)))
 
-    def _chance(self, features: Features, repeated: Codes) -> Floats:
-        return np.where(repeated >= 0, self.chance.probabilities(with_gaps(features))[:, 1], 0.0)
+    def nearest(self, codes: Codes) -> Codes:
+        """Each row's code where it repeats, else as the link has it."""
+        return np.where(codes == self.repeated, codes, self.link.nearest(codes))
+
+    def _chance(self, features: Features) -> Floats:
+        chance = self.echo.chance.probabilities(with_gaps(features))[:, 1]
+        return np.where(self.repeated >= 0, chance, 0.0)
 
 
 def learn_echo(

@@ -22,6 +22,7 @@ from ehrsynth.engine import Checkpoints, Held, InProcess, current, kept, work
 from ehrsynth.errors import OutputError
 from ehrsynth.generators.chain.association import association
 from ehrsynth.generators.chain.echo import Echo, find_source, learn_echo, repeats
+from ehrsynth.generators.chain.elapsed import Elapsed, counted_codes, find_elapsed
 from ehrsynth.generators.chain.features import (
     Feature,
     Features,
@@ -56,15 +57,41 @@ class Ground:
     seed: int
 
     @cached_property
+    def elapsed(self) -> dict[int, Elapsed]:
+        """The steps whose column is counted from an earlier one."""
+        return find_elapsed(self.schema, self.codes, self.order)
+
+    @cached_property
+    def counted(self) -> Codes:
+        """All columns as the links count them, n x columns in the chain's order."""
+        return counted_codes(self.codes, self.order, self.elapsed)
+
+    @cached_property
     def features(self) -> tuple[Feature, ...]:
         """How later links see each column, in the chain's order."""
         listed = _listed(self.schema)
-        return tuple(learn_feature(self.codes[:, place], listed=listed[place]) for place in self.order)
+        return tuple(
+            learn_feature(self.counted[:, step], listed=listed[place])
+            for step, place in enumerate(self.order)
+        )
 
     @cached_property
     def matrix(self) -> Features:
         """All columns as later links see them, n x columns in the chain's order."""
-        return feature_matrix(self.codes[:, self.order], self.features)
+        return feature_matrix(self.counted, self.features)
+
+    def target(self, step: int, rows: Codes) -> Target:
+        """What the link of a step learns from some of the rows."""
+        column, elapsed, codes = self.schema.learnt[self.order[step]], self.elapsed.get(step), self.counted
+        if elapsed is None:
+            listed = _listed(self.schema)[self.order[step]]
+            return Target(codes[rows, step], column.size, listed, families(column))
+        return Target(codes[rows, step], elapsed.size, listed=False, border=elapsed.border)
+
+    def size(self, step: int) -> int:
+        """How many codes the link of a step tells apart."""
+        column, elapsed = self.schema.learnt[self.order[step]], self.elapsed.get(step)
+        return column.size if elapsed is None else elapsed.size
 
     def seen(self, step: int) -> int:
         """How many columns the link of a step sees."""
@@ -111,25 +138,34 @@ def learn_chain(
     else:
         learnt = _elsewhere(ground, report)
     echoes = {step: echo for step, (_, echo) in enumerate(learnt) if echo is not None}
-    return Chain(schema, ground.order, ground.features, tuple(link for link, _ in learnt), echoes)
+    links = tuple(link for link, _ in learnt)
+    return Chain(schema, ground.order, ground.features, links, echoes, ground.elapsed)
 
 
 def learn_step(ground: Ground, step: int) -> _Learnt:
     """Learn one link, and whether its numbers repeat an earlier one."""
     schema, order, learner = ground.schema, ground.order, ground.learner
-    column, own, listed = schema.learnt[order[step]], ground.codes[:, order[step]], _listed(schema)
+    column, own = schema.learnt[order[step]], ground.codes[:, order[step]]
     rng = numpy_generator(ground.seed, "chain", column.name)
     seen = ground.seen(step)
     earlier, inputs = ground.features[:seen], ground.matrix[:, :seen]
     source = find_source(schema, ground.codes, order[step], order[:seen]) if learner.echoes else None
-    echo, rows = None, np.arange(len(ground.codes))
+    echo, rows = None, _describable(ground, step)
     if source is not None:
         repeated = repeats(schema, source, order[step], ground.codes)
         echo = learn_echo(source, repeated, own, (inputs, earlier), boosting=learner.boosting, rng=rng)
-        others = np.flatnonzero((repeated < 0) | (repeated != own))
+        others = rows[((repeated < 0) | (repeated != own))[rows]]
         rows = others if len(others) >= CROWD else rows
-    target = Target(own[rows], column.size, listed[order[step]], families(column))
+    target = ground.target(step, rows)
     return learn_link(inputs[rows], target, earlier, learner=learner, rng=rng), echo
+
+
+def _describable(ground: Ground, step: int) -> Codes:
+    """The rows that a link learns: too few dates without one to count from would be told as they are."""
+    elapsed, codes = ground.elapsed.get(step), ground.counted[:, step]
+    if elapsed is None or (dates := int((codes >= elapsed.border).sum())) == 0 or dates >= CROWD:
+        return np.arange(len(codes))
+    return np.flatnonzero(codes < elapsed.border)
 
 
 def packed_step(ground: Ground, step: int) -> bytes:
@@ -140,7 +176,7 @@ def packed_step(ground: Ground, step: int) -> bytes:
 
 def _unpacked_step(ground: Ground, step: int, packed: bytes) -> _Learnt:
     inputs = len(with_gaps_seen(ground.features[: ground.seen(step)]))
-    return unpack_step(packed, ground.schema.learnt[ground.order[step]].size, inputs)
+    return unpack_step(packed, ground.size(step), inputs)
 
 
 def _remembered(ground: Ground) -> Callable[[int], _Learnt]:

@@ -19,7 +19,7 @@ from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_cla
 from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
-from ehrsynth.generators.chain.states import States
+from ehrsynth.generators.chain.states import States, nearest_held
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,10 +32,6 @@ _AS_GOOD_AS_NUMBERS = 3
 class AbstractLink(Protocol):
     """What every link can do, whatever it learnt with."""
 
-    @property
-    def states(self) -> States:
-        """The column's states."""
-
     def draw(
         self, features: Features, allowed: CodeSet | None, rng: np.random.Generator
     ) -> tuple[Codes, Floats]:
@@ -43,6 +39,9 @@ class AbstractLink(Protocol):
 
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
+
+    def nearest(self, codes: Codes) -> Codes:
+        """Each row's code, or the nearest that a state holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,15 @@ class Learner:
 class Target:
     """The column that a link learns: its codes (n, -1 for missing), its grid's size, whether it is listed.
 
-    `families` holds the ancestors of a listed column's codes, level by level (see `cells_of`).
+    `families` holds the ancestors of a listed column's codes, level by level (see `cells_of`). From `border`
+    on codes are of another kind: no state holds codes of both.
     """
 
     codes: Codes
     size: int
     listed: bool
     families: tuple[Codes, ...] = ()
+    border: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,9 +100,8 @@ class Link:
             int64 and float64, n each. Where the mass is 0 the code is arbitrary.
         """
         weight, features = self.states.weight(allowed), with_gaps(features)
-        cell_probability = self.classifier.probabilities(features)
         inside = self._inside(features, weight)
-        joint = cell_probability * np.column_stack([mass for mass, _ in inside])
+        joint = self._joint(features, inside)
         cell = _choose(joint, rng)
         state = np.zeros(len(features), np.int64)
         for number, (_, weighed) in enumerate(inside):
@@ -109,6 +109,16 @@ class Link:
             if len(rows):
                 state[rows] = self._state(number, rows, features, weight, weighed, rng)
         return self.states.draw(state, allowed, rng), np.minimum(joint.sum(axis=1), 1.0)
+
+    def mass(self, features: Features, allowed: CodeSet) -> Floats:
+        """The probability that each row's conditional gives a set."""
+        features = with_gaps(features)
+        joint = self._joint(features, self._inside(features, self.states.weight(allowed)))
+        return np.asarray(np.minimum(joint.sum(axis=1), 1.0))
+
+    def _joint(self, features: Features, inside: Sequence[tuple[Floats, Weighed | None]]) -> Floats:
+        """The mass of the allowed states in each cell times the cell's probability, n x cells."""
+        return self.classifier.probabilities(features) * np.column_stack([mass for mass, _ in inside])
 
     def _inside(self, features: Features, weight: Floats) -> list[tuple[Floats, Weighed | None]]:
         """The mass of the allowed states in each cell, and the leaves where it depends on the row."""
@@ -169,6 +179,10 @@ class Link:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(density))
 
+    def nearest(self, codes: Codes) -> Codes:
+        """Each row's code, or the nearest that a state holds."""
+        return nearest_held(self.states, codes)
+
     def _inside_probability(self, number: int, features: Features, state: Codes) -> Floats:
         share = np.where(self.cell == number, self.states.share, 0.0)
         own = np.asarray(share[state] / max(share.sum(), 1e-300))
@@ -202,7 +216,7 @@ def learn_link(
         What the columns of `features` are.
     """
     features, seen = with_gaps(features), with_gaps_seen(seen)
-    states = States.learn(target.codes, target.size, listed=target.listed)
+    states = States.learn(target.codes, target.size, listed=target.listed, border=target.border)
     state = states.assign(target.codes)
     cell = _cells(states, target, learner)
     cells = int(cell.max()) + 1

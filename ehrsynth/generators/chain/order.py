@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.expressions import parse
-from ehrsynth.schema import Formula, Implication, LearntColumn, Schema
+from ehrsynth.schema import Formula, Implication, Inequality, LearntColumn, Schema
 from ehrsynth.schema.binding import columns_of
 
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
 def learnt_order(schema: Schema, closeness: Floats) -> list[int]:
     """The places of the learnt columns: in each stage, next is who is closest to any before.
 
-    A column that an implication makes follow another comes after it.
+    A column that a rule puts after another comes after it.
 
     Parameters
     ----------
@@ -69,7 +69,10 @@ def learnt_order(schema: Schema, closeness: Floats) -> list[int]:
 
 
 def _causes(schema: Schema) -> list[set[int]]:
-    """For each learnt column those of which an implication makes it follow: a day of death follows death."""
+    """For each learnt column those that a rule puts before it.
+
+    A day of death follows death by an implication, and the admission by an inequality.
+    """
     place = {column.name: p for p, column in enumerate(schema.learnt)}
     causes: list[set[int]] = [set() for _ in place]
     for rule in schema.constraints:
@@ -77,6 +80,8 @@ def _causes(schema: Schema) -> list[set[int]]:
             before = parse(rule.if_).columns
             for name in parse(rule.then).columns - before:
                 causes[place[name]] |= {place[cause] for cause in before}
+        elif isinstance(rule, Inequality):
+            causes[place[rule.high]].add(place[rule.low])
     return causes
 
 

@@ -16,6 +16,7 @@ from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.boosted import pack_trees, unpack_trees
 from ehrsynth.generators.chain.classifier import Classifier, checked_shares
 from ehrsynth.generators.chain.echo import Echo
+from ehrsynth.generators.chain.elapsed import elapsed_between
 from ehrsynth.generators.chain.features import Feature, with_gaps_seen
 from ehrsynth.generators.chain.forest import pack_forest, unpack_forest
 from ehrsynth.generators.chain.linear import pack_score_card, unpack_score_card
@@ -56,6 +57,7 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
         "trees": [place for place, _ in trees],
         "forest": [list(where) for where, _ in forests],
         "echo": [[step, echo.source] for step, echo in chain.echoes.items()],
+        "elapsed": [[step, column.origin] for step, column in chain.elapsed.items()],
     }
     return values, arrays
 
@@ -93,16 +95,21 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
     echoes = [(int(step), int(source)) for step, source in values["echo"]]
     if any(source not in order[:step] for step, source in echoes):
         raise ModelError("a number repeats one that is not before it: the model is damaged")
+    counted = {int(step): (order[step], int(origin)) for step, origin in values["elapsed"]}
+    if any(origin not in order[:step] for step, (_, origin) in counted.items()):
+        raise ModelError("a column is counted from one that is not before it: the model is damaged")
+    elapsed = {step: elapsed_between(schema, *places) for step, places in counted.items()}
+    sizes = [elapsed[step].size if step in elapsed else column.size for step, column in enumerate(columns)]
     inputs = [len(with_gaps_seen(features[:step])) for step in (*range(len(order)), *(s for s, _ in echoes))]
     classifiers = _unpack_classifiers(values, arrays, inputs)
     forests = _by_step("forest", values, arrays, len(order))
     links = tuple(
-        _unpack_link(fields, columns[step].size, classifiers[step], forests[step], inputs[step])
+        _unpack_link(fields, sizes[step], classifiers[step], forests[step], inputs[step])
         for step, fields in enumerate(unstack("link", arrays, len(order)))
     )
     chances = classifiers[len(order) :]
     repeated = {step: Echo(source, c) for (step, source), c in zip(echoes, chances, strict=True)}
-    return Chain(schema, tuple(order), features, links, repeated)
+    return Chain(schema, tuple(order), features, links, repeated, elapsed)
 
 
 def pack_step(schema: Schema, link: Link, echo: Echo | None) -> bytes:

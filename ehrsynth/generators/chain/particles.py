@@ -12,9 +12,10 @@ from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.any_order import NetworkLink
 from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
-from ehrsynth.generators.chain.echo import Echo, repeats
+from ehrsynth.generators.chain.echo import Echo, EchoLink, repeats
+from ehrsynth.generators.chain.elapsed import Elapsed, ElapsedLink, counted_codes
 from ehrsynth.generators.chain.features import AbstractFeature, Features, feature_matrix
-from ehrsynth.generators.chain.link import AbstractLink
+from ehrsynth.generators.chain.link import AbstractLink, Link
 from ehrsynth.generators.chain.order import computed_columns, leading
 from ehrsynth.schema import Schema
 from ehrsynth.tables.constraints import recompute
@@ -34,7 +35,8 @@ _Result = TypeVar("_Result")
 class Chain:
     """Step i draws the learnt column at ``order[i]`` by ``links[i]``; later steps see ``features[i]``.
 
-    `echoes` holds, by step, the numbers that may repeat an earlier one.
+    `echoes` holds, by step, the numbers that may repeat an earlier one; `elapsed` those that are counted from
+    an earlier one.
     """
 
     schema: Schema
@@ -42,6 +44,7 @@ class Chain:
     features: tuple[AbstractFeature, ...]
     links: tuple[AbstractLink, ...]
     echoes: Mapping[int, Echo] = field(default_factory=dict)
+    elapsed: Mapping[int, Elapsed] = field(default_factory=dict)
 
     @property
     def computed(self) -> list[bool]:
@@ -54,35 +57,27 @@ class Chain:
         values = recompute(codes_to_values(codes, self.schema), self.schema)
         return values_to_codes(values, self.schema)[:, self.order[step]]
 
-    def draw_step(
-        self,
-        step: int,
-        features: Features,
-        codes: Codes,
-        allowed: CodeSet | None,
-        *,
-        rng: np.random.Generator,
-    ) -> tuple[Codes, Floats]:
-        """A code of one step for each row, inside a set, and the probability of the set.
+    def link(self, step: int, codes: Codes) -> AbstractLink:
+        """The link of one step for rows of which the earlier columns stand.
 
         Parameters
         ----------
-        features, codes
-            Rows as the link sees them, and as codes in the schema's order.
+        codes
+            n x learnt columns in the schema's order; the link draws and weighs for these rows.
         """
-        link, echo = self.links[step], self.echoes.get(step)
-        if echo is None:
-            return link.draw(features, allowed, rng)
-        repeated = repeats(self.schema, echo.source, self.order[step], codes)
-        return echo.draw(link, features, repeated, allowed, rng=rng)
+        found, elapsed, echo = self.links[step], self.elapsed.get(step), self.echoes.get(step)
+        if elapsed is not None and isinstance(found, Link):
+            found = ElapsedLink(found, elapsed, codes[:, elapsed.origin])
+        if echo is not None:
+            found = EchoLink(found, echo, repeats(self.schema, echo.source, self.order[step], codes))
+        return found
 
-    def log_density(self, step: int, features: Features, codes: Codes, own: Codes) -> Floats:
-        """The log probability of each row's `own` code of one step, given the columns before it."""
-        link, echo = self.links[step], self.echoes.get(step)
-        if echo is None:
-            return link.log_density(features, own)
-        repeated = repeats(self.schema, echo.source, self.order[step], codes)
-        return echo.log_density(link, features, repeated, own)
+    def seen(self, step: int, codes: Codes) -> Features:
+        """What later links see of the column of one step in rows."""
+        own, elapsed = codes[:, self.order[step]], self.elapsed.get(step)
+        return self.features[step].of(
+            own if elapsed is None else elapsed.counted(own, codes[:, elapsed.origin])
+        )
 
     @property
     def any_order(self) -> bool:
@@ -108,7 +103,7 @@ class Chain:
 
     def matrix(self, codes: Codes) -> Features:
         """The features of rows, in the order of the chain."""
-        return feature_matrix(codes[:, list(self.order)], self.features)
+        return feature_matrix(counted_codes(codes, self.order, self.elapsed), self.features)
 
     @property
     def names(self) -> list[str]:
@@ -120,7 +115,7 @@ class Chain:
         matrix, total, computed = self.matrix(codes), np.zeros(len(codes)), self.computed
         for step, place in enumerate(self.order):
             if not computed[step]:
-                total += self.log_density(step, matrix[:, :step], codes, codes[:, place])
+                total += self.link(step, codes).log_density(matrix[:, :step], codes[:, place])
         return total
 
 
@@ -186,7 +181,7 @@ class Particles:
 
         def _draw(at: Codes, inside: CodeSet | None) -> tuple[Codes, Floats]:
             some = rows[at]
-            return self.chain.draw_step(step, seen[some], self.codes[some], inside, rng=rng)
+            return self.chain.link(step, self.codes[some]).draw(seen[some], inside, rng)
 
         column = self.chain.schema.learnt[self.chain.order[step]]
         if bounds := self.bounds[step]:
@@ -201,7 +196,7 @@ class Particles:
     def put(self, step: int, codes: Codes) -> None:
         """Set the column of one step in every row."""
         self.codes[:, self.chain.order[step]] = codes
-        self.matrix[:, step] = self.chain.features[step].of(codes)
+        self.matrix[:, step] = self.chain.seen(step, self.codes)
 
     def resample(self, n: int, rng: np.random.Generator) -> None:
         """Go on with n rows in proportion to their weights; each then has the mean weight."""

@@ -35,9 +35,20 @@ class States:
     share: Floats
 
     @classmethod
-    def learn(cls, codes: Codes, size: int, *, listed: bool) -> Self:
-        """The states of one column's codes (see `learn_marginal`)."""
-        return cls.of(learn_marginal(codes, size, listed=listed))
+    def learn(cls, codes: Codes, size: int, *, listed: bool, border: int | None = None) -> Self:
+        """The states of one column's codes (see `learn_marginal`); none lies on both sides of a border."""
+        if border is None or (codes < border).all():
+            return cls.of(learn_marginal(codes, size if border is None else border, listed=listed))
+        beyond = codes >= border
+        share = float(beyond.mean())
+        above = learn_marginal(codes[beyond] - border, size - border, listed=listed)
+        low, high, shares, missing = above.low + border, above.high + border, above.share * share, 0.0
+        if share < 1:
+            below = learn_marginal(codes[~beyond], border, listed=listed)
+            low, high = np.concatenate([below.low, low]), np.concatenate([below.high, high])
+            shares = np.concatenate([below.share * (1 - share), shares])
+            missing = below.missing * (1 - share)
+        return cls.of(Marginal(low, high, shares, missing))
 
     @classmethod
     def of(cls, marginal: Marginal) -> Self:
@@ -141,6 +152,12 @@ class States:
             rows = wide[state[wide] == s]
             codes[rows] = _within(int(self.low[s]), int(self.high[s]), allowed, rng.random(len(rows)))
         return np.asarray(codes, np.int64)
+
+
+def nearest_held(states: States, codes: Codes) -> Codes:
+    """Each code, or the nearest that a state holds."""
+    state = states.assign(codes)
+    return np.clip(codes, states.low[state], states.high[state])
 
 
 def _put_points(state: Codes, codes: Codes, values: Codes, points: Codes) -> None:

@@ -94,12 +94,12 @@ def test_density_and_draws_agree(model: FittedAutoregressive) -> None:
     )[:, :step]
     size = STAY.learnt[place].size
     grid = np.arange(-1, size)
-    many = (np.repeat(features, len(grid), axis=0), np.repeat(row, len(grid), axis=0))
-    density = np.exp(model.chain.log_density(step, *many, grid))
+    every = model.chain.link(step, np.repeat(row, len(grid), axis=0))
+    density = np.exp(every.log_density(np.repeat(features, len(grid), axis=0), grid))
     assert density.sum() == pytest.approx(1)
     draws = 4_000
-    rows = (np.repeat(features, draws, axis=0), np.repeat(row, draws, axis=0))
-    drawn, mass = model.chain.draw_step(step, *rows, None, rng=np.random.default_rng(1))
+    link = model.chain.link(step, np.repeat(row, draws, axis=0))
+    drawn, mass = link.draw(np.repeat(features, draws, axis=0), None, np.random.default_rng(1))
     assert mass == pytest.approx(np.ones(draws))
     repeated = repeats(STAY, model.chain.echoes[step].source, place, row)[0]
     assert (drawn == repeated).mean() == pytest.approx(density[repeated + 1], abs=0.03)

@@ -45,6 +45,7 @@ METRICS = {
     "precision_recall": "ehrsynth.evaluation.fidelity.precision_recall:precision_recall",
     "rare_categories": "ehrsynth.evaluation.fidelity.rare_categories:rare_categories",
     "survival_curves": "ehrsynth.evaluation.fidelity.survival_curves:survival_curves",
+    "times_between": "ehrsynth.evaluation.fidelity.times_between:times_between",
     "train_synthetic_test_real": (
         "ehrsynth.evaluation.utility.train_synthetic_test_real:train_synthetic_test_real"
     ),

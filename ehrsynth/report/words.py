@@ -86,6 +86,11 @@ SCORES = {
         "(or, where several events compete, who have had one of them).",
         "Best is 0; 0.05 means 5 in 100 patients at some time.",
     ),
+    "times_between": Words(
+        "Times between dates",
+        "How alike the stays, waits and other times between two dates are, averaged over the pairs of dates.",
+        "Best is 1: the same distributions.",
+    ),
     "train_synthetic_test_real": Words(
         "Useful for a model?",
         "A prediction model for each outcome learns from synthetic patients only and is tested on real ones "

@@ -72,6 +72,7 @@ CHANCE = {
     "precision_recall": (0.06, 0.07),
     "rare_categories": (0.46, 0.57),
     "survival_curves": (0.09, 0.18),
+    "times_between": (0.0, 0.0),
     "train_synthetic_test_real": (0.08, 0.22),
 }
 metrics = pytest.mark.parametrize("name", known("metric"))

@@ -4,17 +4,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ehrsynth.evaluation.base import Score
+from ehrsynth.evaluation.fidelity.likeness import likeness
 from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of, unit_jackknife
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
-from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.progress import Progress, silent
 from ehrsynth.schema import Schema
-
-_DECIMALS = 14  # as sdmetrics rounds before it compares
 
 
 def column_shapes(
@@ -71,35 +68,9 @@ def _groups(schema: Schema, tables: tuple[Matrix, Matrix, Matrix], seed: int) ->
 
 def _shapes(real: Matrix, other: Matrix, seed: int) -> Floats:
     """(1 + groups) x columns: the scores of all rows, then with each group left out."""
-    real_group, other_group = random_groups(len(real), seed, "real"), random_groups(len(other), seed, "other")
-    scores = np.empty((1 + protocol().groups, len(real.columns)))
-    for place, is_discrete in enumerate(real.discrete):
-        left, right = real.values[:, place], other.values[:, place]
-        present = ~np.isnan(left), ~np.isnan(right)
-        points, inverse = np.unique(
-            np.concatenate([left[present[0]], right[present[1]]]).round(_DECIMALS), return_inverse=True
-        )
-        split = int(present[0].sum())
-        p = _shares(inverse[:split], real_group[present[0]], len(points))
-        q = _shares(inverse[split:], other_group[present[1]], len(points))
-        scores[:, place] = 1 - (_total_variation(p, q) if is_discrete else _kolmogorov_smirnov(p, q))
-    return scores
-
-
-def _shares(places: NDArray[np.int64], group: NDArray[np.int64], points: int) -> Floats:
-    groups = protocol().groups
-    counts = np.bincount(group * points + places, minlength=groups * points).reshape(groups, points)
-    total = counts.sum(axis=0)
-    kept = np.vstack([total, total - counts]).astype(np.float64)
-    sums = kept.sum(axis=1, keepdims=True)
-    return np.divide(kept, sums, out=np.full_like(kept, np.nan), where=sums > 0)
-
-
-def _total_variation(p: Floats, q: Floats) -> Floats:
-    return np.asarray(np.abs(p - q).sum(axis=1) / 2)
-
-
-def _kolmogorov_smirnov(p: Floats, q: Floats) -> Floats:
-    if not p.shape[1]:
-        return np.full(len(p), np.nan)
-    return np.asarray(np.abs(np.cumsum(p - q, axis=1)).max(axis=1))
+    groups = random_groups(len(real), seed, "real"), random_groups(len(other), seed, "other")
+    scores = [
+        likeness((left, right), groups, discrete=bool(is_discrete))
+        for left, right, is_discrete in zip(real.values.T, other.values.T, real.discrete, strict=True)
+    ]
+    return np.column_stack(scores)

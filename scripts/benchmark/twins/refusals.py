@@ -325,7 +325,7 @@ def run(given: argparse.Namespace) -> None:
     found: dict[str, list[float]] = {}
     for (name, _), result in zip(keys, results, strict=True):
         found.setdefault(name, []).append(result["refused"])
-    lines = head("How often refusals and the trial check err", "refusals --publish")
+    lines = head("How often refusals and the trial check err", f"refusals --runs {runs} --publish")
     lines += paragraph(
         f"""
         {runs} simulated studies of each kind (600 patients, 8 covariates; trials of 1,200), truth known,

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 _Part = tuple[Features, Codes, Floats]  # features, label, scores to begin from
 
 _HELD_OUT = 6  # one patient in six decides how strong the ridge is and when to stop
-_RIDGES = (1.0, 20.0)  # strengths tried, in multiples of the weakest
+_WEAK, _STRONG = 1.0, 20.0  # ridges, in multiples of the weakest
 _TWO = 2
 # Trees that stop early and never see a sixth of the patients miss what columns do together (death of patients
 # who left the ward early, for instance). Where patients are many, as many rounds grow again on everybody; a
@@ -73,31 +73,37 @@ def softmax(scores: Floats) -> Floats:
 def learn_classifier(
     features: Features,
     label: Codes,
-    classes: int,
+    shapes: Floats,
     seen: Sequence[Feature],
     *,
     boosting: Boosting,
     rng: np.random.Generator,
 ) -> Classifier:
-    """Fit on five rows in six; the sixth chooses the ridge and when to stop. Of many, all teach the trees.
+    """Fit on five rows in six; the sixth chooses the card and when to stop. Of many, all teach the trees.
 
     Parameters
     ----------
     features
         n x features.
     label
-        The cell of each row, below `classes`.
+        The cell of each row, 0 to cells - 1.
+    shapes
+        Shapes x cells (see `card_shapes`): fewer than cells where these have an order.
     seen
         What the columns of `features` are.
     """
+    classes = shapes.shape[1]
     shares = np.bincount(label, minlength=classes) / len(label)
     if classes < _TWO or len(label) < FEWEST or features.shape[1] == 0:
         return Classifier(shares)
     order = rng.permutation(len(label))
     held_out, kept = order[: len(order) // _HELD_OUT], order[len(order) // _HELD_OUT :]
+    ways = [(shapes, _WEAK), (shapes, _STRONG)]
+    if len(shapes) < classes:
+        ways.append((np.eye(classes), _WEAK))
     cards = [
-        learn_score_card(features[kept], label[kept], classes, seen, ridge=times * boosting.ridge)
-        for times in _RIDGES
+        learn_score_card(features[kept], label[kept], points, seen, ridge=times * boosting.ridge)
+        for points, times in ways
     ]
     card = _chosen(cards, features[held_out], label[held_out])
     first, last = ((features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out))
@@ -113,15 +119,19 @@ def learn_classifier(
 
 
 def _chosen(cards: Sequence[ScoreCard], features: Features, label: Codes) -> ScoreCard:
-    """The weaker ridge, unless the stronger one is better by more than a standard error.
+    """The first card, or a later one that is better by more than a standard error.
 
     A ridge draws what columns tell of each other towards nothing: regressions on synthetic patients find
     smaller effects than on real ones. Few patients cannot tell which ridge predicts better, so it must not be
     chance that decides.
     """
-    weak, strong = (_losses(card.scores(features), label) for card in cards)
-    better = weak - strong
-    return cards[1] if better.mean() > better.std() / np.sqrt(len(better)) else cards[0]
+    losses = [_losses(card.scores(features), label) for card in cards]
+    best = 0
+    for other in range(1, len(cards)):
+        better = losses[best] - losses[other]
+        if better.mean() > better.std() / np.sqrt(len(better)):
+            best = other
+    return cards[best]
 
 
 def _settings(classes: int, boosting: Boosting, leaf_rows: int, seed: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 PARTICLES = 100
 _MOST_PARTICLES = 1_600
 _TOGETHER = 20_000  # particles of all families that walk at one time
-# Where the model gives a value so little chance to be present, there is none to fill in.
+# Where the model gives a value so little chance to be present, there is hardly one to fill in.
 _ABSENT = 0.01
 _LOG_NEVER = float(np.log(1e-12))
 
@@ -174,8 +174,21 @@ def _filled(
         rows = np.flatnonzero(unknown)
         if len(rows):
             found, mass = run.drawn(step, rows, seen, allowed=allowed, rng=rng)
-            codes[rows], chance[rows] = np.where(mass >= _ABSENT, found, -1), mass
+            codes[rows], chance[rows] = found, mass
+    hardly = np.flatnonzero((given < 0) & ~open_ & (chance < _ABSENT))
+    codes[hardly[_absent(run, hardly, chance[hardly], rng)]] = -1
     return codes, chance
+
+
+def _absent(run: Particles, rows: Codes, present: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """In which rows a cell that is hardly ever present stays missing.
+
+    In every other one, weighed by how likely that is: a rule may know better than the model.
+    """
+    gone = (rng.random(len(rows)) < 1 / 2) | (present <= 0)
+    weight = np.where(gone, 2 * (1 - present), 2 * present)
+    run.log_weight[rows] += np.where(present <= 0, 0.0, np.log(np.maximum(weight, 1e-300)))
+    return gone
 
 
 def _resample(run: Particles, size: int, rng: np.random.Generator) -> Floats:

@@ -94,7 +94,7 @@ def learn_echo(
     does = (repeated == own)[can].astype(np.int64)
     inputs = with_gaps(features[can])
     return Echo(
-        source, learn_classifier(inputs, does, 2, with_gaps_seen(columns), boosting=boosting, rng=rng)
+        source, learn_classifier(inputs, does, np.eye(2), with_gaps_seen(columns), boosting=boosting, rng=rng)
     )
 
 

@@ -99,7 +99,7 @@ def _category_points(level: Codes, weights: Singles) -> Singles:
 
 
 def learn_score_card(
-    features: Features, label: Codes, classes: int, seen: Sequence[Feature], *, ridge: float
+    features: Features, label: Codes, shapes: Floats, seen: Sequence[Feature], *, ridge: float
 ) -> ScoreCard:
     """Fit by penalised maximum likelihood.
 
@@ -109,6 +109,9 @@ def learn_score_card(
         n x features, at least one.
     label
         One class a row, 0 to classes - 1.
+    shapes
+        Shapes x classes: the points of an input over the classes are a weighted sum of these. The identity
+        lets each class have points of its own (see `card_shapes`).
     seen
         What the columns of `features` are.
     ridge
@@ -123,7 +126,7 @@ def learn_score_card(
         values = features[:rows, place].astype(np.int64)
         piece = _number_basis(cells[place])[values] if cells[place] else values[:, None] == kept
         design[:, stop - len(kept) : stop] = piece[:, : len(kept)]
-    weights, bias = _fitted(design, label[:rows], classes, ridge)
+    weights, bias = _fitted(design, label[:rows], shapes, ridge)
     return ScoreCard(cells, ends, level, weights, bias)
 
 
@@ -140,28 +143,26 @@ def _levels(features: Features, cells: Codes) -> list[Codes]:
     return found
 
 
-def _fitted(design: Singles, label: Codes, classes: int, ridge: float) -> tuple[Singles, Singles]:
-    rows, inputs = design.shape
-    hit = label[:, None] == np.arange(classes)
-    start = np.zeros((inputs + 1, classes))
-    start[-1] = np.log((hit.sum(axis=0) + 0.5) / (rows + 0.5 * classes))
+def _fitted(design: Singles, label: Codes, shapes: Floats, ridge: float) -> tuple[Singles, Singles]:
+    (rows, inputs), (kinds, classes) = design.shape, shapes.shape
+    hit, narrow = label[:, None] == np.arange(classes), shapes.astype(np.float32)
+    start = np.zeros(inputs * kinds + classes)
+    start[-classes:] = np.log((hit.sum(axis=0) + 0.5) / (rows + 0.5 * classes))
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        weights = flat.reshape(start.shape)
-        scores = (design @ weights[:-1].astype(np.float32)).astype(np.float64) + weights[-1]
+        weights, bias = flat[:-classes].reshape(inputs, kinds), flat[-classes:]
+        scores = (design @ weights.astype(np.float32) @ narrow).astype(np.float64) + bias
         scores -= scores.max(axis=1, keepdims=True)
         odds = np.exp(scores)
         total = odds.sum(axis=1, keepdims=True)
         gap = odds / total - hit
-        slope = np.vstack([design.T @ gap.astype(np.float32) + ridge * weights[:-1], gap.sum(axis=0)])
-        lost = np.log(total).sum() - scores[hit].sum() + ridge / 2 * (weights[:-1] ** 2).sum()
-        return float(lost) / rows, slope.ravel() / rows
+        slope = design.T @ (gap.astype(np.float32) @ narrow.T) + ridge * weights
+        lost = np.log(total).sum() - scores[hit].sum() + ridge / 2 * (weights**2).sum()
+        return float(lost) / rows, np.concatenate([slope.ravel(), gap.sum(axis=0)]) / rows
 
-    found = minimize(
-        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": 1e-5}
-    )
-    weights = found.x.reshape(start.shape).astype(np.float32)
-    return weights[:-1], weights[-1]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "gtol": 1e-5})
+    weights = found.x[:-classes].reshape(inputs, kinds) @ shapes
+    return weights.astype(np.float32), found.x[-classes:].astype(np.float32)
 
 
 _FIELDS = ("cells", "ends", "level", "weights", "bias")

@@ -19,6 +19,7 @@ from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_cla
 from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
+from ehrsynth.generators.chain.shapes import card_shapes
 from ehrsynth.generators.chain.states import States, nearest_held
 
 Codes = NDArray[np.int64]
@@ -221,7 +222,8 @@ def learn_link(
     cell = _cells(states, target, learner)
     cells = int(cell.max()) + 1
     label, boosting = cell[state], learner.boosting
-    classifier = learn_classifier(features, label, cells, seen, boosting=boosting, rng=rng)
+    shapes = card_shapes(states, cell, ordered=not target.listed)
+    classifier = learn_classifier(features, label, shapes, seen, boosting=boosting, rng=rng)
     # A threshold on the code tells up to three values apart as well as one on their means.
     listed = [p for p, f in enumerate(seen) if f.listed and features[:, p].max() > _AS_GOOD_AS_NUMBERS]
     forests: list[Forest | None] = []

@@ -37,7 +37,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 def test_a_score_card_finds_the_odds() -> None:
     features, label = rows()
-    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    card = learn_score_card(features, label, np.eye(3), SEEN, ridge=1.0)
     found = softmax(card.scores(np.array([[1, 10], [2, 10], [1, 1], [1, 20]], np.float32)))
     scores = np.array([[0, -1, -1], [0, 1, -1], [0, -1, 1.43], [0, -1, 2]])
     assert found == pytest.approx(softmax(scores), abs=0.06)
@@ -48,7 +48,7 @@ def test_a_stronger_ridge_pulls_towards_the_shares() -> None:
     shares = np.bincount(label) / len(label)
     gaps = []
     for ridge in (0.1, 10.0, 1e6):
-        card = learn_score_card(features, label, 3, SEEN, ridge=ridge)
+        card = learn_score_card(features, label, np.eye(3), SEEN, ridge=ridge)
         gaps.append(np.abs(softmax(card.scores(features)) - shares).mean())
     assert gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.01
@@ -57,7 +57,7 @@ def test_a_stronger_ridge_pulls_towards_the_shares() -> None:
 def test_unseen_and_rare_values_have_no_points_of_their_own() -> None:
     features, label = rows(600)
     features[0, 0] = 9
-    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    card = learn_score_card(features, label, np.eye(3), SEEN, ridge=1.0)
     assert 9 not in card.level
     assert np.array_equal(
         card.scores(np.array([[9, 3]], np.float32)), card.scores(np.array([[40, 3]], np.float32))
@@ -66,7 +66,7 @@ def test_unseen_and_rare_values_have_no_points_of_their_own() -> None:
 
 def test_a_card_survives_packing_and_damage_is_found() -> None:
     features, label = rows(300)
-    card = learn_score_card(features, label, 3, SEEN, ridge=1.0)
+    card = learn_score_card(features, label, np.eye(3), SEEN, ridge=1.0)
     packed = {name: array.ravel() for name, array in pack_score_card(card).items()}
     assert np.array_equal(unpack_score_card(packed, 2, 3).scores(features), card.scores(features))
     for field, value in {"ends": [1, 2], "cells": [0, -4], "level": [2**40], "weights": [np.nan]}.items():
@@ -78,7 +78,7 @@ def test_a_card_survives_packing_and_damage_is_found() -> None:
 
 def learnt(features: np.ndarray, label: np.ndarray, classes: int) -> Classifier:
     rng = np.random.default_rng(1)
-    return learn_classifier(features, label, classes, SEEN, boosting=Boosting(), rng=rng)
+    return learn_classifier(features, label, np.eye(classes), SEEN, boosting=Boosting(), rng=rng)
 
 
 def test_probabilities_are_a_distribution_and_near_the_truth() -> None:
@@ -110,7 +110,9 @@ def test_of_many_everybody_teaches_what_two_columns_do_together(monkeypatch: pyt
     label = (rng.random(6_000) < np.where(both, 0.8, 0.2)).astype(np.int64)
 
     def missed() -> float:
-        found = learn_classifier(features, label, 2, SEEN, boosting=Boosting(), rng=np.random.default_rng(1))
+        found = learn_classifier(
+            features, label, np.eye(2), SEEN, boosting=Boosting(), rng=np.random.default_rng(1)
+        )
         return abs(float(found.probabilities(features[both])[:, 1].mean() - label[both].mean()))
 
     assert missed() < 0.02
@@ -151,5 +153,5 @@ def test_patients_held_out_choose_the_ridge(follows: bool, strength: float) -> N
     classifier = learnt(features, label, 2)
     assert classifier.card is not None
     kept = np.random.default_rng(1).permutation(900)[150:]
-    same = learn_score_card(features[kept], label[kept], 2, SEEN, ridge=strength)
+    same = learn_score_card(features[kept], label[kept], np.eye(2), SEEN, ridge=strength)
     assert np.array_equal(classifier.card.scores(features), same.scores(features))

@@ -224,5 +224,5 @@ def test_one_end_of_a_stay_follows_from_the_other(model: FittedAutoregressive, u
     assert days(found).min() >= 0
     for sick in (True, False):
         made, true = days(found[found["sick"] == sick]), days(real[real["sick"] == sick])
-        assert made.median() == pytest.approx(true.median(), abs=2)
+        assert made.median() == pytest.approx(true.median(), abs=4)
         assert made.quantile(0.95) == pytest.approx(true.quantile(0.95), rel=0.25)

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.special import ndtri
 
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.features import Feature, Features
@@ -85,11 +86,13 @@ class ScoreCard:
 
 
 def _number_basis(cells: int) -> Singles:
-    """What the values 0 (missing), 1, ... of a number become: values x inputs (missing, slope, curve)."""
-    at = 4 * (np.arange(cells + 1) - 0.5) / cells - 2
+    """What the values 0 (missing), 1, ... of a number become: values x inputs (missing, slope, curve).
+
+    Normal scores and not ranks: what a straight line says of a number with tails is told most by these.
+    """
     missing = np.arange(cells + 1) == 0
-    at[missing] = 0.0
-    return np.column_stack([missing, at, at**2 / 2]).astype(np.float32)
+    at = np.where(missing, 0.0, ndtri(np.maximum(np.arange(cells + 1) - 0.5, 0.5) / cells))
+    return np.column_stack([missing, at, np.where(missing, 0.0, (at**2 - 1) / 2)]).astype(np.float32)
 
 
 def _category_points(level: Codes, weights: Singles) -> Singles:

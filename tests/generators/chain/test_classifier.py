@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain import classifier
@@ -20,11 +21,15 @@ NUMBER = Feature(np.arange(1, 20), listed=False)
 SEEN = (LISTED, NUMBER)
 
 
+def _curve(number: np.ndarray) -> np.ndarray:
+    return ndtri((number - 0.5) / 20) ** 2 - 1
+
+
 def rows(n: int = 4_000) -> tuple[np.ndarray, np.ndarray]:
-    """A class of three whose odds depend on a category and, curved, on a number."""
+    """A class of three whose odds depend on a category and, curved, on a number's normal score."""
     rng = np.random.default_rng(5)
     category, number = rng.integers(1, 4, n), rng.integers(1, 21, n)
-    scores = np.column_stack([np.zeros(n), (category == 2) * 2.0 - 1, (number / 10 - 1) ** 2 * 3 - 1])
+    scores = np.column_stack([np.zeros(n), (category == 2) * 2.0 - 1, _curve(number)])
     odds = np.exp(scores)
     steps = (odds / odds.sum(axis=1, keepdims=True)).cumsum(axis=1)
     label = (rng.random(n)[:, None] > steps).sum(axis=1)
@@ -39,7 +44,8 @@ def test_a_score_card_finds_the_odds() -> None:
     features, label = rows()
     card = learn_score_card(features, label, np.eye(3), SEEN, ridge=1.0)
     found = softmax(card.scores(np.array([[1, 10], [2, 10], [1, 1], [1, 20]], np.float32)))
-    scores = np.array([[0, -1, -1], [0, 1, -1], [0, -1, 1.43], [0, -1, 2]])
+    middle, end = _curve(np.array([10, 1]))
+    scores = np.array([[0, -1, middle], [0, 1, middle], [0, -1, end], [0, -1, end]])
     assert found == pytest.approx(softmax(scores), abs=0.06)
 
 

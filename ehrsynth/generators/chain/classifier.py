@@ -24,7 +24,9 @@ Floats = NDArray[np.float64]
 _Part = tuple[Features, Codes, Floats]  # features, label, scores to begin from
 
 _HELD_OUT = 6  # one patient in six decides how strong the ridge is and when to stop
-_WEAK, _STRONG = 1.0, 20.0  # ridges, in multiples of the weakest
+# Ridges that are tried, in multiples of the usual one. Where cells share two shapes there are few points, and
+# these bear weaker ones.
+_WEAK, _STRONG, _OF_SHAPES = 1.0, 20.0, 0.3
 _TWO = 2
 # Trees that stop early and never see a sixth of the patients miss what columns do together (death of patients
 # who left the ward early, for instance). Where patients are many, as many rounds grow again on everybody; a
@@ -100,7 +102,7 @@ def learn_classifier(
     held_out, kept = order[: len(order) // _HELD_OUT], order[len(order) // _HELD_OUT :]
     ways = [(shapes, _WEAK), (shapes, _STRONG)]
     if len(shapes) < classes:
-        ways.append((np.eye(classes), _WEAK))
+        ways = [(shapes, _OF_SHAPES * _WEAK), (shapes, _OF_SHAPES * _STRONG), (np.eye(classes), _WEAK)]
     cards = [
         learn_score_card(features[kept], label[kept], points, seen, ridge=times * boosting.ridge)
         for points, times in ways

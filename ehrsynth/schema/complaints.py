@@ -21,6 +21,7 @@ _PARTS: dict[str, Any] = {
     "rows": PublicRows,
     "population": PublicRows,
 }
+_COUNTS = tuple(name for name, part in _PARTS.items() if part is PublicRows)
 _LONGEST_SHOWN = 40
 _TYPES = {
     "int": "a whole number",
@@ -104,7 +105,7 @@ def _subject(loc: tuple[int | str, ...], values: Mapping[Any, Any]) -> tuple[str
         name = fields.get("name")
         said = f"column number {place + 1}" if name is None else f"column {str(name)!r}"
         return (said if part == "columns" else f"left_out, {said}"), rest
-    if loc and loc[0] in {"rows", "population"}:
+    if loc and loc[0] in _COUNTS:
         return str(loc[0]), loc[1:]
     return "", loc
 
@@ -121,6 +122,8 @@ def _said(detail: ErrorDetails, subject: str, rest: tuple[int | str, ...]) -> st
         return f"needs {str(rest[-1])!r}" if subject else f"{str(rest[-1])!r} is absent"
     if kind.startswith("union_tag"):
         return _kind_said(detail)
+    if kind == "model_type" and subject in _COUNTS:
+        return _count_said(subject, detail["input"])
     said = _value_said(detail)
     return f"{field} {said}" if field else said
 
@@ -138,6 +141,13 @@ def _kind_said(detail: ErrorDetails) -> str:
         return f"needs a kind: one of {', '.join(kinds)}"
     given = str(detail.get("ctx", {}).get("tag"))
     return TEXT_REFUSED if given == "text" and part is Column else unknown("kind", given, kinds)
+
+
+def _count_said(name: str, given: object) -> str:
+    """A bare number is the likely slip, so what to write in its place holds the number."""
+    count = str(given) if str(given).isdecimal() else "N"
+    line = f"{name}: {{value: {count}, source: public, citation: WHERE IT IS SAID}}"
+    return f"is {_shown(given)}; a count says where it is known from: write `{line}`"
 
 
 def _value_said(detail: ErrorDetails) -> str:

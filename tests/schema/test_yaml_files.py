@@ -229,6 +229,18 @@ def test_each_problem_is_a_plain_sentence(tmp_path, column, problem):
     assert problem in found[0]
 
 
+@pytest.mark.parametrize("name", ["rows", "population"])
+@pytest.mark.parametrize(("given", "shown", "count"), [("150", "'150'", "150"), ("[1]", "a list", "N")])
+def test_a_bare_count_is_told_how_it_is_written(tmp_path, name, given, shown, count):
+    (found,) = complaints(tmp_path, with_columns("{name: A, kind: boolean}", after=f"{name}: {given}\n"))
+    remedy = f"{name}: {{value: {count}, source: public, citation: WHERE IT IS SAID}}"
+    assert found.startswith(f"{name}: is {shown}; ")
+    assert found.endswith(f"write `{remedy}`")
+    if count == given:  # what it says to write is read
+        text = with_columns("{name: A, kind: boolean, source: public, citation: c}", after=f"{remedy}\n")
+        assert getattr(load_schema(written(tmp_path, text)), name).value == int(given)
+
+
 def test_all_problems_are_told_at_once(tmp_path):
     text = with_columns(
         "{name: A, kind: integer, minimum: 9, maximum: 1}",

@@ -1,5 +1,6 @@
 """The benchmark's judges on known answers, its cells, and its page with cells that are not done."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts" / "benchmark"))
 
-from tabular import bars, cells, generating, learners, membership, report
+from tabular import bars, cells, generating, learners, membership, report, systems
 from tabular.cells import Cell
 
 from ehrsynth.evaluation.matrix import Matrix
@@ -64,9 +65,40 @@ def test_a_cell_is_done_until_the_version_the_split_or_the_judges_change(tmp_pat
     assert not cells.is_judged(cells.read(tmp_path, "ist", "cart", 1), protocol="p")
 
 
-def test_a_system_is_stopped_at_the_cap_and_its_error_loses_its_paths(tmp_path: Path) -> None:
-    slow = [sys.executable, "-c", "import time; time.sleep(30)"]
-    assert generating.run(slow, tmp_path, generating.Conditions(0.5))["state"] == "stopped"
+# A system that learns by `lines`, run as adapters are: by `measured`, which sets the cap.
+ADAPTER = """
+import sys, time
+sys.path.append({folder!r})
+from measured import System, run
+def learn(data, job):
+    {lines}
+run(System(learn, lambda model, rows, job: None, lambda job: None, lambda made, job: None))
+"""
+
+
+def attempted(lines: str, tmp_path: Path, cap: int) -> dict:
+    adapter, job, figures = (tmp_path / name for name in ("adapter.py", "job.json", "figures.json"))
+    adapter.write_text(ADAPTER.format(folder=str(systems.ADAPTERS), lines=lines))
+    job.write_text(json.dumps({"rows": 1, "cap": cap, "figures": str(figures)}))
+    conditions = generating.Conditions(cap, threads=1)
+    return generating.run([sys.executable, str(adapter), str(job)], tmp_path, conditions)
+
+
+def test_a_system_is_stopped_after_its_seconds_of_the_processor(tmp_path: Path) -> None:
+    found = attempted("while True: pass", tmp_path, cap=3)
+    assert (found["state"], found["reason"]) == ("stopped", "stopped after 3 s of the processor")
+    assert found["cap"] == 3
+
+
+def test_waiting_for_the_processor_counts_only_where_a_system_hangs(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(generating, "PATIENCE", 100)
+    assert attempted("time.sleep(4)", tmp_path, cap=3)["state"] == "made"
+    monkeypatch.setattr(generating, "PATIENCE", 1)
+    found = attempted("time.sleep(300)", tmp_path, cap=3)
+    assert (found["state"], found["reason"]) == ("stopped", "stopped after 3 s of the clock")
+
+
+def test_the_error_of_a_system_loses_its_paths(tmp_path: Path) -> None:
     wrong = [sys.executable, "-c", "raise SystemExit('no file at /secret/place')"]
     found = generating.run(wrong, tmp_path, generating.Conditions(60))
     assert found["state"] == "failed"

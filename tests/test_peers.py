@@ -66,7 +66,7 @@ def test_rows_keep_their_public_states_on_the_way_to_a_peer_and_back(patients, t
 
 def test_a_peer_is_stopped_after_its_seconds_of_the_processor(patients, tmp_path, monkeypatch) -> None:
     found, made = asked_of(SPINS, tmp_path, patients, monkeypatch, cap=1)
-    assert found == {"state": "stopped", "reason": "stopped after 1 s"}
+    assert found == {"state": "stopped", "reason": "stopped after 1 s of the processor"}
     assert made is None
 
 

@@ -7,7 +7,6 @@ over a state's values as ours are. Processor time is capped: a fit that is not d
 
 import json
 import os
-import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 from tabular.cells import MADE
-from tabular.generating import THREADS, reason
+from tabular.generating import THREADS, run_capped
 from tabular.systems import ADAPTERS
 
 from ehrsynth.encoding import decode, encode
@@ -28,9 +27,6 @@ PEERS = {"smartnoise-mst": "mst", "smartnoise-aim": "aim"}
 ENVIRONMENT = "smartnoise"
 PACKAGES = ("smartnoise-synth", "mbi", "opendp", "jax", "numpy")
 ADAPTER = ADAPTERS / "smartnoise.py"
-STOPPED, FAILED = "stopped", "failed"
-# Of the clock for each second of the processor: a busy machine must not stop a fit that is within its cap.
-_PATIENCE = 20
 
 
 @dataclass(frozen=True)
@@ -82,24 +78,7 @@ def ran(command: list[str], folder: Path, cap: int) -> dict:
     """Run a command that caps its own processor time, on one thread; its state, and why there is no table."""
     environment = os.environ | dict.fromkeys(THREADS, "1")
     environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    said = folder / "said.txt"
-    with said.open("w") as out:
-        try:
-            code = subprocess.run(
-                command,
-                cwd=folder,
-                env=environment,
-                stdout=out,
-                stderr=out,
-                timeout=cap * _PATIENCE,
-                check=False,
-            ).returncode
-        except subprocess.TimeoutExpired:
-            return {"state": STOPPED, "reason": f"stopped after {cap * _PATIENCE:,} s of the clock"}
-    if code == -signal.SIGXCPU:
-        return {"state": STOPPED, "reason": f"stopped after {cap:,} s"}
-    state = MADE if code == 0 else FAILED
-    return {"state": state, "reason": reason(state, said, cap)}
+    return run_capped(command, folder, environment, cap)
 
 
 def peer_versions(python: Path) -> dict[str, str]:

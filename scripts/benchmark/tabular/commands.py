@@ -130,7 +130,9 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=SOURCES, default=list(SOURCES))
     parser.add_argument("--systems", nargs="+", choices=systems(), default=list(systems()))
     parser.add_argument("--seeds", nargs="+", type=int)
-    parser.add_argument("--cap", type=float, default=600.0, help="seconds after which a system is stopped")
+    parser.add_argument(
+        "--cap", type=int, default=600, help="seconds of the processor after which a system is stopped"
+    )
     parser.add_argument(
         "--threads", type=int, help="threads of each system; as many as it likes if not given"
     )

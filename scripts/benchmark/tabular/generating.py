@@ -1,4 +1,8 @@
-"""Run one system on one split, in a process of its own, and measure it."""
+"""Run one system on one split, in a process of its own, and measure it.
+
+Its cap is in seconds of the processor, over all threads of its process: the clock of a busy machine would
+stop some systems before they had done the work that others were allowed. `adapters/measured.py` sets it.
+"""
 
 import datetime as dt
 import json
@@ -19,13 +23,16 @@ from tabular.systems import ADAPTERS, System
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # Other work of more than this many cores while a system runs makes its times those of a busy machine.
 BUSY = 0.15
+# Of the clock for each second of the processor: only what hangs is stopped by it.
+PATIENCE = 20
+FAILED, STOPPED = "failed", "stopped"
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """How systems run: seconds after which one is stopped, and threads (None: as many as it likes)."""
+    """How systems run: seconds of the processor for each, and threads (None: as many as it likes)."""
 
-    cap: float
+    cap: int
     threads: int | None = None
 
 
@@ -43,6 +50,7 @@ def generate(system: System, python: Path, split: Split, seed: int, out: Path, h
             "scratch": str(scratch / "scratch"),
             "out": str(out),
             "figures": str(scratch / "figures.json"),
+            "cap": how.cap,
         }
         (scratch / "job.json").write_text(json.dumps(job))
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -55,26 +63,14 @@ def generate(system: System, python: Path, split: Split, seed: int, out: Path, h
 
 
 def run(command: list[str], folder: Path, how: Conditions) -> Json:
-    """Run a command within the cap; its state, and how much else the machine did meanwhile."""
+    """Run a command that caps its own processor time; its state, and what else the machine did meanwhile."""
     kept = {name: value for name, value in os.environ.items() if name not in THREADS}
     limits = {} if how.threads is None else dict.fromkeys(THREADS, str(how.threads))
     before, start = machine_seconds() - own_seconds(), time.perf_counter()
-    with (folder / "said.txt").open("w") as said:
-        process = subprocess.Popen(
-            command, cwd=folder, env=kept | limits, stdout=said, stderr=said, start_new_session=True
-        )
-        try:
-            code = process.wait(timeout=how.cap)
-            state = MADE if code == 0 else "failed"
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            state = "stopped"
+    ended = run_capped(command, folder, kept | limits, how.cap)
     wall = time.perf_counter() - start
     others = max(0.0, machine_seconds() - own_seconds() - before) / max(wall, 1e-9)
-    return {
-        "state": state,
-        "reason": reason(state, folder / "said.txt", how.cap),
+    return ended | {
         "whole_seconds": round(wall, 2),
         "other_cores": round(others, 2),
         "busy": others > BUSY or how.threads is not None,
@@ -84,12 +80,28 @@ def run(command: list[str], folder: Path, how: Conditions) -> Json:
     }
 
 
-def reason(state: str, said: Path, cap: float) -> str:
-    """Why there is no table: the cap, or the last line of the error without paths."""
-    if state == "stopped":
-        return f"not done after {cap:,.0f} s"
-    if state == MADE:
-        return ""
+def run_capped(command: list[str], folder: Path, environment: dict[str, str], cap: int) -> Json:
+    """Run a command that caps its own processor time; its `state`, and the `reason` why there is no table."""
+    said = folder / "said.txt"
+    with said.open("w") as out:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            code = process.wait(timeout=PATIENCE * cap)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return {"state": STOPPED, "reason": f"stopped after {PATIENCE * cap:,} s of the clock"}
+    if code == -signal.SIGXCPU:
+        return {"state": STOPPED, "reason": f"stopped after {cap:,} s of the processor"}
+    return {"state": MADE, "reason": ""} if code == 0 else {"state": FAILED, "reason": last_words(said)}
+
+
+def last_words(said: Path) -> str:
+    """The last line of an error, without paths."""
     lines = [line.strip() for line in said.read_text(errors="replace").splitlines() if line.strip()]
     words = (lines[-1] if lines else "no message").split()
     return " ".join(word if "/" not in word else "(path)" for word in words)[:160]

@@ -1,7 +1,8 @@
 """Run one system from a CSV of patients to a CSV of synthetic ones, and say what it cost.
 
 Runs in each system's own environment: only pandas and the standard library. Packages are imported, and the
-table is read, before the clock starts.
+table is read, before the clock starts. The job's `cap`, in seconds of the processor over all threads of this
+process, ends it by the signal SIGXCPU.
 """
 
 import json
@@ -47,6 +48,7 @@ class System(NamedTuple):
 def run(system: System) -> None:
     """Do the job in the file named on the command line."""
     job = json.loads(Path(sys.argv[1]).read_text())
+    resource.setrlimit(resource.RLIMIT_CPU, (job["cap"], resource.RLIM_INFINITY))
     data = system.read(job)
     start = _used()
     model = system.learn(data, job)

@@ -6,9 +6,10 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
 from ehrsynth.progress import Progress, part, silent
 
 PLAN = "plan.json"
+_TOLD_EVERY = 0.5  # seconds
 _OTHERS = (
     "every image of the data judges in some split, so synthetic images are judged only if their model was "
     "fitted on other patients; a study makes and judges its own from each training side without --synthetic"
@@ -181,7 +183,7 @@ def run_splits(
     OutputError
         If the folder holds splits of another study.
     """
-    folds, report = study_splits(data, plan), progress or silent
+    folds, report = study_splits(data, plan), _never_back(progress or silent)
     _same_study(folder, {"plan": plan.hash(), "data": data.fingerprint})
     todo = [p for p in range(len(folds)) if not _file(folder, p).is_file()]
     before, whole = len(folds) - len(todo), len(folds)
@@ -193,6 +195,18 @@ def run_splits(
     return [
         json.loads(_file(folder, p).read_bytes()) for p in range(len(folds)) if _file(folder, p).is_file()
     ]
+
+
+def _never_back(progress: Progress) -> Progress:
+    """Splits that are done are fewer than those are worth that are done and under way."""
+    highest = 0.0
+
+    def report(fraction: float, message: str) -> None:
+        nonlocal highest
+        highest = max(highest, fraction)
+        progress(highest, message)
+
+    return report
 
 
 def _file(folder: Path, place: int) -> Path:
@@ -225,7 +239,7 @@ def _worked(
 ) -> Worked:
     """Each split with its place, as they are done; those that would begin too late are left."""
     if pace.processes > 1:
-        yield from _side_by_side(data, folds, plan, todo, pace)
+        yield from _side_by_side(data, folds, plan, todo, pace=pace, report=report)
         return
     before, whole = len(folds) - len(todo), len(folds)
     for done, place in enumerate(todo, start=before):
@@ -236,12 +250,21 @@ def _worked(
 
 
 def _side_by_side(
-    data: Data, folds: tuple[Fold, ...], plan: StudyPlan, todo: list[int], pace: Pace
+    data: Data,
+    folds: tuple[Fold, ...],
+    plan: StudyPlan,
+    todo: list[int],
+    *,
+    pace: Pace,
+    report: Progress,
 ) -> Worked:
-    context, initial, others = get_context("spawn"), (data, folds, plan), set(active_children())
+    context, others = get_context("spawn"), set(active_children())
+    # How far each split is. It has no lock, which a worker that is ended could take along.
+    shares = context.RawArray("d", [float(place not in todo) for place in range(len(folds))])
+    initial = (data, folds, plan, shares)
     with ProcessPoolExecutor(pace.processes, context, initializer=_begin, initargs=initial) as pool:
         try:
-            yield from _handed_out(pool, todo, pace)
+            yield from _handed_out(pool, todo, pace, partial(_tell, shares, report))
         except BaseException:
             # Told to end, or a split failed: the pool would wait for splits under way, which take minutes.
             for worker in set(active_children()) - others:
@@ -249,7 +272,9 @@ def _side_by_side(
             raise
 
 
-def _handed_out(pool: ProcessPoolExecutor, todo: list[int], pace: Pace) -> Worked:
+def _handed_out(
+    pool: ProcessPoolExecutor, todo: list[int], pace: Pace, tell: Callable[[Iterable[int]], None]
+) -> Worked:
     left, running = list(todo), dict[Future[dict[str, Any]], int]()
     while left or running:
         while left and len(running) < pace.processes and not pace.is_over:
@@ -257,19 +282,30 @@ def _handed_out(pool: ProcessPoolExecutor, todo: list[int], pace: Pace) -> Worke
             running[pool.submit(_one, place)] = place
         if not running:
             return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        tell(running.values())
+        for future in wait(running, timeout=_TOLD_EVERY, return_when=FIRST_COMPLETED).done:
             yield running.pop(future), future.result()
+
+
+def _tell(shares: Sequence[float], report: Progress, running: Iterable[int]) -> None:
+    numbers = ", ".join(str(place + 1) for place in sorted(running))
+    report(sum(shares) / len(shares), f"splits under way: {numbers} (of {len(shares)})")
 
 
 _SHARED: dict[str, Any] = {}  # a worker's own copy of what every split needs
 
 
-def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan) -> None:
+def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan, shares: MutableSequence[float]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the first one answers
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _SHARED.update(data=data, folds=folds, plan=plan)
+    _SHARED.update(data=data, folds=folds, plan=plan, shares=shares)
 
 
 def _one(place: int) -> dict[str, Any]:
-    return run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, progress=silent)
+    def report(fraction: float, message: str) -> None:  # noqa: ARG001 - the number alone is handed over
+        _SHARED["shares"][place] = fraction
+
+    found = run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, progress=report)
+    report(1.0, "done")
+    return found

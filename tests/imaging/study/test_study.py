@@ -126,12 +126,30 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
 def test_who_ends_a_study_of_two_processes_waits_for_no_split(tmp_path, monkeypatch):
     monkeypatch.setattr(splitting, "_one", time.sleep)  # a split takes as many seconds as its place says
     data, plan, began = Data(image_set((12, 8), each=2)), StudyPlan(**TINY), time.monotonic()
-    work = splitting._side_by_side(data, study_splits(data, plan), plan, [0, 300], Pace(2))
+    folds = study_splits(data, plan)
+    work = splitting._side_by_side(data, folds, plan, [0, 300], pace=Pace(2), report=silent)
     assert next(work) == (0, None)
     with pytest.raises(KeyboardInterrupt):
         work.throw(KeyboardInterrupt)
     assert time.monotonic() - began < 300
     assert not active_children()
+
+
+def _half(place):
+    splitting._SHARED["shares"][place] = 0.5
+    time.sleep(3)
+    splitting._SHARED["shares"][place] = 1.0
+    return {"place": place}
+
+
+def test_splits_side_by_side_say_how_far_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(splitting, "_one", _half)
+    told = []
+    data, plan = Data(image_set((12, 8), each=2)), StudyPlan(**TINY)
+    run_splits(data, plan, tmp_path, pace=Pace(2), progress=lambda *said: told.append(said))
+    assert any(0 < fraction < 1 for fraction, said in told if said == "splits under way: 1, 2 (of 2)")
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert told[-1] == (1.0, "split 2 of 2 done")
 
 
 def test_time_that_is_over_begins_no_split(tmp_path, monkeypatch):

@@ -63,8 +63,7 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     with _said_clearly(path):
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise OutputError(f"{path} exists already: name another place, or remove it first")
+        must_be_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
@@ -76,6 +75,21 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+
+def must_be_free(folder: Path) -> None:
+    """Raise if a folder cannot be made: asked before long work, an hour is not lost to a name.
+
+    Raises
+    ------
+    OutputError
+        If the name is taken by a file or by a folder with something in it, or lies below a file.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputError(f"{folder} exists already: name another place, or remove it first")
+    parent = next(p for p in folder.absolute().parents if p.exists())
+    if not parent.is_dir():
+        raise OutputError(f"{folder} cannot be written: {parent} is not a folder")
 
 
 @contextmanager

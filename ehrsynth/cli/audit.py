@@ -47,10 +47,9 @@ def audit(
     Tables alone are audited: a model of images (`images fit --epsilon`) is not covered.
     """
     from ehrsynth.cli.drawing import drawn, show_json, show_table
-    from ehrsynth.cli.places import must_be_free
     from ehrsynth.cli.privacy import known_to_all, with_epsilon
     from ehrsynth.errors import Refused
-    from ehrsynth.files import canonical_json, whole_folder
+    from ehrsynth.files import canonical_json, must_be_free, whole_folder
     from ehrsynth.generators.recipes import parse_settings, recipe
     from ehrsynth.generators.trial import try_guarantee
     from ehrsynth.tables import read_table

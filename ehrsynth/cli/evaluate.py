@@ -83,7 +83,7 @@ def evaluate(
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.places import must_be_free
+    from ehrsynth.files import must_be_free
     from ehrsynth.randomness import derived_seed, fresh_seed
     from ehrsynth.release.appraisal import appraise, write_appraisal
     from ehrsynth.release.policy import load_policy

@@ -76,8 +76,8 @@ def fit(
     """
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.engines import Cluster, engine
-    from ehrsynth.cli.places import must_be_free
     from ehrsynth.cli.privacy import known_to_all, with_epsilon
+    from ehrsynth.files import must_be_free
     from ehrsynth.generators.learning import Lesson, learn, learn_together
     from ehrsynth.generators.recipes import parse_settings, recipe, sharded
     from ehrsynth.release.books import Books

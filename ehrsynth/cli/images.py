@@ -167,8 +167,8 @@ def fit(
     --public-rows, --size, --public-class, --public-channels. There is no seed.
     """
     from ehrsynth.cli.drawing import drawn, show_facts
-    from ehrsynth.cli.places import must_be_free
     from ehrsynth.cli.private_images import PrivateRequest, fit_privately, refuse_public
+    from ehrsynth.files import must_be_free
     from ehrsynth.generators.recipes import parse_settings
     from ehrsynth.imaging.fitting import fit_kept, image_recipe
     from ehrsynth.imaging.models.storage import save_image_model

@@ -9,21 +9,6 @@ if TYPE_CHECKING:
     from ehrsynth.tables.databases import DatabaseTable
 
 
-def must_be_free(folder: Path) -> None:
-    """Raise if a folder cannot be made here, so that an hour of fitting is not lost to a name.
-
-    Raises
-    ------
-    OutputError
-        If the name is taken by a file or by a folder with something in it.
-    """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise OutputError(f"{folder} exists already: name another place, or remove it first")
-    parent = next(p for p in folder.absolute().parents if p.exists())
-    if not parent.is_dir():
-        raise OutputError(f"{folder} cannot be made: {parent} is not a folder")
-
-
 def must_be_table(place: str) -> "Path | DatabaseTable":
     """Where a table is to be written, looked at before the work.
 

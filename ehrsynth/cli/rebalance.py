@@ -153,7 +153,7 @@ def rebalance(
     reasons, unless --apply names a method.
     """
     from ehrsynth.cli.drawing import drawn
-    from ehrsynth.cli.places import must_be_free
+    from ehrsynth.files import must_be_free
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.rebalance.job import rebalance as run
     from ehrsynth.rebalance.wishes import Wishes

@@ -11,7 +11,7 @@ from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
 from ehrsynth.deletion.twins import answer_again
 from ehrsynth.errors import OutputError, RequestError
-from ehrsynth.files import sha256
+from ehrsynth.files import must_be_free, sha256
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
 from ehrsynth.release.job import release as make_release
@@ -103,8 +103,7 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
         # It was written whole, and the run ended before the old one was marked.
         _withdraw(earlier, out, erase=not keep_old_model)
         raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, and all is done")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputError(f"{out} exists already: name another place, or remove it first")
+    must_be_free(out)
     _check_register(earlier)
     found = find(earlier, patients, data)
     if earlier.kind == "twins":

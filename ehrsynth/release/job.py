@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ehrsynth.errors import OutputError, ReleaseBlocked, RequestError
+from ehrsynth.errors import ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
-from ehrsynth.files import sha256
+from ehrsynth.files import must_be_free, sha256
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
@@ -251,12 +251,8 @@ def _remedied(  # noqa: PLR0913 - what the release knows
 
 def _must_be_possible(out: Path, copies: int) -> None:
     if copies < 1:
-        message = f"copies is {copies}; at least 1 can be drawn"
-        raise RequestError(message)
-    # Before the work, so that an hour of fitting is not lost to a name; and again when it is written.
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        message = f"{out} exists already: name another place, or remove it first"
-        raise OutputError(message)
+        raise RequestError(f"copies is {copies}; at least 1 can be drawn")
+    must_be_free(out)
 
 
 def _real(  # noqa: PLR0913 - what a person decided

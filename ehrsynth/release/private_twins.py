@@ -18,6 +18,7 @@ import pandas as pd
 
 from ehrsynth.errors import ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.files import must_be_free
 from ehrsynth.generators.base import AbstractDensity, AbstractFitted, AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
@@ -30,7 +31,6 @@ from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, called, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins
 from ehrsynth.release.register import place_of
-from ehrsynth.release.twin_folders import must_be_free
 from ehrsynth.release.twin_gate import memory_check
 from ehrsynth.release.twins import METRICS, PACKAGES, TwinsResult
 from ehrsynth.report.decision import Decision

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.errors import OutputError
 from ehrsynth.files import canonical_json, seal, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets, hashes, write_manifest
 from ehrsynth.release.policy import Policy
@@ -59,12 +58,6 @@ class TwinProduct:
     def released(self) -> bool:
         """Whether the cohort may leave."""
         return self.decision is not None and self.decision.released and self.cohort.synthetic
-
-
-def must_be_free(out: Path) -> None:
-    """Raise OutputError if a place is taken: before the work, so that an hour is not lost to a name."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise OutputError(f"{out} exists already: name another place, or remove it first")
 
 
 def write_twins(out: Path, made: TwinProduct) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ehrsynth.errors import NotEnoughData, Refused, ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.files import must_be_free
 from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
@@ -24,7 +25,7 @@ from ehrsynth.randomness import derived_seed, fresh_seed
 from ehrsynth.release.gate import facts_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy, called, load_policy
-from ehrsynth.release.twin_folders import TwinProduct, must_be_free, write_twins
+from ehrsynth.release.twin_folders import TwinProduct, write_twins
 from ehrsynth.release.twin_gate import twin_checks
 from ehrsynth.release.twin_request import TwinNote, TwinRenewal, Wanted, asked_for
 from ehrsynth.release.twin_split import Sides, sides, sites_of

@@ -6,8 +6,6 @@ the synthetic table in bands, which is written beside the report.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +17,8 @@ from ehrsynth.randomness import derived_seed
 from ehrsynth.release.exposure import held
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
-from ehrsynth.release.policy import Policy, called, load_policy
+from ehrsynth.release.policy import Policy, load_policy
+from ehrsynth.release.provenance import provenance_of
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
@@ -122,7 +121,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         )
         decision = with_remedies(decision, tried, policy)
     provenance = replace(
-        _provenance(evaluation, asked, policy),
+        provenance_of(asked, policy, evaluation, rows=_rows(evaluation.rows_given), packages=("ehrsynth",)),
         actions=(BANDED,) if bands else (),
         seed=seed,
         attempt=attempts,
@@ -131,25 +130,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     return Appraisal(evaluation, decision, provenance, policy, (synthetic, *copies) if bands else ())
 
 
-def _provenance(evaluation: Evaluation, schema: Schema, policy: Policy) -> Provenance:
-    whole = evaluation.rows_given
-    return Provenance(
-        data=schema.name,
-        title=schema.title,
-        citation=schema.citation,
-        attribution="",
-        generator="",
-        recipe={},
-        schema_hash=schema.hash(),
-        protocol_hash=evaluation.protocol_hash,
-        policy=called(policy),
-        policy_hash=policy.hash(),
-        versions={"ehrsynth": version("ehrsynth")},
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=Rows(whole["train"] + whole["holdout"], whole["train"], whole["holdout"], whole["synthetic"]),
-        measured_on=dict(evaluation.rows),
-        guessed=schema.guessed(),
-    )
+def _rows(given: Mapping[str, int]) -> Rows:
+    return Rows(given["train"] + given["holdout"], given["train"], given["holdout"], given["synthetic"])
 
 
 def write_appraisal(found: Appraisal, schema: Schema, out: Path) -> None:

@@ -8,14 +8,15 @@ import pandas as pd
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.evaluation.summaries import summarise
 from ehrsynth.evaluation.table_one import table_one
-from ehrsynth.files import canonical_json, seal, whole_folder
+from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.card import card
-from ehrsynth.release.manifest import Secrets, hashes, internal_manifest, public_manifest, write_manifest
+from ehrsynth.release.manifest import Secrets, internal_manifest, public_manifest
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Request
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
+from ehrsynth.release.sealing import seal_internal, seal_share
+from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
 from ehrsynth.report.provenance import Provenance
@@ -62,10 +63,7 @@ def _write_share(folder: Path, made: Product) -> dict[str, str]:
     save_schema(made.schema, folder / "schema.yaml")
     _write(folder / "report.html", _page(made, shareable=True))
     _write(folder / "card.md", card(made.decision, made.provenance, made.evaluation, made.schema))
-    write_manifest(folder, public_manifest(folder, made.decision, made.provenance))
-    files = hashes(folder)
-    seal(folder)
-    return files
+    return seal_share(folder, public_manifest(made.decision, made.provenance))
 
 
 def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None:
@@ -87,9 +85,7 @@ def _write_internal(folder: Path, made: Product, shared: dict[str, str]) -> None
         manifest["replaces"] = dict(made.renewal.record)
         for name, content in made.renewal.files(made.decision).items():
             (folder / name).write_bytes(content)
-    write_manifest(folder, manifest)
-    seal(folder)
-    close_folder(folder)
+    seal_internal(folder, manifest)
 
 
 def _write_table(folder: Path, made: Product) -> None:
@@ -123,9 +119,3 @@ def of_synthetic_alone(synthetic: pd.DataFrame, schema: Schema) -> Evaluation:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def close_folder(folder: Path) -> None:
-    """Only the owner reads what touched real rows."""
-    for place in (folder, *folder.rglob("*")):
-        place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ehrsynth.errors import ReleaseBlocked
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
@@ -66,6 +67,18 @@ def facts_of(table: pd.DataFrame, holdout: int, schema: Schema, policy: Policy) 
     found = [str(f) for f in scan(table, schema) if f.column not in policy.judged_harmless]
     least = min(rarest.values(), default=None)
     return Facts(len(table), holdout, least, len(schema.guessed()), tuple(found), rare)
+
+
+def refuse_identifiers(facts: Facts, policy: Policy) -> None:
+    """Raise before anything is learnt from a table that may name people.
+
+    Raises
+    ------
+    ReleaseBlocked
+        If more columns look like identifiers than the policy allows; all are listed.
+    """
+    if len(facts.suspicions) > policy.identifiers.value:
+        raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
 
 
 def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: PrivacySpent | None) -> Decision:

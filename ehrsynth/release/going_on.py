@@ -23,9 +23,9 @@ from ehrsynth.errors import EhrSynthError
 from ehrsynth.files import content_hash
 from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.randomness import fresh_seed
+from ehrsynth.release.manifest import KEY_BYTES
 from ehrsynth.tables.databases import located
 
-KEY_BYTES = 32
 WORTH_KEEPING = 2_000_000  # bytes of the table: smaller ones are learnt in seconds
 
 

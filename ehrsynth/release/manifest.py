@@ -6,6 +6,7 @@ outsider who knows all patients but one could test for that one.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +15,15 @@ from typing import Any
 import pandas as pd
 
 from ehrsynth.files import canonical_json, sha256
+from ehrsynth.randomness import fresh_seed
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.results import plain
 from ehrsynth.tables.databases import is_database
-from ehrsynth.versions import installed_versions
 
 MANIFEST = "manifest.json"
+KEY_BYTES = 32
 FORMAT = 1
-_PACKAGES = ("ehrsynth", "lightgbm", "numpy", "pandas", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,18 @@ class Secrets:
     data_hash: str = field(repr=False)
     attempt: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, under the names that an internal manifest has for them."""
+        return {
+            "seed": self.seed,
+            "split_key": self.key.hex(),
+            "data_sha256": self.data_hash,
+            "attempt": self.attempt,
+        }
 
-def public_manifest(share: Path, decision: Decision, provenance: Provenance) -> dict[str, Any]:
-    """What may be known of the release, with the hash of each file in `share`.
+
+def public_manifest(decision: Decision, provenance: Provenance) -> dict[str, Any]:
+    """What may be known of the release, besides the hashes of its files.
 
     Under differential privacy the decision and its checks are left out: they were made by looking at real
     patients without noise, outside the guarantee.
@@ -51,14 +61,13 @@ def public_manifest(share: Path, decision: Decision, provenance: Provenance) -> 
         "formal_guarantee": guarantee_in_words(provenance),
         **decided,
         "provenance": plain(provenance.shareable.as_json()),
-        "files": hashes(share),
     }
 
 
 def internal_manifest(
     decision: Decision,
     provenance: Provenance,
-    secrets: Secrets,
+    hidden: Secrets,
     schema: Mapping[str, Any],
     *,
     shared: Mapping[str, str],
@@ -69,10 +78,7 @@ def internal_manifest(
         "decision": decision.verdict,
         "reasons": list(decision.reasons),
         "provenance": plain(provenance.as_json()),
-        "seed": secrets.seed,
-        "split_key": secrets.key.hex(),
-        "data_sha256": secrets.data_hash,
-        "attempt": secrets.attempt,
+        **hidden.as_json(),
         "schema": plain(schema),
         "shared_files": dict(shared),
     }
@@ -95,11 +101,6 @@ def hashes(folder: Path) -> dict[str, str]:
     return {f.relative_to(folder).as_posix(): sha256(f) for f in files}
 
 
-def versions() -> dict[str, str]:
-    """The version of each package that a release depends on and that is there."""
-    return installed_versions(_PACKAGES)
-
-
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write a manifest into its folder."""
     (folder / MANIFEST).write_bytes(canonical_json(manifest))
@@ -118,6 +119,19 @@ def attempts(folder: Path, data_hash: str) -> int:
     Every look at the same patients is another chance to pass by luck; each internal manifest counts them.
     """
     return sum(_hash_of(file) == data_hash for file in folder.glob(f"*/internal/{MANIFEST}"))
+
+
+def secrets_of(
+    data: Path | str | pd.DataFrame, table: pd.DataFrame, out: Path, *, seed: int | None, key: bytes | None
+) -> Secrets:
+    """The seed and the key of a job that writes `out`, fresh where they are None, and which attempt it is."""
+    data_hash = hash_of_data(data, table)
+    return Secrets(
+        secrets.token_bytes(KEY_BYTES) if key is None else key,
+        fresh_seed() if seed is None else seed,
+        data_hash,
+        1 + attempts(out.parent, data_hash),
+    )
 
 
 def _hash_of(file: Path) -> str | None:

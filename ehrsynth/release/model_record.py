@@ -14,14 +14,13 @@ from typing import Any
 
 import pandas as pd
 
-from ehrsynth.files import canonical_json, seal
+from ehrsynth.files import canonical_json
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
-from ehrsynth.release.folders import close_folder
-from ehrsynth.release.going_on import KEY_BYTES
-from ehrsynth.release.manifest import FORMAT, write_manifest
+from ehrsynth.release.manifest import FORMAT, KEY_BYTES
 from ehrsynth.release.request import Options, Request
+from ehrsynth.release.sealing import seal_internal
 from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER
 
 MODEL_KIND = "model"
@@ -97,6 +96,4 @@ class ModelRecord:
             "seed": "given" if self.seeded else "fresh",
             **record,
         }
-        write_manifest(internal, manifest)
-        seal(internal)
-        close_folder(internal)
+        seal_internal(internal, manifest)

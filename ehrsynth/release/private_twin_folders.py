@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.files import canonical_json, seal, whole_folder
+from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.generators.base import AbstractFitted
-from ehrsynth.release.manifest import FORMAT, Secrets, guarantee_in_words, hashes, write_manifest
+from ehrsynth.release.manifest import FORMAT, Secrets, guarantee_in_words
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.twin_folders import close, file_names, write_twin_table
+from ehrsynth.release.sealing import seal_internal, seal_share
+from ehrsynth.release.twin_folders import file_names, write_twin_table
 from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.private_twins import render_private_twins
@@ -75,12 +76,8 @@ def _write_share(folder: Path, made: PrivateTwinProduct) -> dict[str, str]:
         "what": "twins of synthetic patients made by ehrsynth; no row stands for a real person",
         "formal_guarantee": guarantee_in_words(made.provenance),
         "provenance": plain(made.provenance.shareable.as_json()),
-        "files": hashes(folder),
     }
-    write_manifest(folder, manifest)
-    files = hashes(folder)
-    seal(folder)
-    return files
+    return seal_share(folder, manifest)
 
 
 def _write_internal(folder: Path, made: PrivateTwinProduct, shared: Mapping[str, str]) -> None:
@@ -99,15 +96,10 @@ def _write_internal(folder: Path, made: PrivateTwinProduct, shared: Mapping[str,
         "decision": made.decision.verdict,
         "reasons": list(made.decision.reasons),
         "provenance": plain(made.provenance.as_json()),
-        "seed": made.secrets.seed,
-        "split_key": made.secrets.key.hex(),
-        "data_sha256": made.secrets.data_hash,
-        "attempt": made.secrets.attempt,
+        **made.secrets.as_json(),
         "shared_files": dict(shared),
     }
-    write_manifest(folder, manifest)
-    seal(folder)
-    close(folder)
+    seal_internal(folder, manifest)
 
 
 def _said(made: PrivateTwinProduct) -> dict[str, Any]:

@@ -5,38 +5,36 @@ in the register of the data set. Attacks look at the cohort and decide whether i
 the decision's reasons, counts and seed stay in `internal/`, outside the guarantee.
 """
 
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ehrsynth.errors import ReleaseBlocked, RequestError
-from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.errors import RequestError
+from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import must_be_free
 from ehrsynth.generators.base import AbstractDensity, AbstractFitted, AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
-from ehrsynth.randomness import derived_seed, fresh_seed
+from ehrsynth.randomness import derived_seed
 from ehrsynth.release.books import Books
-from ehrsynth.release.gate import Facts, decide, facts_of
-from ehrsynth.release.going_on import KEY_BYTES
-from ehrsynth.release.job import LEARNT, guarantee_of
-from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
-from ehrsynth.release.policy import Policy, called, load_policy
+from ehrsynth.release.gate import Facts, decide, facts_of, refuse_identifiers
+from ehrsynth.release.manifest import Secrets, secrets_of
+from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins
+from ehrsynth.release.provenance import guarantee_of, provenance_of
+from ehrsynth.release.reading import accept, columns_of, whole_table
+from ehrsynth.release.real_table import LEARNT
 from ehrsynth.release.register import place_of
-from ehrsynth.release.twin_gate import memory_check
-from ehrsynth.release.twins import METRICS, PACKAGES, TwinsResult
+from ehrsynth.release.twin_gate import attack_pairs, memory_check
+from ehrsynth.release.twins import PACKAGES, TwinsResult
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
-from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, split, table_from_frame
+from ehrsynth.tables import split
 from ehrsynth.tables.generalise import generalise
 from ehrsynth.twins.cohort import DRAWS
 from ehrsynth.twins.pairs import memory, paired
@@ -135,11 +133,9 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
     books = Books(place_of(out, register), form, policy)
     books.check(chosen, seed, remedies=False)
     report(0.0, "reading the table")
-    table = table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
-    data_hash = hash_of_data(data, table)
-    given = secrets.token_bytes(KEY_BYTES) if key is None else key
-    hidden = Secrets(given, fresh_seed(), data_hash, 1 + attempts(out.parent, data_hash))
-    real = _real(table, form, request, hidden, policy=policy, accept=train_on_synthetic)
+    table = whole_table(data, schema)
+    hidden = secrets_of(data, table, out, seed=None, key=key)
+    real = _real(table, form, request, hidden, policy=policy, accepted=train_on_synthetic)
     # The noise comes from a key that is kept nowhere.
     model = chosen.fit(
         real.learnt, real.question.schema, seed=None, progress=part(report, 0.05, 0.5), share=LEARNT
@@ -183,19 +179,13 @@ def private_recipe(name: str, settings: Mapping[str, object]) -> AbstractGenerat
 
 
 def _real(
-    table: pd.DataFrame, form: Schema, request: Request, hidden: Secrets, *, policy: Policy, accept: bool
+    table: pd.DataFrame, form: Schema, request: Request, hidden: Secrets, *, policy: Policy, accepted: bool
 ) -> _Real:
-    actions: tuple[str, ...] = ()
-    if accept and is_synthetic(table):
-        table = accept_synthetic(table)
-        actions = ("the table is itself synthetic: a model of it is a copy of a copy",)
-    kept = table[list(form.names)]
-    kept.attrs = dict(table.attrs)
-    coarse, schema, done = generalise(kept, form, by_schema_alone=True)
+    table, actions = accept(table, accepted=accepted)
+    coarse, schema, done = generalise(columns_of(table, form), form, by_schema_alone=True)
     learnt, unseen = split(coarse, schema, key=hidden.key)
     facts = facts_of(coarse, len(unseen), schema, policy)
-    if facts.suspicions and policy.identifiers.value < len(facts.suspicions):
-        raise ReleaseBlocked("blocked: some columns look like identifiers", facts.suspicions)
+    refuse_identifiers(facts, policy)
     question = ask(request, schema)
     # Before anything is spent: an arm of too few patients cannot be attacked, and what cannot may not leave.
     ours, theirs = (patients_of(side, question) for side in (learnt, unseen))
@@ -218,17 +208,7 @@ def _found(
     )
     drawn = [(twins.outcome, twins.draws[:, :, 0]) for twins in cohort.outcomes]
     tables = paired(cohort.rows, drawn, members=real.ours, others=real.theirs, question=question)
-    evaluation = evaluate(
-        tables.members,
-        tables.others,
-        tables.twins,
-        tables.schema,
-        seed=derived_seed(seed, "attacks"),
-        metrics=METRICS,
-        level=policy.family_wise_level.value,
-        attempts=real.hidden.attempt,
-        progress=part(report, 0.4, 1.0),
-    )
+    evaluation = attack_pairs(tables, policy, real.hidden, part(report, 0.4, 1.0))
     checks = list(decide(evaluation, policy, rows=real.facts, privacy=model.privacy).checks)
     for twins in cohort.outcomes:
         found = memory(cohort.rows, twins.means, twins.outcome.name, members=real.ours, others=real.theirs)
@@ -261,24 +241,13 @@ def _provenance(  # noqa: PLR0913 - it gathers what every step knows
     command: str,
     composed: float | None,
 ) -> Provenance:
-    schema = real.question.schema
-    return Provenance(
-        data=schema.name,
-        title=schema.title,
-        citation=schema.citation,
-        attribution="",
+    rows = Rows(len(real.table), len(real.learnt), real.facts.holdout, len(found.cohort))
+    packages = (*PACKAGES, "torch")
+    return replace(
+        provenance_of(real.question.schema, policy, found.evaluation, rows=rows, packages=packages),
         generator=chosen.name,
         recipe=chosen.model_dump(mode="json"),
-        schema_hash=schema.hash(),
-        protocol_hash=found.evaluation.protocol_hash,
-        policy=called(policy),
-        policy_hash=policy.hash(),
-        versions={name: version(name) for name in (*PACKAGES, "torch")},
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        rows=Rows(len(real.table), len(real.learnt), real.facts.holdout, len(found.cohort)),
-        measured_on=dict(found.evaluation.rows),
         guarantee=guarantee_of(model.privacy, composed),
-        guessed=schema.guessed(),
         actions=real.actions,
         seed=real.hidden.seed,
         command=command,

@@ -80,24 +80,48 @@ def read(
     RequestError
         If a CSV is longer than allowed.
     """
-    sampled = None
-    if isinstance(data, pd.DataFrame):
-        table = table_from_frame(data, schema)
-    else:
-        table, sampled = _of_file(data, schema, at_most, seed)
+    table, sampled = _sampled(data, schema, at_most, seed)
     if len(table) < FEWEST:
         summary = f"a release needs at least {FEWEST} patients, one to learn from and one to compare with"
         raise NotEnoughData(f"{summary}; the table has {len(table)}")
-    actions = () if sampled is None else (sampled.said(len(table)),)
-    if accepted and is_synthetic(table):
-        table = accept_synthetic(table)
-        actions = (*actions, "the table is itself synthetic: a model of it is a copy of a copy")
-    return Reading(table, actions, sampled)
+    said = () if sampled is None else (sampled.said(len(table)),)
+    table, actions = accept(table, accepted=accepted)
+    return Reading(table, (*said, *actions), sampled)
 
 
-def _of_file(
-    data: Path | str, schema: Schema, at_most: int | None, seed: int
+def whole_table(data: Path | str | pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """A patient table from a file or a frame, checked in the same way.
+
+    Raises
+    ------
+    DataError
+        If it does not fit the schema: every violation is listed.
+    """
+    return table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
+
+
+def accept(table: pd.DataFrame, *, accepted: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A table that may be learnt from though it is marked as synthetic, and what the report says of that.
+
+    Where it is marked and not accepted the mark stays, and whoever learns from it refuses it.
+    """
+    if not (accepted and is_synthetic(table)):
+        return table, ()
+    return accept_synthetic(table), ("the table is itself synthetic: a model of it is a copy of a copy",)
+
+
+def columns_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The columns of a schema alone; a table that is marked as synthetic stays marked."""
+    kept = table[list(schema.names)]
+    kept.attrs = dict(table.attrs)
+    return kept
+
+
+def _sampled(
+    data: Path | str | pd.DataFrame, schema: Schema, at_most: int | None, seed: int
 ) -> tuple[pd.DataFrame, Sampled | None]:
+    if isinstance(data, pd.DataFrame):
+        return whole_table(data, schema), None
     long = stream(data, schema) if at_most is not None else None
     if long is None or at_most is None or long.rows <= at_most:
         table = read_table(data, schema)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.files import canonical_json, seal, whole_folder
-from ehrsynth.release.manifest import FORMAT, Secrets, hashes, write_manifest
+from ehrsynth.files import canonical_json, whole_folder
+from ehrsynth.release.manifest import FORMAT, Secrets
 from ehrsynth.release.policy import Policy
+from ehrsynth.release.sealing import seal_internal, seal_share
 from ehrsynth.release.twin_request import TwinNote
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
+from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.results import plain
@@ -87,12 +88,8 @@ def _write_share(folder: Path, made: TwinProduct) -> dict[str, str]:
         "formal_guarantee": "no formal guarantee",
         "checks": plain(checks),
         "provenance": plain(made.provenance.shareable.as_json()),
-        "files": hashes(folder),
     }
-    write_manifest(folder, manifest)
-    files = hashes(folder)
-    seal(folder)
-    return files
+    return seal_share(folder, manifest)
 
 
 def _write_internal(folder: Path, made: TwinProduct, shared: Mapping[str, str]) -> None:
@@ -114,21 +111,10 @@ def _write_internal(folder: Path, made: TwinProduct, shared: Mapping[str, str]) 
         ),
         "cohort_means": plain(summary(made.cohort)),
         "provenance": plain(made.provenance.as_json()),
-        "seed": made.secrets.seed,
-        "split_key": made.secrets.key.hex(),
-        "data_sha256": made.secrets.data_hash,
-        "attempt": made.secrets.attempt,
+        **made.secrets.as_json(),
         "shared_files": dict(shared),
     }
-    write_manifest(folder, manifest)
-    seal(folder)
-    close(folder)
-
-
-def close(folder: Path) -> None:
-    """Only the owner reads what touched real rows."""
-    for place in (folder, *folder.rglob("*")):
-        place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)
+    seal_internal(folder, manifest)
 
 
 def _said(made: TwinProduct) -> dict[str, Any]:

@@ -2,16 +2,34 @@
 
 from collections.abc import Iterator
 
-from ehrsynth.evaluation.suite import Evaluation
-from ehrsynth.release.gate import Facts, decide
+from ehrsynth.evaluation.suite import Evaluation, evaluate
+from ehrsynth.progress import Progress
+from ehrsynth.randomness import derived_seed
+from ehrsynth.release.gate import MEASURED, Facts, decide
+from ehrsynth.release.manifest import Secrets
 from ehrsynth.release.policy import Policy
 from ehrsynth.report.decision import Check, compare
 from ehrsynth.statistics import Estimate
 from ehrsynth.twins.cohort import Cohort
-from ehrsynth.twins.pairs import outcome_memory
+from ehrsynth.twins.pairs import Pairs, outcome_memory
 from ehrsynth.twins.patients import Patients
 from ehrsynth.twins.study import Study
 from ehrsynth.twins.trial import TrialCheck
+
+
+def attack_pairs(tables: Pairs, policy: Policy, hidden: Secrets, progress: Progress) -> Evaluation:
+    """Run the attacks, and the metrics that the gate looks at, on twins as a table."""
+    return evaluate(
+        tables.members,
+        tables.others,
+        tables.twins,
+        tables.schema,
+        seed=derived_seed(hidden.seed, "attacks"),
+        metrics=MEASURED,
+        level=policy.family_wise_level.value,
+        attempts=hidden.attempt,
+        progress=progress,
+    )
 
 
 def twin_checks(  # noqa: PLR0913 - everything that the gate looks at

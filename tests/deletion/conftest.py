@@ -81,13 +81,13 @@ def measured():
 @pytest.fixture(autouse=True)
 def measured_once(monkeypatch, released, measured):
     """The evaluation, which is not what is tried here, is made once; a new gate looks at it each time."""
-    monkeypatch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
+    monkeypatch.setattr("ehrsynth.release.steps.evaluate", lambda *_, **__: measured["evaluation"])
 
 
 @pytest.fixture
 def measured_anew(measured_once, monkeypatch):
     """The evaluation as it is."""
-    monkeypatch.setattr("ehrsynth.release.job.evaluate", evaluate)
+    monkeypatch.setattr("ehrsynth.release.steps.evaluate", evaluate)
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +98,7 @@ def released(tmp_path_factory, data, schema, lenient, measured) -> Path:
 
     out = tmp_path_factory.mktemp("released") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", kept)
+        patch.setattr("ehrsynth.release.steps.evaluate", kept)
         made = release(
             data,
             schema,
@@ -130,6 +130,6 @@ def one_forgotten(tmp_path_factory, released, data, measured):
     place = tmp_path_factory.mktemp("one")
     old = copied(released, place / "old")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
+        patch.setattr("ehrsynth.release.steps.evaluate", lambda *_, **__: measured["evaluation"])
         made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
     return old, made

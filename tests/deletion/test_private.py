@@ -23,7 +23,7 @@ def private(tmp_path_factory, released, measured, data, schema, lenient):
     public = schema.changed(rows={"value": 2_400, "source": "public"})
     asked = {"generator": "dp-independent", "settings": EPSILON, "policy": lenient, "rows": 300}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ehrsynth.release.job.evaluate", lambda *_, **__: measured["evaluation"])
+        patch.setattr("ehrsynth.release.steps.evaluate", lambda *_, **__: measured["evaluation"])
         release(data, public, place / "old", **asked)
         return place, forget(place / "old", ["P00007"], data, place / "new")
 

@@ -82,8 +82,8 @@ def test_it_is_certified_withdrawn_and_erased(data, tmp_path):
 
 def test_a_published_cohort_waits_for_eleven(data, tmp_path, monkeypatch):
     old = tmp_path / "old"
-    monkeypatch.setattr("ehrsynth.release.twins.twin_checks", lambda *_, **__: [PASSED])
-    monkeypatch.setattr("ehrsynth.release.twins.evaluate", lambda *_, **__: None)
+    monkeypatch.setattr("ehrsynth.release.twin_answers.twin_checks", lambda *_, **__: [PASSED])
+    monkeypatch.setattr("ehrsynth.release.twin_gate.evaluate", lambda *_, **__: None)
     how = {"synthetic": 60, "generator": "independent"}
     job(data, old, **how)
     assert (old / "share").is_dir()

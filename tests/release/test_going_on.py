@@ -148,7 +148,7 @@ def test_a_private_release_that_is_cut_off_leaves_nothing(table, tmp_path, monke
     def dies(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("ehrsynth.release.job.evaluate", dies)
+    monkeypatch.setattr("ehrsynth.release.steps.evaluate", dies)
     with pytest.raises(MemoryError):
         job(table, tmp_path / "out", "dp-independent", {"epsilon": 1.0})
     assert {file.name for file in tmp_path.iterdir()} <= {NAME}

@@ -13,7 +13,7 @@ from ehrsynth.files import sha256
 from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.storage import load_model
 from ehrsynth.registry import known
-from ehrsynth.release import folders, job
+from ehrsynth.release import folders, job, steps
 from ehrsynth.release.job import release
 from ehrsynth.release.policy import called, load_policy
 from ehrsynth.schema.yaml_files import load_schema
@@ -31,7 +31,7 @@ def unmeasured(monkeypatch):
     def evaluate(*args, **settings):
         return nothing
 
-    monkeypatch.setattr(job, "evaluate", evaluate)
+    monkeypatch.setattr(steps, "evaluate", evaluate)
 
 
 @pytest.fixture
@@ -339,7 +339,7 @@ def test_what_looks_like_an_identifier_blocks_before_anything_is_learnt(tmp_path
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=type)
-@pytest.mark.parametrize("step", ["render", "seal", "card", "write_table"])
+@pytest.mark.parametrize("step", ["render", "seal_share", "seal_internal", "card", "write_table"])
 def test_an_interrupt_or_a_full_disk_leaves_nothing(broken, tmp_path, error, step):
     with pytest.raises(OutputError if isinstance(error, OSError) else KeyboardInterrupt):
         broken(step, error, tmp_path / "out")

@@ -10,7 +10,7 @@ import pytest
 from ehrsynth.dp import noise
 from ehrsynth.errors import BudgetExceeded, RequestError, SchemaError
 from ehrsynth.evaluation.suite import Evaluation
-from ehrsynth.release import going_on, job
+from ehrsynth.release import going_on, job, steps
 from ehrsynth.release.folders import Product, of_synthetic_alone, write_release
 from ehrsynth.release.job import release
 from ehrsynth.release.manifest import Secrets
@@ -157,7 +157,7 @@ def test_beyond_the_cap_nothing_is_measured_or_written(
     capped = lenient.model_copy(update={"epsilon_cap": lenient.epsilon_cap.model_copy(update={"value": 2.5})})
     settings = {"policy": capped, "register": private.folder.parent / NAME}
     assert [entry.what for entry in entries(settings["register"], "ward")] == ["release"]
-    monkeypatch.setattr(job, "evaluate", None)
+    monkeypatch.setattr(steps, "evaluate", None)
     with pytest.raises(BudgetExceeded, match=r"2 fits.*cap is 2\.5"):
         release(data, public, tmp_path / "two", **settings, **PRIVATE)
     with pytest.raises(BudgetExceeded, match=r"cap is 2\.5"):
@@ -194,7 +194,7 @@ def test_earlier_tables_are_attacked_together_with_the_new_one(
         looked_at.append((len(synthetic), [len(table) for table in settings["earlier"]]))
         return Evaluation({}, {}, (), {}, "")
 
-    monkeypatch.setattr(job, "evaluate", noting)
+    monkeypatch.setattr(steps, "evaluate", noting)
     register = released.folder.parent / NAME
     settings = {"generator": "independent", "policy": lenient, "rows": 500, "register": register}
     release(data, schema, tmp_path / "two", **settings)

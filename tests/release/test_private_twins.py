@@ -49,7 +49,7 @@ def decided(passed: bool) -> Decision:
 
 def judged(patch: pytest.MonkeyPatch, *, yes: bool) -> None:
     """Attacks and a gate whose answer is known: both are tried where they are made."""
-    patch.setattr(job, "evaluate", lambda *_, **__: Evaluation({}, {}, (), {"members": 497}, "hash"))
+    patch.setattr(job, "attack_pairs", lambda *_, **__: Evaluation({}, {}, (), {"members": 497}, "hash"))
     patch.setattr(job, "decide", lambda *_, **__: decided(yes))
     patch.setattr(job, "memory_check", lambda *_: decided(yes).checks[0])
 

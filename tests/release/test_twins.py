@@ -105,13 +105,13 @@ def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None
 def test_a_cohort_that_the_gate_lets_go_is_shared_without_seed_or_small_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ehrsynth.release import twins as job_module
+    from ehrsynth.release import twin_answers
     from ehrsynth.report.decision import compare
 
     def yes(*args, **kwargs):
         yield compare("all is well", 0.0, 1.0, "at most", explanation="", source="ours", citation="")
 
-    monkeypatch.setattr(job_module, "twin_checks", yes)
+    monkeypatch.setattr(twin_answers, "twin_checks", yes)
     made = job(tmp_path / "out", n=400, wanted={"synthetic": 150, "generator": "independent"})
     assert made.decision is not None
     assert made.decision.released

@@ -1,0 +1,31 @@
+"""How the two folders of whatever may leave are closed: manifest, hashes, seal and, inside, modes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ehrsynth.files import seal
+from ehrsynth.release.manifest import hashes, write_manifest
+from ehrsynth.release.verify import PRIVATE_FILE, PRIVATE_FOLDER
+
+
+def seal_share(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Close a filled `share/`; its manifest gets the hash of each file.
+
+    Returns
+    -------
+    dict
+        These hashes, hexadecimal SHA-256 by name, for the internal manifest.
+    """
+    files = hashes(folder)
+    write_manifest(folder, {**manifest, "files": files})
+    seal(folder)
+    return files
+
+
+def seal_internal(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Close a filled `internal/`: only the owner reads what touched real rows."""
+    write_manifest(folder, manifest)
+    seal(folder)
+    for place in (folder, *folder.rglob("*")):
+        place.chmod(PRIVATE_FOLDER if place.is_dir() else PRIVATE_FILE)

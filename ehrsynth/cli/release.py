@@ -1,12 +1,12 @@
 """`ehrsynth release`: the whole job, from a table to two folders, or to a no with its reasons."""
 
-import shlex
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ehrsynth.cli.command_line import command_line
+from ehrsynth.cli.drawing import drawn
+from ehrsynth.cli.engines import Cluster, engine
 from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
     DataFile,
@@ -36,8 +36,6 @@ from ehrsynth.cli.options import (
 
 if TYPE_CHECKING:
     from ehrsynth.release.job import ReleaseResult
-    from ehrsynth.release.policy import Policy
-    from ehrsynth.schema import Schema
 
 Rows = Annotated[
     int | None,
@@ -117,16 +115,16 @@ def release(
     --at-most a uniform subsample is learnt and measured, and the report says of how many. With --epsilon the
     patients are learnt under differential privacy, and OUT/share holds nothing else measured on them.
     """
-    from ehrsynth.cli.drawing import drawn
-    from ehrsynth.cli.engines import Cluster, engine
+    from ehrsynth.cli.privacy import known_to_all
     from ehrsynth.release.job import release as make_release
+    from ehrsynth.release.policy import load_policy
 
     chosen, given = _recipe(generator, settings, shards, (epsilon, delta))
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     with drawn() as progress, engine(asked, workers, 1):
         made = make_release(
             data,
-            _meaning(schema, public_rows),
+            known_to_all(schema, public_rows),
             out,
             generator=chosen,
             settings=given,
@@ -134,7 +132,7 @@ def release(
             copies=copies,
             seed=seed,
             key=_bytes(split_key),
-            policy=_limits(policy),
+            policy=load_policy(policy),
             evaluated_rows=evaluated_rows,
             remedy_seconds=_looked_for(remedies, given.get("epsilon")),
             second_opinion=second_opinion,
@@ -142,24 +140,10 @@ def release(
             at_most=at_most,
             index_date=index_date,
             register=register,
-            command=_command(),
+            command=command_line(),
             progress=progress,
         )
     _told(made, as_json=json)
-
-
-def _meaning(schema: Path, public_rows: int | None) -> "Schema":
-    """What the table means, with the number of patients that everybody knows."""
-    from ehrsynth.cli.privacy import known_to_all
-
-    return known_to_all(schema, public_rows)
-
-
-def _limits(policy: Path | None) -> "Policy":
-    """What a release must meet."""
-    from ehrsynth.release.policy import load_policy
-
-    return load_policy(policy)
 
 
 def _recipe(
@@ -184,13 +168,6 @@ def _told(made: "ReleaseResult", *, as_json: bool) -> None:
     if made.decision.released or as_json:
         show_results(made.folder / "internal" / "report.json", as_json=as_json)
     made.raise_if_blocked()
-
-
-def _command() -> str:
-    """How this was asked for."""
-    from ehrsynth.tables.databases import without_passwords
-
-    return shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])])
 
 
 def _looked_for(remedies: float | None, epsilon: object) -> float:

@@ -1,13 +1,9 @@
 """`ehrsynth twins`: what would have happened under another treatment, and when that cannot be said."""
 
-import shlex
-import sys
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from ehrsynth.cli.command_line import command_line
 from ehrsynth.cli.options import (
     DEFAULT_GENERATOR,
     DataFile,
@@ -119,11 +115,12 @@ def twins(
 
 def _run(given: Mapping[str, Any]) -> None:
     from ehrsynth.cli.drawing import drawn
+    from ehrsynth.cli.twin_results import show_twins
 
     _check(given)
     with drawn() as progress:
         made = _private(given, progress) if given["epsilon"] is not None else _made(given, progress)
-    _show(made.answer, given["out"], as_json=given["json"])
+    show_twins(made.answer, given["out"], as_json=given["json"])
     made.raise_if_refused()
 
 
@@ -141,7 +138,7 @@ def _made(given: Mapping[str, Any], progress: "Progress") -> "TwinsResult":
         seed=given["seed"],
         policy=load_policy(given["policy"]),
         train_on_synthetic=given["train_on_synthetic"],
-        command=_command(),
+        command=command_line(),
         progress=progress,
     )
 
@@ -161,16 +158,9 @@ def _private(given: Mapping[str, Any], progress: "Progress") -> "TwinsResult":
         policy=load_policy(given["policy"]),
         register=given["register"],
         train_on_synthetic=given["train_on_synthetic"],
-        command=_command(),
+        command=command_line(),
         progress=progress,
     )
-
-
-def _command() -> str:
-    """How this was asked for."""
-    from ehrsynth.tables.databases import without_passwords
-
-    return shlex.join(["ehrsynth", *without_passwords(sys.argv[1:])])
 
 
 def _check(given: Mapping[str, Any]) -> None:
@@ -284,66 +274,3 @@ def _numbers(texts: Iterable[str] | None) -> dict[str, float]:
         return {name: float(value) for name, value in _pairs(texts, "--probability")}
     except ValueError:
         raise RequestError("--probability: a share is a number, as in Y=0.5") from None
-
-
-def _show(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
-    """Averages and the trial check as two short tables, or everything as JSON."""
-    from ehrsynth.cli.drawing import show_json, show_table
-    from ehrsynth.report.results import plain
-
-    if as_json:
-        show_json(plain(answer))
-        return
-    typer.echo(f"{answer['verdict']}. The report: {out / 'internal' / 'report.html'}")
-    for one in answer["refusals"]:
-        if one["name"] == "outside-support":
-            done = "given all the same" if one["overridden"] else "withheld"
-            typer.echo(f"{one['reason']}: their numbers are {done}.")
-    rows = [
-        (
-            o["outcome"],
-            e["contrast"],
-            e["group"],
-            e["patients"],
-            e["value"],
-            f"{e['low']:.3f} to {e['high']:.3f}",
-        )
-        for o in answer["outcomes"]
-        for e in o.get("average_effects", ())
-    ]
-    if rows:
-        headers = ("outcome", "contrast", "group", "patients", "effect", f"{answer['level']:.0%} interval")
-        show_table(headers, rows)
-    _show_simulated(answer)
-    for check in answer["trial_check"]:
-        cells = [
-            (
-                "yes" if c["passed"] else "no",
-                c["what"],
-                c["arm"],
-                c["group"],
-                c["simulated"],
-                c["randomised"]["value"],
-                f"{c['difference']['low']:+.3f} to {c['difference']['high']:+.3f}",
-            )
-            for c in check["cells"]
-        ]
-        typer.echo(f"trial check, {check['outcome']}: {check['verdict']}")
-        shown = ("", "number", "arm", "group", "simulated", "randomised", "difference (95% interval)")
-        show_table(shown, cells)
-    if answer["release"] is not None:
-        typer.echo(answer["release"]["sentence"])
-
-
-def _show_simulated(answer: Mapping[str, Any]) -> None:
-    """Means of a private model's twins, which have no interval."""
-    from ehrsynth.cli.drawing import show_table
-
-    rows = [
-        (o["outcome"], arm, mean)
-        for o in answer["outcomes"]
-        for arm, mean in o.get("simulated_means", {}).items()
-    ]
-    if rows:
-        show_table(("outcome", "arm", "mean of the twins"), rows)
-        typer.echo(answer["noise"])

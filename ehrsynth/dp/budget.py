@@ -7,8 +7,6 @@ from ehrsynth.dp.accounting import rho_of_epsilon
 from ehrsynth.errors import RequestError, SchemaError
 from ehrsynth.schema import Schema
 
-UNIT = "the patient"
-RELATION = "two tables are neighbours when one patient is added to one of them, or removed"
 _ROWS_PER_DELTA = 10
 _REMEDY = (
     "write each from a documentation, with `source: public` and its citation, or leave the column out "

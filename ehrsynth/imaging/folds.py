@@ -27,13 +27,6 @@ class TrainFold:
         """The same split once more inside, to choose settings by images that they were not taught with."""
         return next(iter(split_folds(self.images, folds=folds, seed=seed, name=f"{self.name}/inner")))
 
-    def without_class_images(self, label: int, keep: int, *, seed: int) -> "TrainFold":
-        """A smaller fold with `keep` images of one class, drawn by the seed, and all of the others."""
-        own = np.flatnonzero(self.images.labels == label)
-        drawn = numpy_generator(seed, "fold", "fewer").permutation(own)[:keep]
-        rows = np.sort(np.concatenate([np.flatnonzero(self.images.labels != label), drawn]))
-        return TrainFold(self.images.at(rows), f"{self.name}/{keep}")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestFold:

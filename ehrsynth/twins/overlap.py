@@ -145,11 +145,6 @@ class Overlap:
     balance: tuple[Balance, ...]
     lowest: float
 
-    @property
-    def smallest_share(self) -> float:
-        """The smallest effective share of an arm's patients."""
-        return min(e / max(1, n) for e, n in zip(self.effective, self.patients, strict=True))
-
 
 def overlap(
     rows: Matrix, arm: Whole, chances: Floats, population: Population, *, outside: Mask, lowest: float

@@ -24,7 +24,6 @@ Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _FEWEST = 10
-_NO_SITE = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

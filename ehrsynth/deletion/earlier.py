@@ -15,8 +15,9 @@ from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import NAME
 from ehrsynth.release.request import REQUEST, Request, load_request
+from ehrsynth.release.sealing import INTERNAL, SHARE
 from ehrsynth.release.twin_request import TWINS
-from ehrsynth.release.verify import INTERNAL, SHARE, verify
+from ehrsynth.release.verify import verify
 from ehrsynth.release.withdrawal import withdraw, withdrawal
 
 Kind = Literal["release", "model", "twins"]

@@ -16,7 +16,7 @@ from ehrsynth.release.manifest import MANIFEST
 from ehrsynth.release.merkle import Tree
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Request, load_request
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FILE
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FILE
 from ehrsynth.report.decision import Check, Decision, compare
 
 TOGETHER = 11  # the smallest group that health statistics offices publish about

@@ -10,9 +10,9 @@ from ehrsynth.deletion.renewing import Outcome, further_checks, outcome, replace
 from ehrsynth.errors import DataError, RequestError
 from ehrsynth.progress import Progress
 from ehrsynth.release.request import load_request
+from ehrsynth.release.sealing import INTERNAL
 from ehrsynth.release.twin_request import TwinRenewal, Wanted, question_of
 from ehrsynth.release.twins import TwinsResult, make_twins
-from ehrsynth.release.verify import INTERNAL
 from ehrsynth.release.withdrawal import withdraw
 from ehrsynth.report.decision import Decision
 

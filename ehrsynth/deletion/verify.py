@@ -14,7 +14,8 @@ from ehrsynth.generators.storage import BESIDE, FILES, MODEL
 from ehrsynth.release.manifest import MANIFEST
 from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.request import GIVEN_SCHEMA
-from ehrsynth.release.verify import INTERNAL, Verification
+from ehrsynth.release.sealing import INTERNAL
+from ehrsynth.release.verify import Verification
 from ehrsynth.release.verify import verify as verify_release
 from ehrsynth.schema.yaml_files import load_schema
 

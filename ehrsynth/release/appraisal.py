@@ -14,7 +14,7 @@ from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed
-from ehrsynth.release.exposure import held
+from ehrsynth.release.attack_checks import held
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
 from ehrsynth.release.policy import Policy, load_policy

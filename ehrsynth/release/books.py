@@ -17,7 +17,7 @@ from ehrsynth.release.register import (
     entries,
     likeness,
 )
-from ehrsynth.release.verify import SHARE
+from ehrsynth.release.sealing import SHARE
 from ehrsynth.schema import Schema
 
 

@@ -15,8 +15,7 @@ from ehrsynth.release.manifest import Secrets, internal_manifest, public_manifes
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Request
-from ehrsynth.release.sealing import seal_internal, seal_share
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
 from ehrsynth.report.provenance import Provenance

@@ -9,7 +9,7 @@ from ehrsynth.errors import ReleaseBlocked
 from ehrsynth.evaluation.base import Score
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.generators.base import PrivacySpent
-from ehrsynth.release.exposure import NOT_COMPUTED, attacks, held, leak
+from ehrsynth.release.attack_checks import NOT_COMPUTED, attacks, held, leak
 from ehrsynth.release.policy import Limit, Policy
 from ehrsynth.report.decision import Check, Comparison, Decision, compare
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, Schema
@@ -113,7 +113,7 @@ def of_the_table(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
     Parameters
     ----------
     evaluation
-        As `ehrsynth.release.exposure.held` gives it, with the metrics `MEASURED`.
+        As `ehrsynth.release.attack_checks.held` gives it, with the metrics `MEASURED`.
     """
     yield leak(evaluation.bound, policy)
     yield from attacks(evaluation, policy)

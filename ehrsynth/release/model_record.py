@@ -20,8 +20,7 @@ from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.manifest import FORMAT, KEY_BYTES
 from ehrsynth.release.request import Options, Request
-from ehrsynth.release.sealing import seal_internal
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, seal_internal
 
 MODEL_KIND = "model"
 

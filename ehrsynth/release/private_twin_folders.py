@@ -13,9 +13,8 @@ from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.manifest import FORMAT, Secrets, guarantee_in_words
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.sealing import seal_internal, seal_share
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
 from ehrsynth.release.twin_folders import file_names, write_twin_table
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.private_twins import render_private_twins
 from ehrsynth.report.provenance import Provenance

@@ -19,7 +19,7 @@ from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
-from ehrsynth.release.exposure import held
+from ehrsynth.release.attack_checks import held
 from ehrsynth.release.gate import COPIED, MEASURED, of_the_table
 from ehrsynth.release.policy import Policy
 from ehrsynth.report.decision import Check, Decision

@@ -1,4 +1,4 @@
-"""How the two folders of whatever may leave are closed: manifest, hashes, seal and, inside, modes."""
+"""The two folders of what may leave, and how they are closed: manifest, hashes, seal and, inside, modes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import Any
 
 from ehrsynth.files import seal
 from ehrsynth.release.manifest import hashes, write_manifest
-from ehrsynth.release.verify import PRIVATE_FILE, PRIVATE_FOLDER
+
+SHARE, INTERNAL = "share", "internal"
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 def seal_share(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:

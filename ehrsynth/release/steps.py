@@ -13,7 +13,7 @@ from ehrsynth.evaluation.suite import Evaluation, evaluate
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed
-from ehrsynth.release.exposure import held
+from ehrsynth.release.attack_checks import held
 from ehrsynth.release.folders import Product
 from ehrsynth.release.going_on import Drawn
 from ehrsynth.release.policy import Policy

@@ -9,9 +9,8 @@ from typing import Any
 from ehrsynth.files import canonical_json, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.sealing import seal_internal, seal_share
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
 from ehrsynth.release.twin_request import TwinNote
-from ehrsynth.release.verify import INTERNAL, PRIVATE_FOLDER, SHARE
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.results import plain

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ehrsynth.errors import DataError, ModelError, ReleaseBlocked, RequestError
-from ehrsynth.files import SEAL, check_seal, sha256
+from ehrsynth.files import check_seal, sha256
 from ehrsynth.release.manifest import MANIFEST, hashes
+from ehrsynth.release.sealing import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
 from ehrsynth.release.withdrawal import withdrawal
-
-SHARE, INTERNAL = "share", "internal"
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +150,3 @@ def _agree(folder: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
             yield f"{SHARE}/{name} is not the file that the internal manifest records"
     if shared and not (folder / SHARE).is_dir():
         yield f"{SHARE} is missing, but the release was not blocked"
-
-
-__all__ = ["SEAL", "Verification", "verify"]

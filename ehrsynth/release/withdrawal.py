@@ -12,9 +12,10 @@ from typing import Any
 
 from ehrsynth.files import canonical_json, seal, whole_file
 from ehrsynth.generators.storage import FILES, WITHDRAWN
+from ehrsynth.release.sealing import INTERNAL
 
 FORMAT = 1
-_INTERNAL, _MODEL = "internal", "model"
+_MODEL = "model"
 _TABLES = ("synthetic*", "patients", "twins_*", "effects_*")
 _UNRELEASED = tuple(
     f"{table}.{ending}" for table in _TABLES for ending in ("csv", "csv.origin.json", "parquet")
@@ -37,7 +38,7 @@ def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[s
     }
     with whole_file(folder / WITHDRAWN) as draft:
         draft.write_bytes(canonical_json(said))
-    return _erase(folder, folder / _INTERNAL) if erase else ()
+    return _erase(folder, folder / INTERNAL) if erase else ()
 
 
 def _erase(folder: Path, internal: Path) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.registry import known
-from ehrsynth.release.exposure import attacks, held, leak
+from ehrsynth.release.attack_checks import attacks, held, leak
 from ehrsynth.release.policy import load_policy
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table, write_table

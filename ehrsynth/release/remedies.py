@@ -8,7 +8,7 @@ applied: whoever releases decides, and another attempt is counted as one.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,19 @@ import pandas as pd
 from ehrsynth.errors import EhrSynthError
 from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.generators.base import AbstractGenerator
-from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.release.attack_checks import held
 from ehrsynth.release.gate import COPIED, MEASURED, of_the_table
 from ehrsynth.release.policy import Policy
+from ehrsynth.release.remedy_changes import Change, changes
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.words import LEAK, title
-from ehrsynth.schema import DateColumn, DatetimeColumn, IntegerColumn, LearntColumn, Schema
-from ehrsynth.tables.bands import Banded, band_of, days_of, in_bands, with_bands
-from ehrsynth.tables.grids import grid
-from ehrsynth.tables.values import to_values
+from ehrsynth.schema import Schema
+from ehrsynth.tables.bands import in_bands, with_bands
 
-_BANDS = 20  # bands that a column's values are gathered in
-_SMOOTHER = 4  # times as many patients in a leaf
-_FEW = 3
 _SHOWN = 3
 _MOST_ROWS = 20_000
-_SECONDS_A_DAY = 86_400
 Tables = tuple[pd.DataFrame, ...]
 
 
@@ -113,16 +107,6 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
-    """Columns in bands and another generator, either or both; `how` says what to write for it."""
-
-    words: str
-    how: str
-    bands: Mapping[str, float] = field(default_factory=dict)
-    generator: AbstractGenerator | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Scene:
     """Everything but the change. `given` are synthetic tables that cannot be made anew."""
 
@@ -180,7 +164,9 @@ def remedies(  # noqa: PLR0913 - what a release knows, and how long to look
     scene = _Scene(*sides, schema, generator, given, policy, terms, seed)
     before = {check.name: check for check in decision.failed if check.name in _names(policy)}
     tried: list[Remedy] = []
-    for change in _changes(scene, identity=title("identity_disclosure") in before):
+    asked = terms.given or schema
+    identity = title("identity_disclosure") in before
+    for change in changes(scene.train, schema, generator, given=asked, identity=identity):
         spent = time.monotonic() - start
         if spent > seconds or (tried and tried[-1].passes):
             break
@@ -234,7 +220,7 @@ def _drawn(table: pd.DataFrame, seed: int, name: str) -> pd.DataFrame:
     return table.iloc[drawn].reset_index(drop=True)
 
 
-def _measured(change: _Change, scene: _Scene) -> list[Check]:
+def _measured(change: Change, scene: _Scene) -> list[Check]:
     """The gate's checks of the synthetic table, after the change."""
     policy, terms, seed = scene.policy, scene.terms, scene.seed
     schema = with_bands(scene.schema, change.bands)
@@ -256,7 +242,7 @@ def _measured(change: _Change, scene: _Scene) -> list[Check]:
     return list(of_the_table(held(found, policy), policy))
 
 
-def _made(change: _Change, scene: _Scene, train: pd.DataFrame, schema: Schema) -> Iterator[pd.DataFrame]:
+def _made(change: Change, scene: _Scene, train: pd.DataFrame, schema: Schema) -> Iterator[pd.DataFrame]:
     generator, terms, seed = change.generator or scene.generator, scene.terms, scene.seed
     if generator is None:
         yield from scene.given
@@ -267,7 +253,7 @@ def _made(change: _Change, scene: _Scene, train: pd.DataFrame, schema: Schema) -
         yield model.sample(terms.rows or len(train), seed=own).table
 
 
-def _remedy(change: _Change, before: Mapping[str, Check], checks: Sequence[Check]) -> Remedy:
+def _remedy(change: Change, before: Mapping[str, Check], checks: Sequence[Check]) -> Remedy:
     moved = [
         Moved(check.name, before[check.name].value, check.value, check.limit)
         for check in checks
@@ -277,89 +263,3 @@ def _remedy(change: _Change, before: Mapping[str, Check], checks: Sequence[Check
     moved.sort(key=lambda one: -(one.before or 0.0) / one.limit if one.limit else 0.0)
     left = tuple(check.name for check in checks if not check.passed)
     return Remedy(change.words, tuple(moved), left, change.how)
-
-
-def _changes(scene: _Scene, *, identity: bool) -> Iterator[_Change]:
-    """From the smallest to the largest; what others are likely to know first where that names patients."""
-    telling = _telling(scene.train, scene.schema, identity=identity)
-    sizes = sorted({min(1, len(telling)), min(_FEW, len(telling)), len(telling)} - {0})
-    coarser = [_coarser(telling[:count], scene) for count in sizes]
-    generator = scene.generator
-    smoother = None if generator is None else _smoother(generator)
-    changes = list(coarser)
-    if smoother is not None and generator is not None:
-        leaves, leaf = (
-            f"{_SMOOTHER} times as many patients in a leaf",
-            f"--set leaf={smoother.model_dump()['leaf']}",
-        )
-        changes.insert(1, _Change(f"{generator.name} with {leaves}", leaf, {}, smoother))
-        for last in coarser[-1:]:
-            both = _Change(f"{last.words}, and {leaves}", f"{last.how}; and {leaf}", last.bands, smoother)
-            changes.append(both)
-    yield from changes
-    if generator is not None and generator.name != "copula":
-        yield _Change("the generator copula", "--generator copula, without --set", {}, recipe("copula", None))
-
-
-def _coarser(chosen: Sequence[tuple[LearntColumn, float]], scene: _Scene) -> _Change:
-    given = scene.terms.given or scene.schema
-    lines = [f"`band: {_written(given, column, width):.10g}` under {column.name}" for column, width in chosen]
-    how = f"write in the schema {', '.join(lines)}"
-    return _Change(_in_bands(chosen), how, {column.name: width for column, width in chosen})
-
-
-def _written(given: Schema, column: LearntColumn, width: float) -> float:
-    """The band as it stands in the schema that was given: dates, which became years, have theirs in days."""
-    before = given.column(column.name)
-    became = isinstance(before, DateColumn | DatetimeColumn) and isinstance(column, IntegerColumn)
-    return days_of(width) if became else width
-
-
-def _in_bands(chosen: Sequence[tuple[LearntColumn, float]]) -> str:
-    if len(chosen) > _FEW:
-        return f"all {len(chosen)} columns of many values in about {_BANDS} bands each"
-    return ", ".join(
-        f"{column.name} in bands of {width:.10g}"
-        f"{' days' if isinstance(column, DateColumn | DatetimeColumn) else ''}"
-        for column, width in chosen
-    )
-
-
-def _smoother(generator: AbstractGenerator) -> AbstractGenerator | None:
-    settings = generator.model_dump()
-    leaf = settings.get("leaf")
-    if not isinstance(leaf, int):
-        return None
-    return recipe(generator.name, settings | {"leaf": _SMOOTHER * leaf})
-
-
-def _telling(table: pd.DataFrame, schema: Schema, *, identity: bool) -> list[tuple[LearntColumn, float]]:
-    """Columns with more values than bands, the most distinct first, with the width of their bands."""
-    found, values = [], to_values(table, schema)
-    for column in schema.learnt:
-        distinct = int(table[column.name].nunique())
-        if isinstance(column, Banded) and distinct > _BANDS:
-            low, high = np.nanquantile(values[column.name], (0.01, 0.99))
-            width = _width(column, float(high - low) / _BANDS)
-            at = grid(column)
-            if width <= max(band_of(column) or 0.0, at.step / at.scale):
-                continue  # it would change nothing
-            known = identity and "quasi_identifier" in column.roles
-            found.append((not known, -distinct, column.name, column, width))
-    return [(column, width) for *_, column, width in sorted(found, key=lambda one: one[:3])]
-
-
-def _width(column: LearntColumn, width: float) -> float:
-    """A round width in the unit of the column's band."""
-    if isinstance(column, DatetimeColumn):
-        width /= _SECONDS_A_DAY
-    whole = isinstance(column, IntegerColumn | DateColumn | DatetimeColumn)
-    return max(1.0, _round_width(width)) if whole else _round_width(width)
-
-
-def _round_width(width: float) -> float:
-    """The next of 1, 2, 5 times a power of ten."""
-    if width <= 0:
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(width))
-    return float(power * next(step for step in (1, 2, 5, 10) if step * power >= width * (1 - 1e-9)))

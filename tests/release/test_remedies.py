@@ -16,14 +16,11 @@ from ehrsynth.release.remedies import (
     Moved,
     Remedy,
     Terms,
-    _changes,
-    _round_width,
-    _Scene,
-    _smoother,
     attacked,
     remedies,
     with_remedies,
 )
+from ehrsynth.release.remedy_changes import Change, _round_width, _smoother, changes
 from ehrsynth.report.decision import Decision, compare
 from ehrsynth.schema import DateColumn, IdentifierColumn, IntegerColumn, NumberColumn, Schema
 
@@ -134,8 +131,8 @@ def test_of_given_tables_bands_alone_are_tried_and_nothing_is_fitted(whatever_is
     tried = remedies(train, holdout, SCHEMA, (train.copy(),), **settings)
     assert [remedy.change for remedy in tried] == ["sodium in bands of 5"]
     assert tried[0].passes
-    scene = _Scene(train, holdout, SCHEMA, None, (train,), whatever_is_copied, Terms(), 1)
-    assert all(change.generator is None and change.bands for change in _changes(scene, identity=False))
+    found = changes(train, SCHEMA, None, given=SCHEMA, identity=False)
+    assert all(change.generator is None and change.bands for change in found)
 
 
 def test_every_change_says_what_to_write() -> None:
@@ -144,8 +141,8 @@ def test_every_change_says_what_to_write() -> None:
     schema = Schema(name="t", columns=(*SCHEMA.columns, years))
     given = Schema(name="t", columns=(*SCHEMA.columns, days))
     table = lab(900, 1).assign(seen=pd.array(np.random.default_rng(0).integers(1980, 2025, 900), "Int64"))
-    scene = _Scene(table, table, schema, Cart(leaf=5), (), load_policy(), Terms(given=given), 1)
-    hows = {change.words: change.how for change in _changes(scene, identity=False)}
+    found = changes(table, schema, Cart(leaf=5), given=given, identity=False)
+    hows = {change.words: change.how for change in found}
     # A band of years is made from a band of days, since the schema that was given has a date.
     assert (
         "`band: 5` under sodium, `band: 1827` under seen" in hows["sodium in bands of 5, seen in bands of 5"]
@@ -163,10 +160,9 @@ def test_what_others_know_comes_first_where_it_names_patients() -> None:
     schema = SCHEMA.changed(columns=columns)
     table = lab(900, 1)
     table["weight"] = np.random.default_rng(0).normal(100, 15, 900).round()
-    scene = _Scene(table, table, schema, Cart(), (), load_policy(), Terms(), 1)
     for identity, first in ((True, "weight"), (False, "sodium")):
-        changes = list(_changes(scene, identity=identity))
-        assert changes[0].words.startswith(first)
+        found = list(changes(table, schema, Cart(), given=schema, identity=identity))
+        assert found[0].words.startswith(first)
 
 
 def test_widths_are_round_and_leaves_grow() -> None:
@@ -228,7 +224,7 @@ def test_only_a_no_of_an_attack_is_looked_into() -> None:
 
 
 def test_what_is_measurable_neither_before_nor_after_is_not_told() -> None:
-    change = module._Change("a in bands of 5", "write it")
+    change = Change("a in bands of 5", "write it")
     before = {check.name: check for check in decided(None).failed}
     after = [compare("Linkability", value, 0.09, "at most", **SAID) for value in (None, 0.02)]
     assert module._remedy(change, before, after[:1]).moved == ()

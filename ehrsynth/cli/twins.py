@@ -220,8 +220,8 @@ def _request(given: Mapping[str, Any]) -> "Request":
 def _wanted(given: Mapping[str, Any]) -> "Wanted":
     from ehrsynth.generators.recipes import parse_settings
     from ehrsynth.release.twin_request import Wanted
+    from ehrsynth.twins.options import Options
     from ehrsynth.twins.refusals import NAMES
-    from ehrsynth.twins.study import Options
 
     accepted = frozenset(name for name in NAMES if given[f"accept_{name.replace('-', '_')}"])
     options = Options(

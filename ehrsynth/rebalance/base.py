@@ -42,10 +42,6 @@ class AbstractDecider(ABC):
     def decisions(self, table: pd.DataFrame) -> Mask:
         """Who is called high-risk."""
 
-    @abstractmethod
-    def without_groups(self, table: pd.DataFrame) -> Mask:
-        """Who would be called so if all groups were treated alike."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Treatment:

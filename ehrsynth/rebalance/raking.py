@@ -63,15 +63,10 @@ Margin = Shares | Moment
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Raked:
-    """Weights of mean 1, how often all margins were gone through, and the largest miss that is left.
-
-    `miss` is the largest difference between a margin's cell and its target, in shares (0 to 1) or in standard
-    deviations for a number; `effective` is Kish's effective number of rows, at most n.
-    """
+    """Weights of mean 1, how often all margins were gone through, and Kish's effective number of rows."""
 
     weights: Floats
     rounds: int
-    miss: float
     effective: float
 
 
@@ -115,7 +110,7 @@ def rake(
             f" still missed by {miss:.1%}",
             ["leave a margin out, or merge its small cells"],
         )
-    return Raked(w, done, miss, float(w.sum() ** 2 / (w**2).sum()))
+    return Raked(w, done, float(w.sum() ** 2 / (w**2).sum()))
 
 
 def reachable(margin: Margin) -> Margin:

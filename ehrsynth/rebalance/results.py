@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.errors import RequestError
-from ehrsynth.files import canonical_json
+from ehrsynth.files import canonical_json, plain
 from ehrsynth.rebalance import headroom as rooms
 from ehrsynth.rebalance.base import Treatment, with_origin
 from ehrsynth.rebalance.error_rates import measured_error_rates
@@ -18,7 +18,7 @@ from ehrsynth.rebalance.methods import UNTREATED
 from ehrsynth.rebalance.plan import Counts, Population, rows_of
 from ehrsynth.rebalance.population import margins_of
 from ehrsynth.rebalance.protocol import rebalance_protocol
-from ehrsynth.rebalance.raking import achieved
+from ehrsynth.rebalance.raking import Margin, Moment, achieved
 from ehrsynth.rebalance.study import EXPOSURES, Study
 from ehrsynth.rebalance.targets import raked_weights, stratum_counts, wanted
 from ehrsynth.rebalance.verdict import advice
@@ -103,6 +103,7 @@ def _groups(found: Rebalancing) -> list[dict[str, Any]]:
     counts = stratum_counts(ready.rows, len(ready.plan.groups))
     target = _target(found)
     made = None if found.treatment is None else found.treatment.made
+    made_in = None if made is None else rows_of(made, ready.plan, ready.schema).group
     return [
         {
             "group": group.name,
@@ -113,7 +114,7 @@ def _groups(found: Rebalancing) -> list[dict[str, Any]]:
             "wanted": None if target is None else int(target[place].sum()),
             "wanted_events": None if target is None else int(target[place, 1]),
             "raised": group.name in found.verdict.helped,
-            "synthetic": 0 if made is None else _made_of(found, place),
+            "synthetic": 0 if made_in is None else int((made_in == place).sum()),
         }
         for place, group in enumerate(ready.plan.groups)
     ]
@@ -125,13 +126,6 @@ def _target(found: Rebalancing) -> NDArray[np.int64] | None:
         return wanted(found.ready.table, found.ready.plan, found.ready.schema, "up")
     except RequestError:
         return None
-
-
-def _made_of(found: Rebalancing, place: int) -> int:
-    made = None if found.treatment is None else found.treatment.made
-    return (
-        0 if made is None else int((rows_of(made, found.ready.plan, found.ready.schema).group == place).sum())
-    )
 
 
 def _method(study: Study, name: str) -> dict[str, Any]:
@@ -187,12 +181,10 @@ def _margins(found: Rebalancing) -> list[dict[str, Any]] | None:
     told = []
     for margin in margins_of(ready.plan.goal.margins, ready.rows.values, ready.schema):
         before, after = achieved(margin, np.ones(len(ready.rows))), achieved(margin, raked.weights)
-        asked = getattr(margin, "shares", None)
-        labels = getattr(margin, "labels", (margin.name,))
-        wanted_here = [getattr(margin, "target", None)] if asked is None else asked.tolist()
+        labels, asked = _cells(margin)
         told += [
             {"margin": margin.name, "cell": label, "before": float(b), "after": float(a), "wanted": w}
-            for label, b, a, w in zip(labels, before, after, wanted_here, strict=True)
+            for label, b, a, w in zip(labels, before, after, asked, strict=True)
         ]
     return [
         *told,
@@ -204,6 +196,13 @@ def _margins(found: Rebalancing) -> list[dict[str, Any]] | None:
             "wanted": None,
         },
     ]
+
+
+def _cells(margin: Margin) -> tuple[tuple[str, ...], list[float]]:
+    """The cells of a margin and what is asked of each; a mean or a variance is one cell of its own name."""
+    if isinstance(margin, Moment):
+        return (margin.name,), [margin.target]
+    return margin.labels, margin.shares.tolist()
 
 
 def write_treatment(found: Rebalancing, folder: Path) -> tuple[str, ...]:
@@ -239,7 +238,7 @@ def _told(found: Rebalancing, treatment: Treatment | None) -> dict[str, Any]:
         "groups": {group.name: group.where for group in plan.groups},
         "predictors": list(plan.predictors),
         "learner": plan.learner,
-        "notes": _plain(how),
+        "notes": plain(how),
         "warnings": [] if treatment is None else list(treatment.warnings),
         "seed": found.seed,
         "date": found.date,
@@ -255,13 +254,3 @@ def _kind(treatment: Treatment | None) -> str:
         return f"the real patients ({TABLE}) and a weight for each ({WEIGHTS})"
     weighed = f", with a weight for each ({WEIGHTS})" if treatment.weights is not None else ""
     return f"rows to learn from ({TABLE}), each marked in _origin{weighed}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

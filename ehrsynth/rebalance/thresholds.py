@@ -30,13 +30,12 @@ UNLAWFUL = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thresholded(AbstractDecider):
-    """A predictor with a threshold for each group (the last one: for patients in none), and one for all."""
+    """A predictor with a threshold for each group; the last one is for patients in none."""
 
     base: Predictor
     plan: Plan
     schema: Schema
     thresholds: Floats
-    single: float
 
     def risks(self, table: pd.DataFrame) -> Floats:
         """Each patient's risk, 0 to 1: that of the base."""
@@ -46,10 +45,6 @@ class Thresholded(AbstractDecider):
         """Whose risk is above the threshold of their group."""
         group = rows_of(table, self.plan, self.schema).group
         return np.asarray(self.base.risks(table) > self.thresholds[group])
-
-    def without_groups(self, table: pd.DataFrame) -> Mask:
-        """Whose risk is above the threshold for all."""
-        return np.asarray(self.base.risks(table) > self.single)
 
 
 class GroupThresholds(AbstractMethod):
@@ -84,7 +79,7 @@ class GroupThresholds(AbstractMethod):
         single = float(np.quantile(unseen[free], self.specificity))
         found = [self._of(unseen[free & (rows.group == g)], single) for g in range(len(plan.groups))]
         base = predictor_of(self.of, train, plan, schema, seed=seed)
-        predictor = Thresholded(base, plan, schema, np.array([*found, single]), single)
+        predictor = Thresholded(base, plan, schema, np.array([*found, single]))
         notes = {"thresholds": dict(zip(plan.names, found, strict=True)), "threshold_for_all": single}
         return Treatment(self.text, predictor=predictor, notes=notes, warnings=(UNLAWFUL,))
 

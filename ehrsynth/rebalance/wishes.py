@@ -102,7 +102,8 @@ def prepare(table: pd.DataFrame, schema: Schema, wishes: Wishes) -> Prepared:
     Raises
     ------
     RequestError
-        If a column does not exist, a protected one is an outcome, or the target population is impossible.
+        If the table is itself synthetic, a column does not exist, a protected one is an outcome, or the
+        target population is impossible.
     DataError
         If a column to predict from is all missing, or no outcome is known.
     Refused

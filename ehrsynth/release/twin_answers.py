@@ -19,10 +19,11 @@ from ehrsynth.release.twin_request import Wanted
 from ehrsynth.report.decision import Decision
 from ehrsynth.tables import read_table
 from ehrsynth.twins.cohort import Cohort, twin_cohort
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.pairs import pairs
 from ehrsynth.twins.patients import Patients, patients_of
 from ehrsynth.twins.question import Question
-from ehrsynth.twins.study import Options, Study, twin_study
+from ehrsynth.twins.study import Study, twin_study
 from ehrsynth.twins.trial import TrialCheck
 from ehrsynth.twins.trial_run import cohort_check, trial_check
 

@@ -16,8 +16,8 @@ from ehrsynth.report.decision import Check, Decision
 from ehrsynth.schema import Schema
 from ehrsynth.twins.cohort import DRAWS
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
-from ehrsynth.twins.study import Options
 
 TWINS = "twins"
 _CANDIDATES = ("bases", "crossed", "robust")

@@ -23,10 +23,11 @@ from ehrsynth.tables.origin import is_synthetic, mark_synthetic
 from ehrsynth.tables.values import from_values
 from ehrsynth.twins.drawing import draw
 from ehrsynth.twins.model import Prediction
+from ehrsynth.twins.outcome_study import OutcomeStudy
 from ehrsynth.twins.outcomes import Outcome
 from ehrsynth.twins.overlap import Support
 from ehrsynth.twins.patients import covariates_of
-from ehrsynth.twins.study import OutcomeStudy, Study
+from ehrsynth.twins.study import Study
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]

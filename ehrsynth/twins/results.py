@@ -12,11 +12,13 @@ from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
 from ehrsynth.twins.error_rates import measured_error_rates
+from ehrsynth.twins.outcome_study import OutcomeStudy
 from ehrsynth.twins.outcomes import Outcome
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, outside_support, settled
-from ehrsynth.twins.study import OutcomeStudy, Study
-from ehrsynth.twins.trial import TrialCheck
+from ehrsynth.twins.refutation import Refuter
+from ehrsynth.twins.study import Study
+from ehrsynth.twins.trial import Cell, TrialCheck
 
 VALIDATED = "validated by arms: patients of each arm show it"
 ASSUMED = "validated by arms, where no confounder is unmeasured"
@@ -268,7 +270,7 @@ def _effect(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _refuter(one: Any, question: Question) -> dict[str, Any]:
+def _refuter(one: Refuter, question: Question) -> dict[str, Any]:
     found: dict[str, Any] = values_of(one)
     return found | {"contrast": question.contrasts[one.contrast - 1], "failed": one.failed}
 
@@ -296,7 +298,7 @@ def check_json(one: TrialCheck, question: Question) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Any, question: Question) -> Mapping[str, Any]:
+def _cell(cell: Cell, question: Question) -> Mapping[str, Any]:
     found: dict[str, Any] = values_of(cell)
     arm = question.contrasts[cell.arm - 1] if cell.what == "contrast" else question.arms[cell.arm].name
     found |= {"arm": arm, "passed": cell.passed}

@@ -16,9 +16,9 @@ from ehrsynth.twins.average import average, study_population, within
 from ehrsynth.twins.evidence import evidence, with_constant_effect
 from ehrsynth.twins.fitting import Crosswise, fit_crosswise
 from ehrsynth.twins.model import TwinModel, twin_model
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.patients import Patients, patients_of
 from ehrsynth.twins.question import Question
-from ehrsynth.twins.study import Options
 from ehrsynth.twins.subgroups import subgroups
 from ehrsynth.twins.trial import ALL, Simulated, TrialCheck, check, halves
 

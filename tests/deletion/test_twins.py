@@ -13,8 +13,8 @@ from ehrsynth.release.twins import make_twins
 from ehrsynth.report.decision import compare
 from ehrsynth.tables import write_table
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
-from ehrsynth.twins.study import Options
 from trials import TRIAL, TWO, trial
 
 KEY = bytes(range(32))

@@ -32,7 +32,7 @@ def test_specificities_become_equal_risks_stay_and_the_warning_is_there() -> Non
     apart = {
         what: [float((~called)[free & (group == g)].mean()) for g in "ab"]
         for what, called in (
-            ("single", predictor.without_groups(test)),
+            ("single", predictor.risks(test) > found.notes["threshold_for_all"]),
             ("by group", predictor.decisions(test)),
         )
     }

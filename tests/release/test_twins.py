@@ -14,9 +14,9 @@ from ehrsynth.release.twins import make_twins
 from ehrsynth.release.verify import verify
 from ehrsynth.tables import is_synthetic, read_table
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
 from ehrsynth.twins.results import ANSWERED
-from ehrsynth.twins.study import Options
 from trials import TRIAL, TWO, trial
 
 LEAN = Candidates(bases=("linear",), crossed=(), robust=("linear",))

@@ -7,9 +7,10 @@ from ehrsynth.report.results import plain
 from ehrsynth.report.twin_charts import calibration_chart, overlap_chart
 from ehrsynth.report.twins import render_twins
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.results import as_json
-from ehrsynth.twins.study import Options, twin_study
+from ehrsynth.twins.study import twin_study
 from ehrsynth.twins.trial_run import trial_check
 from trials import TRIAL, TWO, trial
 

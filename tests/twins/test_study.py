@@ -12,11 +12,12 @@ from ehrsynth.tables import accept_synthetic, from_values, is_synthetic, mark_sy
 from ehrsynth.tables.reading import read_table
 from ehrsynth.twins.cohort import Cohort, summary, twin_cohort
 from ehrsynth.twins.effects import Candidates
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.pairs import outcome_memory, pairs
 from ehrsynth.twins.patients import patients_of
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.results import as_json
-from ehrsynth.twins.study import Options, Study, twin_study
+from ehrsynth.twins.study import Study, twin_study
 from trials import TRIAL, TWO, trial
 
 LEAN = Candidates(bases=("linear",), crossed=(), robust=("linear",))

@@ -7,9 +7,9 @@ from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.model import TwinModel
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.patients import patients_of
 from ehrsynth.twins.question import Request, ask
-from ehrsynth.twins.study import Options
 from ehrsynth.twins.trial import halves
 from ehrsynth.twins.trial_run import predicted, trial_check
 from trials import TRIAL, TWO, trial

@@ -11,8 +11,8 @@ from ehrsynth.release.twin_request import Wanted
 from ehrsynth.release.twins import make_twins
 from ehrsynth.release.verify import verify
 from ehrsynth.tables.bundled import bundled
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
-from ehrsynth.twins.study import Options
 from twins.writing import OUT, Bar, bars, head, kept, paragraph, table, write
 
 PATIENTS = 10_000

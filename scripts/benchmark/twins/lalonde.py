@@ -7,8 +7,8 @@ from typing import Any
 
 from ehrsynth.release.twin_request import Wanted
 from ehrsynth.release.twins import make_twins
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
-from ehrsynth.twins.study import Options
 from twins.sources import lalonde
 from twins.writing import Bar, bars, clock, head, kept, paragraph, table, write
 

@@ -22,13 +22,13 @@ from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.evidence import evidence
 from ehrsynth.twins.fitting import Crosswise, fit_crosswise
 from ehrsynth.twins.model import TwinModel
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.overlap import Supported, overlap
 from ehrsynth.twins.patients import Patients, covariates_of, patients_of
 from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Question, Request, ask
 from ehrsynth.twins.refusals import imbalance, poor_overlap, small_arms
 from ehrsynth.twins.refutation import refute
-from ehrsynth.twins.study import Options
 from ehrsynth.twins.trial_run import predicted, trial_check
 from twins.writing import head, kept, paragraph, table, write
 

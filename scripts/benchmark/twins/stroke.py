@@ -15,9 +15,9 @@ from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.twins.model import TwinModel
+from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Question, Request, ask
 from ehrsynth.twins.results import check_json
-from ehrsynth.twins.study import Options
 from ehrsynth.twins.trial_run import predicted, trial_check
 from twins.sources import stroke
 from twins.writing import Bar, bars, clock, head, kept, paragraph, table, write

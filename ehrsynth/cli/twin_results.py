@@ -12,7 +12,7 @@ from ehrsynth.cli.drawing import show_json, show_table
 def show_twins(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
     """Averages and the trial check as two short tables, or everything as JSON."""
     if as_json:
-        from ehrsynth.report.results import plain
+        from ehrsynth.files import plain
 
         show_json(plain(answer))
         return

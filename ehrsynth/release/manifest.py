@@ -14,11 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from ehrsynth.files import canonical_json, sha256
+from ehrsynth.files import canonical_json, plain, sha256
 from ehrsynth.randomness import fresh_seed
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
-from ehrsynth.report.results import plain
 from ehrsynth.tables.databases import is_database
 
 MANIFEST = "manifest.json"

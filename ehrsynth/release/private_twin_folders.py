@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.files import canonical_json, whole_folder
+from ehrsynth.files import canonical_json, plain, whole_folder
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.manifest import FORMAT, Secrets, guarantee_in_words
 from ehrsynth.release.policy import Policy
@@ -18,7 +18,6 @@ from ehrsynth.release.twin_folders import file_names, write_twin_table
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.private_twins import render_private_twins
 from ehrsynth.report.provenance import Provenance
-from ehrsynth.report.results import plain
 from ehrsynth.twins.private import PrivateCohort
 
 COLUMNS = {

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.files import canonical_json, whole_folder
+from ehrsynth.files import canonical_json, plain, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
 from ehrsynth.release.twin_request import TwinNote
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
-from ehrsynth.report.results import plain
 from ehrsynth.report.twins import render_twins
 from ehrsynth.schema.yaml_files import save_schema
 from ehrsynth.tables import write_table

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from ehrsynth.files import plain, whole_file, write_json
 from ehrsynth.imaging.study.arms import CONTROL, PRIMARY
@@ -19,6 +17,7 @@ from ehrsynth.imaging.study.verdict import AREA, RECALL, Contrast
 from ehrsynth.report.charts import gauge, interval_pair
 from ehrsynth.report.image_charts import confusion_matrix, key_mark, point_map, sweep_line
 from ehrsynth.report.numbers import EMPTY
+from ehrsynth.report.rendering import STYLE, rendered
 from ehrsynth.versions import installed_versions
 
 REPORT, JSON, TURING, KEY = "report.html", "report.json", "turing.html", "turing_key.json"
@@ -40,13 +39,6 @@ _ABLATION = (
     ("traditional augmentation", "flips and rotations"),
     ("synthetic images", PRIMARY.name),
     ("both", "class-wise VAE, flips and rotations"),
-)
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("ehrsynth.report"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
 )
 
 
@@ -105,10 +97,7 @@ def write_study(study: Study, out: Path) -> None:
 
 def render_study(study: Study) -> str:
     """The report as one self-contained HTML page; internal, for it shows real patients' images."""
-    source, _, _ = _TEMPLATES.loader.get_source(_TEMPLATES, "page.css")  # type: ignore[union-attr]
-    own, _, _ = _TEMPLATES.loader.get_source(_TEMPLATES, "image_study.css")  # type: ignore[union-attr]
-    css = Markup(source + own)  # noqa: S704 - our own files
-    return _TEMPLATES.get_template("image_study.html.j2").render(page=_page(study) | {"css": css})
+    return rendered("image_study.html.j2", _page(study), styles=(STYLE, "image_study.css"))
 
 
 def _page(study: Study) -> dict[str, Any]:

@@ -4,9 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.report.decision import Check, Decision
 from ehrsynth.report.facts import facts
@@ -19,16 +16,9 @@ from ehrsynth.report.patients import curves, groups, implausible, table_one
 from ehrsynth.report.pictures import Heats, cards, heats
 from ehrsynth.report.privacy import crosswalk, kept, second_opinions, together
 from ehrsynth.report.provenance import Provenance
+from ehrsynth.report.rendering import rendered
 from ehrsynth.report.words import GLOSSARY
 from ehrsynth.schema import Schema
-
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("ehrsynth.report"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def render(
@@ -53,8 +43,7 @@ def render(
         The largest count of patients that is not shown.
     """
     page = _page(decision, provenance, evaluation, schema, shareable=shareable, small_cell=small_cell)
-    css, _, _ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
-    return TEMPLATES.get_template("page.html.j2").render(page={**page, "css": Markup(css)})  # noqa: S704 - our own file
+    return rendered("page.html.j2", page)
 
 
 @dataclass(frozen=True, slots=True)

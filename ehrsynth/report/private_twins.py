@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from markupsafe import Markup
-
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.facts import facts
 from ehrsynth.report.guarantee import meaning
-from ehrsynth.report.page import TEMPLATES
 from ehrsynth.report.provenance import Provenance
+from ehrsynth.report.rendering import rendered
 from ehrsynth.report.twin_views import check, number, points, unit
 from ehrsynth.report.twins import question_facts
 
@@ -40,11 +38,8 @@ def render_private_twins(answer: Values, provenance: Provenance, decision: Decis
         nothing that was measured on patients, the decision included.
     """
     provenance = provenance.shareable if decision is None else provenance
-    css, _, _ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
     page = {**_head(answer, provenance, decision), **_body(answer, provenance, decision)}
-    parts = list(_parts(page))
-    template = TEMPLATES.get_template("page.html.j2")
-    return template.render(page={**page, "parts": parts, "css": Markup(css)})  # noqa: S704 - our own file
+    return rendered("page.html.j2", {**page, "parts": list(_parts(page))})
 
 
 def _head(answer: Values, provenance: Provenance, decision: Decision | None) -> Values:

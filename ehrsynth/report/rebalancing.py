@@ -4,24 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
-from ehrsynth.files import canonical_json, whole_folder
+from ehrsynth.files import canonical_json, plain, whole_folder
 from ehrsynth.rebalance.job import Rebalancing
 from ehrsynth.rebalance.results import as_values, write_treatment
 from ehrsynth.report.charts import gauge, percent
-from ehrsynth.report.results import plain
+from ehrsynth.report.numbers import EMPTY
+from ehrsynth.report.rendering import rendered
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("ehrsynth.report"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 _WIDTH, _HEIGHT, _EDGE = 320.0, 140.0, 6.0
-_EMPTY = "\N{EN DASH}"
 _MORE = (
     ("auprc", "AUPRC"),
     ("brier", "Brier"),
@@ -59,10 +51,8 @@ def write_rebalancing(found: Rebalancing, out: Path) -> dict[str, Any]:
 
 def render_rebalancing(told: Mapping[str, Any]) -> str:
     """The page, from the values of `report.json`."""
-    css, _, _ = _TEMPLATES.loader.get_source(_TEMPLATES, "page.css")  # type: ignore[union-attr]
     page = {
         **told,
-        "css": Markup(css),  # noqa: S704 - our own file
         "gain": told["recommended"] is not None,
         "measures": [name for _, name in _MORE],
         "views": [_view(told, group) for group in told["plan"]["helped"]],
@@ -77,7 +67,7 @@ def render_rebalancing(told: Mapping[str, Any]) -> str:
         "shown": _shown(told["brnet"]),
         "margins": [_margin(one) for one in told["population"] or []],
     }
-    return _TEMPLATES.get_template("rebalancing.html.j2").render(page=page)
+    return rendered("rebalancing.html.j2", page)
 
 
 def _others(told: Mapping[str, Any]) -> list[str]:
@@ -128,13 +118,13 @@ def _gauge(name: str, difference: Mapping[str, float] | None, reach: float) -> M
 
 def number(value: float | None, digits: int = 3) -> str:
     """A number as the page shows it, a dash for none."""
-    return _EMPTY if value is None else f"{value:,.{digits}f}"
+    return EMPTY if value is None else f"{value:,.{digits}f}"
 
 
 def interval(estimate: Mapping[str, float | None] | None) -> str:
     """A difference with its interval, signs shown."""
     if estimate is None or estimate["value"] is None:
-        return _EMPTY
+        return EMPTY
     return f"{estimate['value']:+.3f} ({estimate['low']:+.3f} to {estimate['high']:+.3f})"
 
 
@@ -195,8 +185,8 @@ def _restored(one: Mapping[str, Any]) -> dict[str, str]:
         "removed": percent(one["removed"]),
         "lost": interval(one["lost"]),
         "regained": interval(one["regained"]),
-        "bias": _EMPTY if kept is None else number(kept["bias"], 1),
-        "overlap": _EMPTY if kept is None else number(kept["overlap"], 2),
+        "bias": EMPTY if kept is None else number(kept["bias"], 1),
+        "overlap": EMPTY if kept is None else number(kept["overlap"], 2),
     }
 
 
@@ -217,7 +207,7 @@ def _members(group: str, one: Mapping[str, Any]) -> dict[str, Any]:
 
 def _level(estimate: Mapping[str, float | None] | None) -> str:
     if estimate is None or estimate["value"] is None:
-        return _EMPTY
+        return EMPTY
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ehrsynth.evaluation.base import Risk, Score
 from ehrsynth.evaluation.suite import Evaluation
-from ehrsynth.files import plain as plain  # noqa: PLC0414 - it is part of what is read here
+from ehrsynth.files import plain
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 
-from markupsafe import Markup
-
 from ehrsynth.report.facts import facts
-from ehrsynth.report.page import TEMPLATES
 from ehrsynth.report.provenance import Provenance
+from ehrsynth.report.rendering import rendered
 from ehrsynth.report.twin_views import Values, check, drawn, outcome, points, support, trial, unit
 
 GLOSSARY = (
@@ -60,7 +58,6 @@ def render_twins(answer: Values, provenance: Provenance, *, shareable: bool, sma
     """
     if shareable:
         provenance = provenance.shareable
-    css, _, _ = TEMPLATES.loader.get_source(TEMPLATES, "page.css")  # type: ignore[union-attr]
     page = {**_head(answer, provenance, shareable=shareable), **_body(answer, shareable, small_cell)}
     page |= {
         "policy": provenance.policy,
@@ -68,9 +65,7 @@ def render_twins(answer: Values, provenance: Provenance, *, shareable: bool, sma
         "glossary": GLOSSARY,
         "provenance_intro": _intro(answer),
     }
-    parts = list(_parts(page))
-    template = TEMPLATES.get_template("page.html.j2")
-    return template.render(page={**page, "parts": parts, "css": Markup(css)})  # noqa: S704 - our own file
+    return rendered("page.html.j2", {**page, "parts": list(_parts(page))})
 
 
 def _head(answer: Values, provenance: Provenance, *, shareable: bool) -> Values:

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from ehrsynth.files import plain
 from ehrsynth.rebalance.job import rebalance
 from ehrsynth.rebalance.results import as_values
 from ehrsynth.report.rebalancing import interval, line_chart, number, render_rebalancing, write_rebalancing
-from ehrsynth.report.results import plain
 from minority import DEATH, HOSPITAL, hospital
 
 

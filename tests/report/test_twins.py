@@ -2,8 +2,8 @@
 
 import pytest
 
+from ehrsynth.files import plain
 from ehrsynth.report.provenance import Provenance, Rows
-from ehrsynth.report.results import plain
 from ehrsynth.report.twin_charts import calibration_chart, overlap_chart
 from ehrsynth.report.twins import render_twins
 from ehrsynth.twins.effects import Candidates

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ehrsynth.errors import NotEnoughData, Refused, RequestError
-from ehrsynth.report.results import plain
+from ehrsynth.files import plain
 from ehrsynth.tables import accept_synthetic, from_values, is_synthetic, mark_synthetic, write_table
 from ehrsynth.tables.reading import read_table
 from ehrsynth.twins.cohort import Cohort, summary, twin_cohort

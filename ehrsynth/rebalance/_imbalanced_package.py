@@ -67,21 +67,24 @@ def oversampled(
         Rows wanted without (0) and with (1) the event; more than there are of at least one.
     what
         Method and group, for messages.
+
+    Raises
+    ------
+    NotEnoughData
+        If it finds no way to make rows.
     """
     y = event.astype(np.int64)
     strategy = {c: max(int(wanted[c]), int((y == c).sum())) for c in (0, 1)}
     configured = _configured(sampler, strategy, y, seed)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about classes that need no new rows, and clusters that did not converge
+            # About classes that need no new rows, and clusters that did not converge.
+            warnings.simplefilter("ignore")
             grown, labels = configured.fit_resample(x, y)
     except (ValueError, RuntimeError):  # its text may quote a value
         raise NotEnoughData(
-            f"{what}: imbalanced-learn finds no way to make rows here: {int((y == 1).sum())} patients"
-            f" with the event,"
-            f" {int((y == 0).sum())} without"
+            f"{what}: imbalanced-learn finds no way to make rows here: {int((y == 1).sum())} patients with"
+            f" the event, {int((y == 0).sum())} without"
         ) from None
     return _parted(configured, np.asarray(grown, np.float64), np.asarray(labels) == 1, len(x))
 
@@ -115,7 +118,13 @@ def _configured(sampler: Any, strategy: Mapping[int, int], y: Whole, seed: int) 
 
 
 def cleaned(sampler: Any, x: Floats, event: Mask) -> Resampled:
-    """The rows that an under-sampler keeps."""
+    """The rows that an under-sampler keeps.
+
+    Raises
+    ------
+    NotEnoughData
+        If it finds too few patients to clean among.
+    """
     try:
         sampler.fit_resample(x, event.astype(np.int64))
     except (ValueError, RuntimeError):

@@ -120,7 +120,13 @@ def _check_tried(studied: Study) -> None:
 
 
 def cut_repeatedly(ready: Prepared, splits: int | None, seed: int) -> Splits:
-    """The repeated splits of a study."""
+    """The repeated splits of a study.
+
+    Raises
+    ------
+    RequestError
+        If fewer than 2 are asked for.
+    """
     settings = rebalance_protocol()
     count = settings.splits if splits is None else splits
     if count < 2:  # noqa: PLR2004

@@ -93,7 +93,13 @@ def _mapping(node: yaml.Node | None) -> Any:
 
 
 def checked(found: Any, what: str = "the target population") -> dict[str, dict[str, float]]:
-    """Margins with numbers, or all that is wrong with them at once."""
+    """Margins with numbers.
+
+    Raises
+    ------
+    RequestError
+        Lists all that is wrong with them at once.
+    """
     shape = isinstance(found, Mapping) and found and all(isinstance(m, Mapping) and m for m in found.values())
     if not shape:
         raise RequestError(f"{what} holds no margins: write for instance SEX: {{F: 52, M: 48}}")
@@ -189,7 +195,13 @@ def _moments(
 
 
 def where_of(cell: str, column: LearntColumn | None) -> str:
-    """The expression behind one cell: a word of the column, `missing`, a comparison, or an expression."""
+    """The expression behind one cell: a word of the column, `missing`, a comparison, or an expression.
+
+    Raises
+    ------
+    RequestError
+        If the cell is one word, and none of the column's.
+    """
     text = cell.strip()
     if column is None:
         return text

@@ -1,5 +1,6 @@
 """From a plan's goal to numbers: patients wanted of each group and outcome, and a weight for each patient."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -65,13 +66,8 @@ def _shares(rows: Rows, plan: Plan, schema: Schema, counts: Floats) -> Floats:
         case Equal():
             return np.asarray(within * (sizes > 0), np.float64)
         case Counts(asked):
-            check_counts(asked, plan)
-            part = len(rows) / plan.rows
-            target = [
-                asked[name] * part if name in asked else float(n)
-                for name, n in zip(plan.names, sizes[:, 0], strict=True)
-            ]
-            return np.asarray(within * np.array(target)[:, None], np.float64)
+            target = _asked_sizes(asked, plan, sizes[:, 0], len(rows))
+            return np.asarray(within * target[:, None], np.float64)
     raked = raked_weights(rows, plan, schema).weights
     inside = rows.group >= 0
     place = 2 * rows.group[inside] + rows.event[inside]
@@ -80,7 +76,16 @@ def _shares(rows: Rows, plan: Plan, schema: Schema, counts: Floats) -> Floats:
     )
 
 
-def check_counts(asked: object, plan: Plan) -> None:
+def _asked_sizes(asked: Mapping[str, int], plan: Plan, sizes: Floats, rows: int) -> Floats:
+    """Patients wanted of each group in so many of the plan's rows; where none is asked, those there are."""
+    check_counts(asked, plan)
+    part = rows / plan.rows
+    return np.array(
+        [asked[name] * part if name in asked else n for name, n in zip(plan.names, sizes, strict=True)]
+    )
+
+
+def check_counts(asked: Mapping[str, int], plan: Plan) -> None:
     """Raise where a count names no group.
 
     Raises
@@ -88,7 +93,7 @@ def check_counts(asked: object, plan: Plan) -> None:
     RequestError
         Lists the groups.
     """
-    for name in dict(asked):  # type: ignore[call-overload]
+    for name in asked:
         if name not in plan.names:
             raise RequestError(unknown("group", name, plan.names))
 
@@ -119,6 +124,11 @@ def raked_weights(rows: Rows, plan: Plan, schema: Schema) -> Raked:
     """Weights that give the table the plan's population.
 
     In a part of the table (a training set) a cell may have nobody: it is left out there.
+
+    Raises
+    ------
+    TypeError
+        If the plan's goal is no population.
     """
     if not isinstance(plan.goal, Population):
         message = "only a target population is raked"
@@ -135,12 +145,7 @@ def goal_weights(rows: Rows, plan: Plan, schema: Schema) -> Floats:
     counts = stratum_counts(rows, len(plan.groups)).sum(axis=1)
     size = np.maximum(counts, 1)
     if isinstance(plan.goal, Counts):
-        check_counts(plan.goal.wanted, plan)
-        part = len(rows) / plan.rows
-        asked = plan.goal.wanted
-        target = np.array(
-            [asked[name] * part if name in asked else n for name, n in zip(plan.names, counts, strict=True)]
-        )
+        target = _asked_sizes(plan.goal.wanted, plan, counts.astype(np.float64), len(rows))
     else:
         target = np.full(len(counts), counts.sum() / len(counts))
     weights = np.ones(len(rows))

@@ -19,12 +19,9 @@ Mask = NDArray[np.bool_]
 
 UNLAWFUL = (
     "Thresholds by group: two patients of equal risk are treated differently because of a protected"
-    " characteristic."
-    " In many countries this is unlawful unless a law allows it (for instance EU Directive 2000/43/EC,"
-    " the UK Equality"
-    " Act 2010, section 1557 of the US Affordable Care Act): ask a lawyer and your ethics board before"
-    " anybody uses"
-    " them."
+    " characteristic. In many countries this is unlawful unless a law allows it (for instance EU Directive"
+    " 2000/43/EC, the UK Equality Act 2010, section 1557 of the US Affordable Care Act): ask a lawyer and"
+    " your ethics board before anybody uses them."
 )
 
 
@@ -69,9 +66,8 @@ class GroupThresholds(AbstractMethod):
         """
         if not plan.group_thresholds:
             raise RequestError(
-                "group_thresholds treats patients of equal risk differently by group, which can be"
-                " unlawful: say"
-                " --allow-group-thresholds if this is meant and allowed"
+                "group_thresholds treats patients of equal risk differently by group, which can be unlawful:"
+                " say --allow-group-thresholds if this is meant and allowed"
             )
         rows = rows_of(train, plan, schema)
         unseen = cross_fitted(self.of, train, plan, schema, folds=self.folds, seed=seed)

@@ -134,6 +134,11 @@ def horizon_outcome(horizon: float, cause: str, censoring: Censoring, *, schema:
     cause
         The value of the event column that counts; others but the first compete. May be empty when the
         column has two values. The first value (false, for a boolean) means that follow-up ended without.
+
+    Raises
+    ------
+    RequestError
+        If the schema has no such columns, the horizon is not above 0, or it is not said which event counts.
     """
     event = next((c for c in schema.learnt if "event" in c.roles and is_listed(c)), None)
     time = next((c for c in schema.learnt if "time" in c.roles and not is_discrete(c)), None)
@@ -200,7 +205,13 @@ def values_of(outcome: Outcome, table: pd.DataFrame, schema: Schema) -> Floats:
 
 
 def follow_up(outcome: Outcome, table: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
-    """Time, and the code of the event (0: follow-up ended without); both NaN where one is not known."""
+    """Time, and the code of the event (0: follow-up ended without); both NaN where one is not known.
+
+    Raises
+    ------
+    RequestError
+        If the event is an identifier.
+    """
     values = to_values(table, schema.subset(outcome.columns))
     time, event = (np.asarray(values[name], np.float64) for name in outcome.columns)
     column = schema.column(outcome.columns[1])

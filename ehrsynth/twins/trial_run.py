@@ -151,6 +151,11 @@ def cohort_check(
         The patients learnt from, and patients of the same trial whom nothing saw.
     split
         How the two were told apart, in words.
+
+    Raises
+    ------
+    RequestError
+        If the arms were not randomised.
     """
     if not question.randomised:
         raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")

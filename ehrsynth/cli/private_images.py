@@ -80,7 +80,15 @@ def fit_privately(
     *,
     seed: int | None,
 ) -> dict[str, object]:
-    """Learn, enter the register, save; what is told of it, which holds no count of anybody."""
+    """Learn, enter the register, save; what is told of it, which holds no count of anybody.
+
+    Raises
+    ------
+    RequestError
+        If what must be public is not declared, a seed is given, or delta is too large.
+    BudgetExceeded
+        If epsilon over all that was learnt from these images would pass the policy's cap; nothing is saved.
+    """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.imaging.fitting import fit_kept_privately
     from ehrsynth.imaging.models.storage import save_image_model

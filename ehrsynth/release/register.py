@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ehrsynth.dp.accounting import Accountant, rdp, spent
+from ehrsynth.dp.accounting import rdp, spent
 from ehrsynth.dp.events import Event, Exponential, event_from, gathered
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
 from ehrsynth.files import canonical_json, write_json
@@ -161,8 +161,7 @@ def _composed(events: tuple[Event, ...], delta: float) -> float:
         return spent(events, delta, "zCDP").epsilon
     if any(isinstance(event, Exponential) for event in events):
         return rdp(events, delta)
-    accountant: Accountant = "PRV and PLD"
-    return spent(events, delta, accountant).epsilon
+    return spent(events, delta, "PRV and PLD").epsilon
 
 
 def check_cap(kept: Sequence[Entry], new: Entry | None, delta: float, cap: float) -> Total:

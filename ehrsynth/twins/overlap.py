@@ -126,14 +126,20 @@ class Overlap:
 
     Parameters
     ----------
-    effective
-        By arm: patients, and how many they are worth under the weights that the population asks for.
-    outside_share
-        The share of the population's patients who lie outside common support.
+    patients, effective
+        By arm: its patients, and how many they are worth (Kish) under the weights that the population asks
+        for, at most as many.
+    outside, outside_share
+        How many of the population's patients lie outside common support, and their share, 0 to 1.
     separation
         How well covariates tell each arm from the reference: AUROC, 0.5 is not at all.
     histogram
-        By arm: shares of its patients in twenty bins of the chance of the arm against the reference.
+        By arm but the reference: shares of the reference's patients and of its own, each in twenty bins of
+        the chance of the arm against the reference.
+    balance
+        One entry a covariate.
+    lowest
+        The chance of an arm, 0 to 1, below which a patient lies outside common support.
     """
 
     patients: tuple[int, ...]

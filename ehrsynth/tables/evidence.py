@@ -21,6 +21,7 @@ MISSING_WORDS = frozenset(
 DOUBTFUL_WORDS = frozenset(
     {"none", "unknown", "unk", "not done", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
 )
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NAMED_AT_MOST = 6
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 Places = NDArray[np.int64]
@@ -109,7 +110,9 @@ def evidence(name: str, series: "pd.Series[Any]", *, decimal_comma: bool = False
     """
     codes, distinct = pd.factorize(series.to_numpy(object), use_na_sentinel=True)
     bare = [str(word).strip() for word in distinct]
-    if decimal_comma and any(map(_COMMA_NUMBER.fullmatch, bare)) and not any("." in word for word in bare):
+    # A point in a word that is no number says nothing of commas: k.A. is a missing code.
+    points = any("." in word and NUMBER.fullmatch(word) for word in bare)
+    if decimal_comma and any(map(_COMMA_NUMBER.fullmatch, bare)) and not points:
         bare = [w.replace(",", ".") if _COMMA_NUMBER.fullmatch(w) else w for w in bare]
     places = {word: place for place, word in enumerate(dict.fromkeys(bare))}
     # Words that differ in outer spaces only are one; the last place is that of nulls.

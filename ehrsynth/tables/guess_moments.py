@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ehrsynth.schema import CategoryColumn, DateColumn, DatetimeColumn, DurationColumn, LeftOut
-from ehrsynth.tables.evidence import Evidence, Guess, code_reason, shared
-from ehrsynth.tables.guess_numbers import NUMBER, bounds
+from ehrsynth.tables.evidence import NUMBER, Evidence, Guess, code_reason, shared
+from ehrsynth.tables.guess_numbers import bounds
 from ehrsynth.tables.parsing import parse_words
 from ehrsynth.tables.vocabulary import tokens
 

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from ehrsynth.schema import CategoryColumn, IdentifierColumn, IntegerColumn, LeftOut, NumberColumn
 from ehrsynth.schema.columns import DISTINCT_DECIMALS, LARGEST_EXACT, MOST_DECIMALS
-from ehrsynth.tables.evidence import FEW, Evidence, Guess, code_reason, shared
+from ehrsynth.tables.evidence import FEW, NUMBER, Evidence, Guess, code_reason, shared
 from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifier, names_codes, tokens
 
-NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
 _SENTINEL = re.compile(r"-(?:9|99|999|9999|99999|999999|88|888|8888)|99|999|9999|99999|999999|88|888|8888")
 _MOST_SITES = 1_000

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, IdentifierColumn, LeftOut
-from ehrsynth.tables.evidence import FEW, Evidence, Guess, code_reason, shared
-from ehrsynth.tables.guess_numbers import FEWEST_NUMBERS, MOST_STRAY, NUMBER, id_pattern
+from ehrsynth.tables.evidence import FEW, NUMBER, Evidence, Guess, code_reason, shared
+from ehrsynth.tables.guess_numbers import FEWEST_NUMBERS, MOST_STRAY, id_pattern
 from ehrsynth.tables.vocabulary import names_an_identifier, names_codes
 
 _TRUTHS = {

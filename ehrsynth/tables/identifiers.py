@@ -22,9 +22,9 @@ from ehrsynth.schema import (
     LeftOut,
     Schema,
 )
-from ehrsynth.tables.evidence import Evidence, evidence, few
+from ehrsynth.tables.evidence import NUMBER, Evidence, evidence, few
 from ehrsynth.tables.guess_moments import guess_durations, guess_moments
-from ehrsynth.tables.guess_numbers import NUMBER, guess_numbers
+from ehrsynth.tables.guess_numbers import guess_numbers
 from ehrsynth.tables.guess_words import guess_identifiers, guess_text
 from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.vocabulary import meanings, tokens

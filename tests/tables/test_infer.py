@@ -331,6 +331,18 @@ def test_decimal_commas_of_a_semicolon_file(tmp_path):
     assert read_table(path, schema)["x"].iloc[3] == 3.5
 
 
+@pytest.mark.parametrize("code", ["k.A.", "n.a.", "."])
+def test_a_missing_code_with_a_point_leaves_commas_decimal(code, tmp_path):
+    path = tmp_path / "t.csv"
+    words = [code if i % 5 == 0 else f"{i},5" for i in range(N)]
+    path.write_text("x;y\n" + "\n".join(f"{word};{i % 3}" for i, word in enumerate(words)))
+    schema, _ = infer_schema(path, name="t")
+    assert schema.column("x").kind == "number"
+    table = read_table(path, schema)
+    assert table["x"].iloc[3] == 3.5
+    assert table["x"].isna().sum() == N / 5
+
+
 @pytest.mark.parametrize("name", names())
 def test_bundled_tables_fit_what_is_inferred_from_them(name):
     path = bundled(name).path

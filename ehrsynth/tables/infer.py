@@ -30,9 +30,9 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.sdv_metadata import Knowledge
 from ehrsynth.tables.advice import advised
-from ehrsynth.tables.evidence import Evidence, Guess, evidence
+from ehrsynth.tables.evidence import Evidence, Guess, code_reason, evidence, shared
 from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
-from ehrsynth.tables.guess_numbers import guess_numbers
+from ehrsynth.tables.guess_numbers import guess_numbers, id_pattern
 from ehrsynth.tables.guess_words import (
     guess_booleans,
     guess_categories,
@@ -50,6 +50,7 @@ from ehrsynth.tables.vocabulary import meanings, names_an_identifier, names_code
 _LEAST_MISSING = 0.05
 _FEWEST_PAIRS = 30
 _MOST_DATES = 20
+_FEWEST_PATIENTS = 20  # who have several rows
 _MOST_OUTCOME_VALUES = 20
 _DESCRIPTION = (
     "Guessed from data by `ehrsynth schema infer`: check every item. Bounds are rounded outward; the lists of"
@@ -134,8 +135,16 @@ def _guess(found: Evidence, order: str) -> Guess:
 
 
 def _repeated_key(found: Evidence) -> Guess | None:
+    """A key whose words repeat. The patient's stays: were it left out, a visit would pass for a patient."""
     if not names_an_identifier(found.name) or len(found.words) < 2:  # noqa: PLR2004 - a constant tells nobody apart
         return None
+    if "patient" in meanings(found.name) and len(found.words) >= _FEWEST_PATIENTS and not found.missing:
+        column = IdentifierColumn(pattern=id_pattern(found.words), roles=("patient_key",), **shared(found))
+        reason = (
+            "taken as the patient key, and patients have several rows: ehrsynth takes one row per patient"
+        )
+        remedy = "summarise each patient in one row; put it under left_out only if each row is a patient"
+        return Guess(column, (*code_reason(found.codes), reason, remedy))
     reason = "named like an identifier, but its words repeat: give one row per patient, or rename it"
     return Guess(LeftOut(name=found.name, reason=reason))
 

@@ -31,9 +31,10 @@ MEANINGS: dict[str, str] = {
     "row": "rownames rowname rowid",
     "income": "income salary wage einkommen revenu ingreso ingresos reddito inkomen",
     "sensitive": "hiv aids pregnancy pregnant psychiatric addiction abuse sti",
-    "id": "id ident identifier identifiant identificador identificatie uuid guid key kennung",
+    "id": "id ident identifier identifiant identificador identificatie uuid guid key kennung"
+    " fallnummer fallnr",
     "patient": "patient patientid pid subject subjid usubjid participant person proband paciente paziente pat"
-    " subjectid personid patno",
+    " subjectid personid patno patientennummer patientennr patientenid patnr",
 }
 _ROLES: dict[str, tuple[Role, ...]] = {
     "age": ("protected", "quasi_identifier"),

@@ -177,6 +177,18 @@ def test_numbers_are_never_identifiers(name, words):
     assert guessed(words, name)[0].kind in {"integer", "number"}
 
 
+@pytest.mark.parametrize("name", ["patient_id", "Patientennummer", "subject"])
+def test_patients_with_several_rows_are_refused_by_their_key(name, tmp_path):
+    path = tmp_path / "visits.csv"
+    pd.DataFrame({name: [f"P{i // 3:03d}" for i in range(N)], "x": range(N)}).to_csv(path, index=False)
+    schema, comments = infer_schema(path, name="t")
+    assert schema.patient_key == name
+    assert "several rows" in comments[name]
+    with pytest.raises(DataError, match="does not fit") as refused:
+        read_table(path, schema)
+    assert any("share 20 patient keys" in problem for problem in refused.value.problems)
+
+
 def test_a_repeated_number_is_never_an_identifier():
     column, _ = guessed([str(i // 2) for i in range(N)], "patient_id")
     assert isinstance(column, LeftOut)

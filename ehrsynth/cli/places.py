@@ -15,8 +15,9 @@ def must_be_table(place: str) -> "Path | DatabaseTable":
     Raises
     ------
     OutputError
-        If the ending is none that tables are written with, the name is a folder's, or the table of a
-        database is there already.
+        If the ending is none that tables are written with, the name is a folder's, a file is there that is
+        not marked as synthetic (it may be the only copy of real patients), or the table of a database is
+        there already.
     RequestError
         If the database cannot be reached.
     """
@@ -30,7 +31,24 @@ def must_be_table(place: str) -> "Path | DatabaseTable":
         raise OutputError(f"{file.name} has no known ending: use .csv, .csv.gz or .parquet")
     if file.is_dir():
         raise OutputError(f"{file} is a folder: name a file in it")
+    if file.exists() and not _is_synthetic(file):
+        raise OutputError(f"{file} exists already, and not as a synthetic table: name another file")
     return file
+
+
+def _is_synthetic(file: Path) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from ehrsynth.tables import origin
+
+    if file.suffix != ".parquet":
+        return origin.read_sidecar(file)
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+    except (pa.ArrowException, OSError):
+        return False
+    return bool(metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode())
 
 
 def must_be_new(file: Path, *, force: bool) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import Result
 
@@ -130,6 +131,21 @@ def test_fit_and_sample_give_the_same_bytes_for_the_same_seed(run: Run, hospital
     one, two, three = ((hospital / f"{n}.csv").read_bytes() for n in ("one", "two", "three"))
     assert one == two != three
     done(run("schema", "check", "tiny.yaml", "one.csv"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_real_patients_are_never_written_over(ending: str, run: Run, hospital: Path) -> None:
+    real = hospital / f"real.{ending}"
+    table = pd.read_csv(hospital / "patients.csv")
+    table.to_parquet(real) if ending == "parquet" else table.to_csv(real, index=False)
+    before = real.read_bytes()
+    done(run(*FIT))
+    refused = run("sample", "model", "--rows", "20", "--out", real.name)
+    assert (refused.exit_code, real.read_bytes()) == (2, before)
+    assert "exists already" in refused.stderr
+    made = ("sample", "model", "--rows", "20", "--out", f"made.{ending}")
+    done(run(*made))
+    done(run(*made))
 
 
 def test_sample_meets_the_condition_and_counts_its_rows(run: Run, hospital: Path) -> None:

@@ -7,7 +7,7 @@ from ehrsynth.release.manifest import guarantee_in_words
 from ehrsynth.report.coverage import population_inference
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.guarantee import NO_MEANING
-from ehrsynth.report.numbers import EMPTY, INTERNAL_SCORES, interval, rounded_up
+from ehrsynth.report.numbers import EMPTY, INTERNAL_SCORES, interval, limit_text
 from ehrsynth.report.provenance import Provenance
 from ehrsynth.report.words import RISKS, SCORES, title
 from ehrsynth.schema import Schema
@@ -85,12 +85,19 @@ def _measured(decision: Decision, provenance: Provenance, evaluation: Evaluation
         found = f"{score.value:.3f} | {interval(score.low, score.high)} | {reference}"
         yield f"| {title(name)} | {found} | {best} |"
     yield ""
-    yield "| Risk | At most | What it means |"
-    yield "|---|---|---|"
-    for name, risk in evaluation.risks.items():
-        if risk.high is not None:
+    yield "| Risk | At most | Limit | What it means |"
+    yield "|---|---|---|---|"
+    yield from _risks(decision, evaluation)
+
+
+def _risks(decision: Decision, evaluation: Evaluation) -> Iterator[str]:
+    """What the gate held against a limit: another number of the same attack would contradict the report."""
+    checks = {check.name: check for check in decision.checks}
+    for name in evaluation.risks:
+        check = checks.get(title(name))
+        if check is not None and check.value is not None and check.limit is not None:
             plain = RISKS[name].plain if name in RISKS else "What this attack gains over its control."
-            yield f"| {title(name)} | {rounded_up(risk.high):.2f} | {plain} |"
+            yield f"| {check.name} | {check.value:.2f} | {limit_text(check.limit)} | {plain} |"
 
 
 def _use() -> Iterator[str]:

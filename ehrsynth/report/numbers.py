@@ -271,8 +271,12 @@ def _risk_tile(evaluation: Evaluation, decision: Decision, *, shareable: bool) -
     else:
         return
     against = "" if limit is None else f" The limit is {limit_text(limit)}."
+    unknown = len(_of_attacks(evaluation, decision)) - len(_known(evaluation, decision))
+    if unknown:
+        # A small number in front of a no must not be read as all that there is.
+        against += f" {unknown} more of the attacks could not be measured, and may be larger."
     yield {
-        "title": "Largest risk",
+        "title": "Largest risk measured" if unknown else "Largest risk",
         "number": f"{upper:.2f}" if shareable else f"{upper:.3f}",
         "over": limit is not None and upper > limit,
         "gauge": gauge(f"Largest risk {upper:.3f}", upper, None, None, span=_span(limit, upper), limit=limit),
@@ -282,7 +286,19 @@ def _risk_tile(evaluation: Evaluation, decision: Decision, *, shareable: bool) -
 
 def _largest_bound(evaluation: Evaluation, decision: Decision) -> Check | None:
     """The attack that the simultaneous bound puts nearest to its limit, or farthest above."""
-    bound = evaluation.bound
-    names = set() if bound is None else {title(one.attack) for one in bound.bounds}
-    known = [check for check in decision.checks if check.name in names and check.computed]
+    known = [check for check in _known(evaluation, decision) if check.name in _bounded_names(evaluation)]
     return max(known, key=lambda check: (check.value or 0.0) / (check.limit or 1e-9), default=None)
+
+
+def _bounded_names(evaluation: Evaluation) -> set[str]:
+    return set() if evaluation.bound is None else {title(one.attack) for one in evaluation.bound.bounds}
+
+
+def _of_attacks(evaluation: Evaluation, decision: Decision) -> list[Check]:
+    """The checks of single attacks, also of those that gave no number."""
+    names = {title(name) for name in evaluation.risks} | _bounded_names(evaluation)
+    return [check for check in decision.checks if check.name in names]
+
+
+def _known(evaluation: Evaluation, decision: Decision) -> list[Check]:
+    return [check for check in _of_attacks(evaluation, decision) if check.computed]

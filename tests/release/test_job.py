@@ -16,6 +16,7 @@ from ehrsynth.registry import known
 from ehrsynth.release import folders, job, steps
 from ehrsynth.release.job import release
 from ehrsynth.release.policy import called, load_policy
+from ehrsynth.report.words import title
 from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables import generalise, is_synthetic, read_table, split
 from ehrsynth.tables.bands import with_bands
@@ -139,6 +140,21 @@ def test_the_card_says_what_it_is_for_and_what_not(released):
     ):
         assert words in card
     assert "Made up for a test" in card
+
+
+def test_the_card_tells_the_numbers_that_the_gate_looked_at(released):
+    share = released.folder / "share"
+    checks = {c["name"]: c for c in json.loads((share / "manifest.json").read_text())["checks"]}
+    told = [line.split(" | ") for line in (share / "card.md").read_text().splitlines()]
+    rows = {cells[0].removeprefix("| "): cells[1:3] for cells in told if len(cells) == 4}
+    attacks = {name for name in checks if name in rows}
+    assert {title(name) for name in released_attacks(released)} == attacks
+    for name in attacks:
+        assert rows[name] == [f"{checks[name]['value']:.2f}", f"{checks[name]['limit']:g}"]
+
+
+def released_attacks(released):
+    return json.loads((released.folder / "internal" / "report.json").read_text())["risks"]
 
 
 def test_a_blocked_release_has_no_share_and_says_why(blocked):

@@ -190,6 +190,8 @@ def test_an_attack_that_the_gate_could_not_measure_says_so(whole):
     page = text(render(type(decision).from_checks(checks), provenance, evaluation, schema, shareable=False))
     assert "Crowded by synthetic patients Not measurable here" in page
     assert "Crowded by synthetic patients: not computed; no" in page
+    assert "Largest risk measured" in page
+    assert "1 more of the attacks could not be measured, and may be larger." in page
 
 
 def test_the_crosswalk_is_evidence_and_never_the_determination(inside, outside, guarded):

@@ -1,5 +1,7 @@
 """What a release asks of the register: whether it may begin, what left before, and to be written down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,9 +9,11 @@ from ehrsynth.dp.budget import check_public, checked_delta, public_rows
 from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.folders import table_names
+from ehrsynth.release.looks import Marks
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import (
     Entry,
+    Marking,
     add,
     check_asked,
     check_cap,
@@ -23,11 +27,16 @@ from ehrsynth.schema import Schema
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The register of one data set, known by its schema's name or by an equal schema, under one policy."""
+    """The register of one data set under one policy.
+
+    It is known by its schema's name, by an equal schema, and once the table was read by `marks`: by what it
+    holds, whatever a schema says of it.
+    """
 
     register: Path
     schema: Schema
     policy: Policy
+    marks: Marks | None = None
 
     def check(self, chosen: AbstractGenerator, seed: int | None, *, remedies: bool) -> None:
         """Raise before anything is read, where a release cannot be allowed.
@@ -86,8 +95,12 @@ class Books:
         return likeness(self.schema)
 
     @property
-    def _known(self) -> tuple[Path, str, str]:
-        return self.register, self.schema.name, self._alike
+    def _known(self) -> tuple[Path, str, str, Marking | None]:
+        return self.register, self.schema.name, self._alike, self._marking
+
+    @property
+    def _marking(self) -> Marking | None:
+        return None if self.marks is None else self.marks.kept
 
     @property
     def _kept(self) -> tuple[Entry, ...]:
@@ -125,11 +138,25 @@ class Books:
         entry = Entry.now(what, out, None, model.privacy, schema=self._alike)
         if entry.spent is None:
             return None
-        return add(self.register, self.schema.name, entry, delta=self._delta, cap=self._cap).epsilon
+        return self._add(entry, self._delta)
 
     def enter_tables(self, out: Path, model: AbstractFitted, copies: int) -> None:
         """Write down where tables lie that left without a guarantee."""
         if model.privacy is None:
             for table in table_names(copies):
                 entry = Entry.now("release", out, out / SHARE / f"{table}.parquet", None, schema=self._alike)
-                add(self.register, self.schema.name, entry, delta=1.0, cap=self._cap)
+                self._add(entry, 1.0)
+
+    def _add(self, entry: Entry, delta: float) -> float:
+        name, marking = self.schema.name, self._marking
+        return add(self.register, name, entry, delta=delta, cap=self._cap, marking=marking).epsilon
+
+
+@contextmanager
+def owing(books: Books, out: Path, model: AbstractFitted) -> Iterator[None]:
+    """Where the block breaks off, write down what its model cost: spent is spent, an interruption too."""
+    try:
+        yield
+    except BaseException:
+        books.enter_private(out, model, released=False)
+        raise

@@ -14,7 +14,7 @@ from ehrsynth.errors import ReleaseBlocked, RequestError
 from ehrsynth.files import must_be_free
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
-from ehrsynth.release.books import Books
+from ehrsynth.release.books import Books, owing
 from ehrsynth.release.folders import write_release
 from ehrsynth.release.gate import decide
 from ehrsynth.release.going_on import going_on
@@ -143,7 +143,6 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
     check_at_most(schema, at_most, private=chosen.asked is not None)
-    begun = books.begun(private=chosen.asked is not None)
     report(0.0, "reading the table")
     place = str(books.register.absolute())
     options = Options(
@@ -152,14 +151,18 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     order = Order(schema, chosen, options, policy, remedy_seconds, command, renewal)
     with going_on(out, chosen, data, order.as_json(), seed=seed, key=key) as drawing:
         real = read_real(data, out, drawing, order)
+        books = replace(books, marks=real.marks)
+        begun = books.begun(private=chosen.asked is not None)
         with drawing.learning():
             model = learn(real, order, part(report, 0.05, 0.5))
         books.check_learnt(model)
-        drawn = draw(real, model, options, part(report, 0.5, 0.55))
-        earlier = earlier_copies(books.earlier(model), drawn, real.schema)
-        evaluation = measure(real, (drawn, earlier), order, part(report, 0.55, 0.94))
-        decision = with_checks(decide(evaluation, policy, rows=real.facts, privacy=model.privacy), renewal)
-        decision = mend(decision, real, (drawn, earlier), order, progress=part(report, 0.94, 0.95))
+        with owing(books, out, model):
+            drawn = draw(real, model, options, part(report, 0.5, 0.55))
+            tables = drawn, earlier_copies(books.earlier(model), drawn, real.schema)
+            evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
+            found = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
+            decision = with_checks(found, renewal)
+            decision = mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         where = account(real, model, order, drawn=drawn, evaluation=evaluation, composed=composed)

@@ -8,7 +8,6 @@ patients but one and guesses at that one pays for each guess.
 """
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +16,10 @@ from typing import Any
 
 import pandas as pd
 
-from ehrsynth.release.register import alone, content_of, write_content
+from ehrsynth.release.register import alone, content_of, salted, write_content
 from ehrsynth.schema import Schema
 from ehrsynth.tables.splitting import patient_bytes, row_bytes
 
-_SALT_BYTES = 32
 _SLOW = {"n": 2**14, "r": 8, "p": 1, "maxmem": 2**26, "dklen": 32}
 
 
@@ -78,12 +76,12 @@ def enter_look(register: Path, marks: Marks, place: Path, *, released: bool) -> 
     """
     with alone(register):
         content = content_of(register)
-        salt = content["looks"]["salt"] or secrets.token_bytes(_SALT_BYTES).hex()
+        salt = salted(content)
         look: Mapping[str, Any] = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "what": "release" if released else "blocked",
             "place": str(place.absolute()),
-            "marks": marks.kept(bytes.fromhex(salt)),
+            "marks": marks.kept(salt),
         }
-        kept = [*content["looks"]["kept"], look]
-        write_content(register, content | {"looks": {"salt": salt, "kept": kept}})
+        content["looks"]["kept"].append(look)
+        write_content(register, content)

@@ -7,7 +7,7 @@ out.
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ehrsynth.files import canonical_json
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
+from ehrsynth.release.looks import marks_of
 from ehrsynth.release.manifest import FORMAT, KEY_BYTES
 from ehrsynth.release.request import Options, Request
 from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, seal_internal
@@ -55,6 +56,7 @@ class ModelRecord:
     def sees(self, table: pd.DataFrame) -> None:
         """Commit to the patients of the table."""
         self._census = take_census(table, self.books.schema, certificate_key(self.key))
+        self.books = replace(self.books, marks=marks_of(table, self.books.schema))
 
     def enter(self, model: AbstractFitted) -> None:
         """Enter what the model cost."""

@@ -20,8 +20,9 @@ from ehrsynth.generators.base import AbstractDensity, AbstractFitted, AbstractGe
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed
-from ehrsynth.release.books import Books
+from ehrsynth.release.books import Books, owing
 from ehrsynth.release.gate import Facts, decide, facts_of, refuse_identifiers
+from ehrsynth.release.looks import marks_of
 from ehrsynth.release.manifest import Secrets, secrets_of
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins
@@ -134,6 +135,7 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
     books.check(chosen, seed, remedies=False)
     report(0.0, "reading the table")
     table = whole_table(data, schema)
+    books = replace(books, marks=marks_of(table, schema))
     hidden = secrets_of(data, table, out, seed=None, key=key)
     real = _real(table, form, request, hidden, policy=policy, accepted=train_on_synthetic)
     # The noise comes from a key that is kept nowhere.
@@ -141,12 +143,8 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
         real.learnt, real.question.schema, seed=None, progress=part(report, 0.05, 0.5), share=LEARNT
     )
     books.check_learnt(model)
-    try:
+    with owing(books, out, model):
         found = _found(real, model, wanted, policy, part(report, 0.5, 0.95))
-    except BaseException:
-        # Spent is spent, whatever came of it, an interruption too.
-        books.enter_private(out, model, released=False)
-        raise
     report(0.96, "writing")
     composed = books.enter_private(out, model, released=found.decision.released)
     answer = _answer(real, found, model, wanted)

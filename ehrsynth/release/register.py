@@ -8,10 +8,11 @@ in mind by their place, so that attacks can be tried on all of them together.
 import hashlib
 import json
 import os
+import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +28,11 @@ NAME = "ehrsynth-register.json"
 FORMAT = 1
 _WAIT, _PATIENCE = 0.1, 100
 _ROUNDING = 1e-6
+_SALT_BYTES = 32
+
+Marking = Callable[
+    [bytes], tuple[str, ...]
+]  # by a register's salt what a table is known by: `looks.Marks.kept`
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Entry:
         The guarantee as plain values; None: there is none.
     schema
         Hash of the schema without its name (see `likeness`); empty where it is not known.
+    marks
+        What the table is known by, whatever its schema says (`ehrsynth.release.looks.Marks`).
     """
 
     date: str
@@ -53,6 +61,7 @@ class Entry:
     table: str
     spent: Mapping[str, Any] | None
     schema: str = ""
+    marks: tuple[str, ...] = ()
 
     @classmethod
     def now(
@@ -92,7 +101,7 @@ def likeness(schema: Schema) -> str:
     return hashlib.sha256(canonical_json(bare)).hexdigest()
 
 
-def entries(register: Path, data: str, alike: str = "") -> tuple[Entry, ...]:
+def entries(register: Path, data: str, alike: str = "", marking: Marking | None = None) -> tuple[Entry, ...]:
     """Everything that a register holds of a data set; nothing without a register.
 
     Parameters
@@ -101,16 +110,35 @@ def entries(register: Path, data: str, alike: str = "") -> tuple[Entry, ...]:
         The data set's name: its schema's.
     alike
         The likeness of its schema: entries of an equal one under another name count too.
+    marking
+        Entries of the very same table count too, whatever its schema says of it.
 
     Raises
     ------
     RequestError
         If the file is no register: it is never begun anew over a damaged one.
     """
-    held = content_of(register)["data"]
-    return tuple(
-        one for name, kept in held.items() for one in kept if name == data or (alike and one.schema == alike)
-    )
+    content = content_of(register)
+    salt = content["looks"]["salt"]
+    marks = marking(bytes.fromhex(salt)) if marking is not None and salt else ()
+    return _of_one_data_set(content, {data}, {alike}, marks)
+
+
+def _of_one_data_set(
+    content: Mapping[str, Any], names: Iterable[str], schemas: Iterable[str], marks: Iterable[str]
+) -> tuple[Entry, ...]:
+    """Entries that hang together by a name, a schema or a table, over however many others."""
+    every = [(name, one) for name, kept in content["data"].items() for one in kept]
+    names, schemas, marks = {*names}, {*schemas} - {""}, {*marks}
+    found: list[tuple[str, Entry]] = []
+    while True:
+        more = [(n, e) for n, e in every if n in names or e.schema in schemas or marks & {*e.marks}]
+        if len(more) == len(found):
+            return tuple(entry for _, entry in found)
+        found = more
+        names |= {name for name, _ in found}
+        schemas |= {entry.schema for _, entry in found} - {""}
+        marks |= {mark for _, entry in found for mark in entry.marks}
 
 
 def content_of(register: Path) -> dict[str, Any]:
@@ -129,7 +157,7 @@ def content_of(register: Path) -> dict[str, Any]:
         if found["format"] != FORMAT:
             message = f"{register} has register format {found['format']}; this version reads {FORMAT}"
             raise RequestError(message)
-        data = {name: [Entry(**entry) for entry in kept] for name, kept in found["data"].items()}
+        data = {name: [_entry(entry) for entry in kept] for name, kept in found["data"].items()}
         looks |= dict(found.get("looks", {}))
         bytes.fromhex(looks["salt"])
         looks["kept"] = [{"marks": [], **look} for look in looks["kept"]]
@@ -137,6 +165,10 @@ def content_of(register: Path) -> dict[str, Any]:
         message = f"{register} is no register of ehrsynth, or it is damaged: use an intact copy"
         raise RequestError(message) from error
     return {"format": FORMAT, "data": data, "looks": looks}
+
+
+def _entry(values: Mapping[str, Any]) -> Entry:
+    return Entry(**{**values, "marks": tuple(values.get("marks", ()))})
 
 
 def total(kept: Sequence[Entry], delta: float) -> Total:
@@ -196,8 +228,15 @@ def check_asked(kept: Sequence[Entry], epsilon: float, delta: float, cap: float)
         check_cap(lower, None, delta, cap)
 
 
-def add(register: Path, data: str, entry: Entry, *, delta: float, cap: float) -> Total:
+def add(
+    register: Path, data: str, entry: Entry, *, delta: float, cap: float, marking: Marking | None = None
+) -> Total:
     """Write an entry, unless the cap would be passed; two processes do it one after the other.
+
+    Parameters
+    ----------
+    marking
+        What the table is known by is written down with the entry.
 
     Raises
     ------
@@ -207,12 +246,21 @@ def add(register: Path, data: str, entry: Entry, *, delta: float, cap: float) ->
         If the register cannot be written.
     """
     with alone(register):
-        kept = entries(register, data, entry.schema)
-        found = check_cap(kept, entry, delta, cap) if entry.spent is not None else total(kept, delta)
         content = content_of(register)
+        if marking is not None:
+            entry = replace(entry, marks=marking(salted(content)))
+        kept = _of_one_data_set(content, {data}, {entry.schema}, entry.marks)
+        found = check_cap(kept, entry, delta, cap) if entry.spent is not None else total(kept, delta)
         content["data"].setdefault(data, []).append(entry)
         write_content(register, content)
     return found
+
+
+def salted(content: dict[str, Any]) -> bytes:
+    """The salt of a register's marks, drawn where it has none yet; for whoever holds it `alone`."""
+    if not content["looks"]["salt"]:
+        content["looks"]["salt"] = secrets.token_bytes(_SALT_BYTES).hex()
+    return bytes.fromhex(content["looks"]["salt"])
 
 
 def write_content(register: Path, content: Mapping[str, Any]) -> None:
@@ -252,7 +300,9 @@ def alone(register: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
 
 
-def earlier_tables(register: Path, data: str, alike: str = "") -> tuple[Path, ...]:
+def earlier_tables(
+    register: Path, data: str, alike: str = "", marking: Marking | None = None
+) -> tuple[Path, ...]:
     """The tables of a data set that left without a guarantee.
 
     Raises
@@ -260,7 +310,7 @@ def earlier_tables(register: Path, data: str, alike: str = "") -> tuple[Path, ..
     RequestError
         If one of them is no longer where it was written.
     """
-    kept = [Path(e.table) for e in entries(register, data, alike) if e.table and e.spent is None]
+    kept = [Path(e.table) for e in entries(register, data, alike, marking) if e.table and e.spent is None]
     gone = [path for path in kept if not path.is_file()]
     if gone:
         raise RequestError(

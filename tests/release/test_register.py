@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ehrsynth.dp.accounting import epsilon_of_rho, pld, rho_of_epsilon
@@ -12,7 +13,8 @@ from ehrsynth.dp.events import Exponential, Gaussian, SampledGaussian, gathered
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
 from ehrsynth.generators.base import PrivacySpent
 from ehrsynth.release import register
-from ehrsynth.release.books import Books
+from ehrsynth.release.books import Books, owing
+from ehrsynth.release.looks import marks_of
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.register import (
     Entry,
@@ -146,6 +148,55 @@ def test_an_equal_schema_under_another_name_is_the_same_data_set(tmp_path) -> No
     # Entries of a version that did not know the schema are alike to nothing but their name.
     add(book, "old", entry(gaussian(1.0)), delta=DELTA, cap=1.6)
     assert entries(book, "new") == ()
+
+
+def test_data_sets_hang_together_over_names_schemas_and_tables(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    one = replace(entry(gaussian(1.0)), schema="a" * 64)
+    add(book, "ward", one, delta=DELTA, cap=10)
+    add(book, "new", one, delta=DELTA, cap=10)  # an equal schema
+    widened = replace(one, schema="b" * 64)
+    found = add(book, "new", widened, delta=DELTA, cap=10)  # the same name: all three are of one data set
+    assert found.fits == 3
+    assert len(entries(book, "newer", "b" * 64)) == 3
+    assert entries(book, "newer", "c" * 64) == ()
+
+
+def test_the_same_table_under_another_name_and_other_bounds_is_the_same_data_set(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    ward = Schema(name="ward", columns=(IntegerColumn(name="age", minimum=0, maximum=99),))
+    wider = Schema(name="new", columns=(IntegerColumn(name="age", minimum=0, maximum=120),))
+    table, other = (pd.DataFrame({"age": ages}).astype("Int64") for ages in ([40, 50, 60], [40, 50, 61]))
+    paid = entry(gaussian(1.0))
+    add(book, "ward", paid, delta=DELTA, cap=1.6, marking=marks_of(table, ward).kept)
+    same, another = marks_of(table.iloc[::-1], wider).kept, marks_of(other, wider).kept
+    assert len(entries(book, "new", likeness(wider), same)) == 1
+    assert entries(book, "new", likeness(wider), another) == ()
+    add(book, "another", paid, delta=DELTA, cap=1.6, marking=another)
+    with pytest.raises(BudgetExceeded, match="2 fits"):
+        add(book, "new", paid, delta=DELTA, cap=1.2, marking=same)
+    assert "new" not in json.loads(book.read_text())["data"]
+
+
+def test_what_breaks_off_has_been_paid(tmp_path) -> None:
+    ward = Schema(
+        name="ward",
+        citation="A protocol",
+        rows={"value": 100, "citation": "A protocol"},
+        columns=(IntegerColumn(name="age", minimum=0, maximum=99),),
+    )
+    books = Books(tmp_path / "register.json", ward, load_policy())
+
+    class Learnt:
+        privacy = spent(gaussian(1.0))
+
+    with pytest.raises(KeyboardInterrupt), owing(books, tmp_path / "out", Learnt()):
+        raise KeyboardInterrupt
+    (kept,) = entries(books.register, "ward")
+    assert (kept.what, kept.spent["epsilon"]) == ("blocked", 1.0)
+    with owing(books, tmp_path / "out", Learnt()):
+        pass
+    assert len(entries(books.register, "ward")) == 1
 
 
 def test_a_new_register_says_what_is_not_in_it(tmp_path) -> None:

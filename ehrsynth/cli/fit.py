@@ -105,7 +105,8 @@ def fit(
             witness=record,
             progress=progress,
         )
-    facts = {"model": str(out), "generator": generator, "patients": patients, "seed": seed}
+    counted = "patients" if meaning.rows_per_patient == 1 else "rows"
+    facts = {"model": str(out), "generator": generator, counted: patients, "seed": seed}
     told = _told(model, record.composed)
     show_facts(facts | told | {"settings": chosen.model_dump(mode="json")}, as_json=json)
 

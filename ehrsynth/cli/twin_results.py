@@ -29,21 +29,17 @@ def show_twins(answer: Mapping[str, Any], out: Path, *, as_json: bool) -> None:
 
 
 def _show_averages(answer: Mapping[str, Any]) -> None:
+    effects = [(o["outcome"], e) for o in answer["outcomes"] for e in o.get("average_effects", ())]
+    if not effects:
+        return
     rows = [
-        (
-            o["outcome"],
-            e["contrast"],
-            e["group"],
-            e["patients"],
-            e["value"],
-            f"{e['low']:.3f} to {e['high']:.3f}",
-        )
-        for o in answer["outcomes"]
-        for e in o.get("average_effects", ())
+        (name, e["contrast"], e["group"], e["patients"], e["value"], f"{e['low']:.3f} to {e['high']:.3f}")
+        for name, e in effects
     ]
-    if rows:
-        headers = ("outcome", "contrast", "group", "patients", "effect", f"{answer['level']:.0%} interval")
-        show_table(headers, rows)
+    headers = ("outcome", "contrast", "group", "patients", "effect", f"{answer['level']:.0%} interval")
+    show_table(headers, rows)
+    for label in dict.fromkeys(e["label"] for _, e in effects):
+        typer.echo(f"{label[0].upper()}{label[1:]}.")
 
 
 def _show_simulated(answer: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 EXPOSURES = ("membership", "membership_by_rows")
 COLUMNS = (*MEASURES, *EXPOSURES, "made", "events", "patients")
+NO_SPREAD = 1e-12  # below this, numbers of splits are the same but for rounding
 _LARGE = 1_000_000  # what a share of patients is multiplied by to be given as two whole numbers
 
 
@@ -81,9 +82,15 @@ class Study:
         return self.interval(self.of(method, group, measure) - self.of(against, group, measure))
 
     def interval(self, numbers: Floats) -> Estimate | None:
-        """The mean of one number a split, with the corrected interval; None if fewer than two are known."""
+        """The mean of one number a split, with the corrected interval.
+
+        None if fewer than two are known, or if all are the same and not 0: an interval of no width would
+        promise what a handful of events cannot show.
+        """
         known = numbers[~np.isnan(numbers)]
         if len(known) < 2:  # noqa: PLR2004
+            return None
+        if np.ptp(known) <= NO_SPREAD < abs(known.mean()):
             return None
         test = max(1, round(self.splits.test_over_train * _LARGE))
         return corrected_paired_interval(known, n_train=_LARGE, n_test=test)

@@ -15,7 +15,7 @@ from scipy import stats
 
 from ehrsynth.rebalance.methods import UNTREATED, method
 from ehrsynth.rebalance.protocol import RebalanceProtocol, rebalance_protocol
-from ehrsynth.rebalance.study import Study
+from ehrsynth.rebalance.study import NO_SPREAD, Study
 from ehrsynth.rebalance.worth import Curve
 from ehrsynth.statistics import Estimate, holm
 
@@ -164,12 +164,13 @@ def _looks(study: Study, helped: Sequence[str]) -> tuple[Looked, ...]:
 def p_value(numbers: Any, test_over_train: float) -> float:
     """The two-sided p-value of the corrected resampled t-test (Nadeau and Bengio 2003) that the mean is 0.
 
-    1 where all numbers are 0: a method that changes nothing.
+    1 where all numbers are the same: a method that changes nothing, or so few events that a score has but a
+    handful of values, of which the spread between splits tells nothing.
     """
     known = np.asarray(numbers)[~np.isnan(numbers)]
+    if np.ptp(known) <= NO_SPREAD:
+        return 1.0
     spread = float(np.sqrt((1 / len(known) + test_over_train) * known.var(ddof=1)))
-    if spread == 0:
-        return 1.0 if not known.mean() else 0.0
     return float(2 * stats.t.sf(abs(known.mean()) / spread, len(known) - 1))
 
 

@@ -61,7 +61,7 @@ def _facts(given: Guarantee) -> Iterator[tuple[str, str]]:
     yield "Epsilon", f"{given.epsilon:.4g}: {strength(given.epsilon)}"
     yield (
         "Delta",
-        f"{given.delta:.3g}: the chance that is left out of the bound, below 1 / (10 x public rows)",
+        f"{given.delta:.3g}: the chance that is left out of the bound, at most 1 / (10 x public rows)",
     )
     yield "Whose presence is hidden", f"one patient's, with {of}"
     yield "Between which tables", "any two that differ by one patient, added or removed"

@@ -92,7 +92,7 @@ def _page(
         "crosswalk": crosswalk(decision, shows_real=who.shows_real),
         "kept": kept(released=decision.released or not who.shows_real),
         "facts": facts(provenance),
-        "provenance_intro": _provenance_intro(who),
+        "provenance_intro": _provenance_intro(who, provenance),
         "glossary": GLOSSARY,
     }
     return page | {"parts": list(_parts(page))}
@@ -232,16 +232,20 @@ def _pairs_intro(pairs: Heats) -> str:
     return text
 
 
-def _provenance_intro(who: _Audience) -> str:
+def _provenance_intro(who: _Audience, provenance: Provenance) -> str:
     if who.shareable:
         return (
             "What is needed to judge the table. The seed, the command, the hashes of the real data, the "
             "model, the counts of copied rows and of successful attacks, and every count of few patients "
             "stay inside the hospital: with them an outsider could test for one patient."
         )
+    needed = "What is needed to make the same table again."
+    if provenance.guarantee is not None:
+        # The seed on this page is that of the rows drawn and of what was measured.
+        needed = "How the table was made. It cannot be made again: the seed of the noise is kept nowhere."
     return (
-        "What is needed to make the same table again. The seed and the command on this page, and the whole "
-        "folder “internal”, stay inside the hospital."
+        f"{needed} The seed and the command on this page, and the whole folder “internal”, stay inside the "
+        "hospital."
     )
 
 

@@ -52,6 +52,8 @@ MOST_OUTSIDE = 0.20
 MOST_APART = 0.25  # standardised difference after weighting (Rubin 2001, doi 10.1023/A:1020363010465)
 CHANCE_APART = 3.0  # standard errors that it may be off besides
 IMBALANCE_LEVEL = 0.001
+_FEWER = "ask about a commoner outcome or join arms (--arm), or wait for more patients"
+_WHOM = "ask about a --population in which all arms are found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ def small_arms(patients: Patients, question: Question, outcome: str) -> Iterator
             yield Refusal(
                 "small-arms",
                 outcome,
-                f"arm {arm.name!r} has {count} patients with a known outcome: {FEWEST_PATIENTS} are needed",
+                f"arm {arm.name!r} has {count} patients with a known outcome: {FEWEST_PATIENTS} are needed;"
+                f" {_FEWER}",
             )
         if not target.outcome.discrete:
             continue
@@ -110,7 +113,7 @@ def small_arms(patients: Patients, question: Question, outcome: str) -> Iterator
                 "small-arms",
                 outcome,
                 f"arm {arm.name!r} has fewer than {FEWEST_EVENTS} patients with another outcome than the"
-                f" commonest one: {FEWEST_EVENTS} events are needed",
+                f" commonest one: {FEWEST_EVENTS} events are needed; {_FEWER}",
             )
 
 
@@ -126,14 +129,16 @@ def poor_overlap(found: Overlap, question: Question) -> Iterator[Refusal]:
                 "overlap",
                 "",
                 f"the {count:,} patients of arm {arm.name!r} are worth {effective:,.0f}"
-                f" ({effective / count:.1%}) for this population: {LEAST_EFFECTIVE:.0%} are needed",
+                f" ({effective / count:.1%}) for this population: {LEAST_EFFECTIVE:.0%} are needed;"
+                f" {_WHOM}",
             )
     if found.outside_share > MOST_OUTSIDE:
         yield Refusal(
             "overlap",
             "",
             f"{found.outside_share:.0%} of the population lie outside common support (a chance of some arm"
-            f" below {found.lowest:.3f}, or covariates that an arm never has): {MOST_OUTSIDE:.0%} may",
+            f" below {found.lowest:.3f}, or covariates that an arm never has): {MOST_OUTSIDE:.0%} may;"
+            f" {_WHOM}",
         )
     if not question.randomised:
         yield from _still_apart(found)
@@ -150,7 +155,7 @@ def _still_apart(found: Overlap) -> Iterator[Refusal]:
             "",
             f"weighted to the same population, the arms still differ in {listed([b.column for b in apart])},"
             f" by {worst.after:.2f} standard deviations in {worst.column!r}: {MOST_APART} and chance"
-            f" ({chance:.2f}) may; ask about a --population in which both arms are found",
+            f" ({chance:.2f}) may; {_WHOM}",
         )
 
 
@@ -164,7 +169,10 @@ def imbalance(patients: Patients, question: Question) -> Iterator[Refusal]:
         p_value = float(stats.chisquare(counts, expected * counts.sum() / expected.sum()).pvalue)
         if p_value < IMBALANCE_LEVEL:
             yield Refusal(
-                "imbalance", "", f"arms are not of the sizes that randomisation gives (p = {p_value:.1g})"
+                "imbalance",
+                "",
+                f"arms are not of the sizes that randomisation gives (p = {p_value:.1g}): check"
+                " --probability, and whether patients were left out after it",
             )
     found = balance_tests(patients.covariates, patients.arm)
     adjusted = holm(list(found.values())) if found else np.zeros(0)
@@ -174,7 +182,8 @@ def imbalance(patients: Patients, question: Question) -> Iterator[Refusal]:
             "imbalance",
             "",
             f"randomised arms differ in {listed(unlike)} beyond chance (level {IMBALANCE_LEVEL} over"
-            f" {len(found)} covariates): measured after treatment, or not randomised",
+            f" {len(found)} covariates): measured after treatment, or not randomised; name with"
+            " --covariate what was measured before it, or say --design observational",
         )
 
 
@@ -220,7 +229,8 @@ def no_individual_effects(found: Evidence, outcome: str) -> Iterator[Refusal]:
             outcome,
             f"on patients not seen the effect told is not better than a constant one (gain {gain.value:.2g},"
             f" 95 % interval {gain.low:.2g} to {gain.high:.2g}; slope {slope.value:.2g},"
-            f" p = {found.p_value:.2g}): the average effect alone is told",
+            f" p = {found.p_value:.2g}): the average effect alone is told;"
+            " --no-individual-effects asks for no more",
         )
 
 

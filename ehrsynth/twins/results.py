@@ -21,7 +21,7 @@ from ehrsynth.twins.study import Study
 from ehrsynth.twins.trial import Cell, TrialCheck
 
 VALIDATED = "validated by arms: patients of each arm show it"
-ASSUMED = "validated by arms, where no confounder is unmeasured"
+ASSUMED = "validated by arms; an effect only if no confounder is unmeasured, which no data can show"
 SMOOTH = (
     "validated by arms on average; for one patient it assumes that effects change smoothly with covariates"
 )
@@ -46,11 +46,13 @@ NOISE = (
 ASSUMPTIONS = {
     "randomised": (
         "Arms were allotted by chance, with the probabilities given or observed.",
+        "Every covariate was measured before treatment, so that treatment cannot have changed it.",
         "A patient's outcome depends on the own arm alone, and an arm is one treatment (consistency).",
         "Patients whose outcome is not known are like the known ones with the same covariates and arm.",
     ),
     "observational": (
         "No cause of both treatment and outcome is missing from the covariates. No data can show this.",
+        "Every covariate was measured before treatment, and not changed by it. No data can show this.",
         "Every patient of the population could have come into every arm (see the overlap).",
         "A patient's outcome depends on the own arm alone, and an arm is one treatment (consistency).",
         "Patients whose outcome is not known are like the known ones with the same covariates and arm.",

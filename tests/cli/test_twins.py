@@ -37,6 +37,15 @@ def test_an_answer_in_words_and_as_json(trial_folder: Path) -> None:
     report = json.loads((trial_folder / "out" / "internal" / "report.json").read_text())
     assert report["verdict"] in ANSWERED
     assert report["provenance"]["seed"] == 1
+    assert "no confounder is unmeasured" not in run.output
+
+
+def test_an_observational_effect_stands_beside_what_no_data_can_show(
+    trial_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run = twins(*ARMS, "--outcome", "score", *QUICK)
+    assert "an effect only if no confounder is unmeasured, which no data can show" in run.output
 
 
 def test_the_trial_check_shows_how_far_the_twins_may_be_off(

@@ -110,6 +110,15 @@ def test_p_values_are_those_of_the_corrected_interval() -> None:
     assert p_value(np.zeros(5), RATIO) == 1.0
 
 
+def test_the_same_gain_in_every_split_is_no_proof() -> None:
+    """A score over two events has a handful of values: that two splits agree tells nothing of its spread."""
+    assert p_value(np.array([0.0625, np.nan, 0.0625]), RATIO) == 1.0
+    assert p_value(np.full(12, 0.1), RATIO) == 1.0
+    found = planted({"smote": {"auroc": 0.1}})
+    assert found.interval(np.array([0.0625, np.nan, 0.0625])) is None
+    assert found.interval(np.zeros(12)) == Estimate(0.0, 0.0, 0.0)
+
+
 def test_all_methods_and_groups_share_one_level() -> None:
     """Thirty methods of nothing but noise: the smallest p alone would be found one time in two."""
     nothing: dict[str, dict[str, float]] = {f"cart leaf={i + 2}": {} for i in range(30)}

@@ -243,6 +243,8 @@ def test_a_guarantee_keeps_everything_measured_on_real_patients_inside(release):
     shared = Page(render(decision, provenance, evaluation, schema, shareable=True)).text
     inside = Page(render(decision, provenance, evaluation, schema, shareable=False)).text
     assert "epsilon 1, delta 1e-06 (rdp)" in shared
+    assert "It cannot be made again: the seed of the noise is kept nowhere." in inside
+    assert "What is needed to make the same table again." not in inside
     assert not re.search(r"\breal (\d|<|>|not)", shared)
     assert "Real against real" not in shared.partition("What this report means by them")[0]
     assert f"{provenance.rows.holdout:,}" not in shared

@@ -127,6 +127,7 @@ def test_small_arms_and_few_events() -> None:
     few = patients_of(made.table, OBSERVED)
     reasons = [r.reason for r in small_arms(few, OBSERVED, "score")]
     assert any("50 are needed" in reason for reason in reasons)
+    assert all("join arms (--arm)" in reason for reason in reasons)
     enough = patients_of(trial(200, 7).table, OBSERVED)
     assert not list(small_arms(enough, OBSERVED, "score"))
     question = ask(Request(arms=TWO, outcomes=("poor",)), TRIAL)

@@ -54,8 +54,12 @@ def test_the_answer_is_plain_and_each_number_has_its_label(study: Study) -> None
 def test_observational_answers_say_what_no_data_can_show() -> None:
     question = ask(Request(arms=TWO, outcomes=("score",)), TRIAL)
     found = as_json(twin_study(trial(300, 33).table, question, options=QUICK, seed=1))
-    assert any("missing from the covariates" in text for text in found["identification"])
-    assert "where no confounder is unmeasured" in found["outcomes"][0]["average_effects"][0]["label"]
+    for said in ("missing from the covariates", "measured before treatment"):
+        assert any(said in text and "No data can show" in text for text in found["identification"])
+    assert (
+        "only if no confounder is unmeasured, which no data can show"
+        in found["outcomes"][0]["average_effects"][0]["label"]
+    )
     assert "approximate" in found["outcomes"][0]["predictive_coverage"]["promise"]
 
 

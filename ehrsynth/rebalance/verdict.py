@@ -81,9 +81,10 @@ class Verdict:
             "change the model": f"Do not add or weigh rows: use {self.recommended}.",
             "recalibrate": f"Do not rebalance: use {self.recommended}.",
         }
-        return said.get(
-            self.answer, "Do not rebalance: no method was better than none for the patients it was to help."
-        )
+        nothing = "no method was better than none for the patients it was to help."
+        if any(look.measure == "auroc" and look.gains and self.flags.get(look.method) for look in self.looks):
+            nothing = "what gains for the patients it was to help costs others, or misstates risks."
+        return said.get(self.answer, f"Do not rebalance: {nothing}")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -269,12 +270,13 @@ def _nothing(looks: Sequence[Looked], helped: Sequence[str]) -> list[str]:
                 f"In {group} nothing could be measured: too few patients with and without the event."
             )
             continue
-        best = max(mine, key=lambda look: look.difference.value)
+        gaining = [look for look in mine if look.gains]
+        best = max(gaining or mine, key=lambda look: look.difference.value)
         d = best.difference
+        said = "a gain that holds, but not one to recommend" if gaining else "no gain that holds and matters"
         found.append(
             f"In {group} the best of {len(mine)} methods, {best.method}, changes the AUROC by"
-            f" {d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}; adjusted p = {best.adjusted:.2g}): no gain"
-            " that holds and matters."
+            f" {d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f}; adjusted p = {best.adjusted:.2g}): {said}."
         )
     return found
 
@@ -305,6 +307,12 @@ def _instead(study: Study, group: str, curves: Sequence[Curve]) -> str:
     if slope is not None and _surely_off(slope):
         how = "extreme" if slope.value < 1 else "timid"
         ends = f"{slope.low:.2f} to {slope.high:.2f}"
+        if slope.value <= 0:
+            return (
+                f"the risks run the wrong way or say nothing (slope {slope.value:.2f}, {ends}), which no"
+                " recalibration mends: what predicts here differs from the other groups, so try a model that"
+                " can learn it (interaction, group_only)"
+            )
         return f"the risks are too {how} (slope {slope.value:.2f}, {ends}): recalibrate"
     reached, enough = study.mean(UNTREATED, group, "auroc"), rebalance_protocol().worthwhile
     if reached >= 1 - enough:

@@ -21,7 +21,10 @@ from ehrsynth.twins.study import Study
 from ehrsynth.twins.trial import Cell, TrialCheck
 
 VALIDATED = "validated by arms: patients of each arm show it"
-ASSUMED = "validated by arms; an effect only if no confounder is unmeasured, which no data can show"
+ASSUMED = (
+    "validated by arms; an effect only if no confounder is unmeasured and every covariate was measured before"
+    " treatment, which no data can show"
+)
 SMOOTH = (
     "validated by arms on average; for one patient it assumes that effects change smoothly with covariates"
 )

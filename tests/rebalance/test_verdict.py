@@ -77,6 +77,20 @@ def test_a_gain_that_costs_the_others_is_not_recommended() -> None:
     found = decide(planted({"smote": {"auroc @ group: b": 0.05, "auroc @ group: a": -0.05}}), HELPED)
     assert not found.gain
     assert any("costs group: a" in reason for reason in found.reasons)
+    # It was better for whom it was to help, and the words must not deny it.
+    assert found.sentence == (
+        "Do not rebalance: what gains for the patients it was to help costs others, or misstates risks."
+    )
+    assert "a gain that holds, but not one to recommend" in found.reasons[0]
+    assert "no method was better than none" in decide(planted({"smote": {}}), HELPED).sentence
+
+
+def test_risks_that_run_the_wrong_way_are_not_sent_to_recalibration() -> None:
+    made = planted({"smote": {}})
+    made.values[0, :, 1, COLUMNS.index("calibration_slope")] -= 1.6
+    (said,) = advice(made, HELPED)
+    assert "run the wrong way" in said
+    assert "interaction, group_only" in said
 
 
 def test_a_model_is_no_rebalancing() -> None:

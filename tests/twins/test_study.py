@@ -57,7 +57,7 @@ def test_observational_answers_say_what_no_data_can_show() -> None:
     for said in ("missing from the covariates", "measured before treatment"):
         assert any(said in text and "No data can show" in text for text in found["identification"])
     assert (
-        "only if no confounder is unmeasured, which no data can show"
+        "only if no confounder is unmeasured and every covariate was measured before treatment"
         in found["outcomes"][0]["average_effects"][0]["label"]
     )
     assert "approximate" in found["outcomes"][0]["predictive_coverage"]["promise"]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.expressions import Missing, parse, walk
-from ehrsynth.generators.chain.foresight import Foresight
 from ehrsynth.generators.chain.particles import Chain, Particles
+from ehrsynth.generators.chain.reach import draw_in_reach, reaches
 from ehrsynth.generators.chain.states import UNKNOWN
 from ehrsynth.generators.rejection import repaired
 from ehrsynth.progress import Progress
@@ -29,7 +29,6 @@ _MOST_PARTICLES = 1_600
 _TOGETHER = 20_000  # particles of all families that walk at one time
 # Where the model gives a value so little chance to be present, there is hardly one to fill in.
 _ABSENT = 0.01
-_LOG_NEVER = float(np.log(1e-12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +71,27 @@ def _families(
 ) -> tuple[Codes, Floats, Floats]:
     evidence, open_ = np.repeat(known, size, axis=0), np.repeat(_open(chain.schema, known), size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
-    foresight = Foresight(chain, evidence)
+    low, high = reaches(chain, known)
     chance = np.zeros(len(known))
     if chain.any_order:
         chance += _log_known(chain, known)
         _show(run, evidence)
     for step, place in enumerate(chain.order):
         given = evidence[:, place] >= 0
-        drawn = _filled(run, step, evidence[:, place], open_[:, place], rng=rng)
-        run.put(step, foresight.redraw(run, step, drawn, rng))
+        codes = _filled(run, step, evidence[:, place], open_[:, place], rng=rng)
+        if chain.elapsed and not run.computed[step]:
+            drawn, reach = (codes, open_[:, place]), (low[:, place], high[:, place])
+            codes = draw_in_reach(run, step, drawn, reach, rng=rng)
+        run.put(step, codes)
         if chain.any_order:
             continue  # what was drawn saw all evidence already
         # Until something was drawn, a family's particles are equal: the weight of one is that of all.
         first = np.flatnonzero((given & ~begun)[::size] & (not run.computed[step]))
-        chance[first] += _log_evidence(run, step, first * size, evidence[first * size, place])
+        chance[first] += _log_evidence(run, step, first * size, evidence[first * size, place], 1)
         weighed = np.flatnonzero(given & begun & (not run.computed[step]))
         begun |= ~given
         if len(weighed):
-            run.log_weight[weighed] += _log_evidence(run, step, weighed, evidence[weighed, place])
-            run.log_weight -= foresight.taken_back(run, step)
+            run.log_weight[weighed] += _log_evidence(run, step, weighed, evidence[weighed, place], size)
             chance += _resample(run, size, rng)
     codes, valid = repaired(run.codes, chain.schema)
     valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
@@ -106,7 +107,7 @@ def _log_known(chain: Chain, known: Codes) -> Floats:
     for step, place in enumerate(chain.order):
         given = np.flatnonzero(known[:, place] >= 0)
         if len(given) and not run.computed[step]:
-            chance[given] += _log_evidence(run, step, given, known[given, place])
+            chance[given] += _log_evidence(run, step, given, known[given, place], 1)
         run.put(step, known[:, place])
         run.matrix[known[:, place] < 0, step] = UNKNOWN
     return chance
@@ -120,18 +121,22 @@ def _show(run: Particles, evidence: Codes) -> None:
         run.matrix[~given, step] = UNKNOWN
 
 
-def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes) -> Floats:
-    """The log density of known cells.
+def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes, size: int) -> Floats:
+    """The log density of known cells, of families of `size` particles.
 
-    An extreme value counts as the nearest, a new category as any, a time elapsed that nobody has as hardly
-    possible: the moment that it is counted from may be one that was drawn.
+    Where no particle of a family gives the value a chance, an extreme one counts as the nearest that has one,
+    and a new category as any.
     """
-    link = run.chain.link(step, run.codes[rows])
-    if not run.chain.features[step].listed:
-        codes = link.nearest(codes)
-    found = link.log_density(run.matrix[rows, :step], codes)
-    never = _LOG_NEVER if step in run.chain.elapsed else 0.0
-    return np.where(np.isfinite(found), found, never)
+    seen = run.matrix[rows, :step]
+    found = run.chain.link(step, run.codes[rows]).log_density(seen, codes)
+    hopeful = np.zeros(len(run), np.bool_)
+    hopeful[rows[np.isfinite(found)] // size] = True
+    lost = np.flatnonzero(~hopeful[rows // size])
+    if len(lost) and not run.chain.features[step].listed:
+        link = run.chain.link(step, run.codes[rows[lost]])
+        found[lost] = link.log_density(seen[lost], link.nearest(codes[lost]))
+    found[lost] = np.where(np.isfinite(found[lost]), found[lost], 0.0)
+    return found
 
 
 def _open(schema: Schema, known: Codes) -> NDArray[np.bool_]:
@@ -154,20 +159,15 @@ def _open(schema: Schema, known: Codes) -> NDArray[np.bool_]:
 
 def _filled(
     run: Particles, step: int, given: Codes, open_: NDArray[np.bool_], *, rng: np.random.Generator
-) -> tuple[Codes, Floats]:
+) -> Codes:
     """The column of a step: what is given, a value where it is unknown, missing where none can be.
 
     The value is a present one, but for `open_` rows, where missing is drawn as often as the model has it.
-
-    Returns
-    -------
-    codes, mass
-        And the probability of what was drawn from: of all present values, or 1.
     """
-    chance = np.ones(len(given))
     if run.computed[step]:
-        return np.where(given < 0, run.chain.compute(step, run.codes), given), chance
-    codes, size = given.copy(), run.chain.schema.learnt[run.chain.order[step]].size
+        return np.where(given < 0, run.chain.compute(step, run.codes), given)
+    codes, chance = given.copy(), np.ones(len(given))
+    size = run.chain.schema.learnt[run.chain.order[step]].size
     seen = run.matrix if run.chain.any_order else run.matrix[:, :step]
     present = CodeSet(((0, size - 1),), missing=False)
     for unknown, allowed in (((given < 0) & ~open_, present), ((given < 0) & open_, None)):
@@ -177,7 +177,7 @@ def _filled(
             codes[rows], chance[rows] = found, mass
     hardly = np.flatnonzero((given < 0) & ~open_ & (chance < _ABSENT))
     codes[hardly[_absent(run, hardly, chance[hardly], rng)]] = -1
-    return codes, chance
+    return codes
 
 
 def _absent(run: Particles, rows: Codes, present: Floats, rng: np.random.Generator) -> NDArray[np.bool_]:

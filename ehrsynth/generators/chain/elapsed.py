@@ -6,11 +6,13 @@ the link learns that time, and later links see it. The same is done for numbers 
 such as the ages at two events.
 
 A link counts such a column in codes of its own: the time elapsed, or where the earlier one is missing the
-date itself, beyond all times.
+date itself, beyond all times. In one row these codes are the column's own, shifted: which times lead into a
+set of dates follows from the earlier date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,57 +32,81 @@ FEWEST = 50  # patients who have both
 _BINS = 64  # the times and the dates are compared in bins of one width: so many hold most of the dates
 _LEAST_GAIN = 0.5  # bits that the time elapsed must spare
 _LOOKED_AT = 5_000
-# How many times are drawn for a row to see how often a set is met, and how often one beyond the grid is drawn
-# again before it is put on the grid's end.
-_PROPOSALS, _TRIES = 16, 8
+_SECONDS_A_DAY = 86_400
+_MOST_TICKS = 2**61  # times of longer spans than this do not fit into 64 bits
+_AT_ONCE = 4_000_000  # cells, rows times states, that are weighed at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Elapsed:
-    """How a column on grid `own` is counted from the learnt column at place `origin`, on `earlier`."""
+    """How a column on grid `own` is counted from the learnt column at place `origin`, on `earlier`.
+
+    A tick of the earlier grid is `unit` of the column's own. Parts of a tick are left out: a date is counted
+    from the day of a moment.
+    """
 
     origin: int
     own: Grid
     earlier: Grid
+    unit: Fraction = Fraction(1)
 
     @property
     def border(self) -> int:
         """From here on codes are dates and no times: the number of times that the two grids allow."""
-        return self.own.size + self.earlier.size - 1
+        first, last = self._begins(np.array([0, self.earlier.size - 1]))
+        return self.own.size + int(last - first)
 
     @property
     def size(self) -> int:
         """The number of codes that a link tells apart."""
         return self.border + self.own.size
 
-    @property
-    def _least(self) -> int:
-        """The ticks between the first point of the column's grid and the last one of the earlier grid."""
-        return self.own.origin - (self.earlier.origin + self.earlier.size - 1)
+    def _begins(self, origins: Codes) -> Codes:
+        """The earlier moments in ticks of the column's own grid."""
+        ticks = (self.earlier.origin + origins) * self.unit.numerator
+        return np.asarray(ticks // self.unit.denominator, np.int64)
+
+    def shifts(self, origins: Codes) -> Codes:
+        """How much larger the link's codes are than the column's own, given the codes of the earlier one."""
+        last = self._begins(np.array([self.earlier.size - 1]))
+        return np.where(origins < 0, self.border, last - self._begins(origins))
 
     def counted(self, codes: Codes, origins: Codes) -> Codes:
         """The link's codes of a column's codes (n, -1 for missing), given the codes of the earlier one."""
-        elapsed = codes + self.own.origin - origins - self.earlier.origin - self._least
-        return np.where(codes < 0, MISSING, np.where(origins < 0, codes + self.border, elapsed))
+        return np.where(codes < 0, MISSING, codes + self.shifts(origins))
+
+    def origins(self, low: Codes, high: Codes, times: tuple[int, int]) -> tuple[Codes, Codes]:
+        """The first and the last earlier code from which a date from `low` to `high` is counted.
+
+        `times` are the least and the largest of the link's codes that are times; the first is above the last
+        where there is none.
+        """
+        end = self._begins(np.array([self.earlier.size - 1]))
+        first, last = end - times[1] + low, end - times[0] + high
+        up, down = self.unit.denominator, self.unit.numerator
+        first, last = -(-first * up // down), ((last + 1) * up - 1) // down
+        top = self.earlier.size - 1
+        return np.maximum(first - self.earlier.origin, 0), np.minimum(last - self.earlier.origin, top)
 
     def dated(self, counted: Codes, origins: Codes) -> tuple[Codes, Mask]:
         """The column's codes of a link's codes, put on its grid, and which of them lay beyond it."""
-        elapsed = counted + self._least + origins + self.earlier.origin - self.own.origin
-        codes = np.where(counted >= self.border, counted - self.border, elapsed)
-        # A time without a moment to count it from, or a date where a time was asked for.
-        beyond = (codes < 0) | (codes >= self.own.size) | ((counted >= self.border) != (origins < 0))
-        codes, present = np.clip(codes, 0, self.own.size - 1), counted >= 0
-        return np.where(present, codes, MISSING), beyond & present
+        codes, present = counted - self.shifts(origins), counted >= 0
+        beyond: Mask = present & ((codes < 0) | (codes >= self.own.size))
+        return np.where(present, np.clip(codes, 0, self.own.size - 1), MISSING), beyond
 
-    def origins(self, counted: Codes, codes: Codes) -> Codes:
-        """The codes of the earlier column that lie these times before the codes; -1 beyond its grid."""
-        origins = codes + self.own.origin - self.earlier.origin - self._least - counted
-        return np.where((origins < 0) | (origins >= self.earlier.size), MISSING, origins)
 
-    def region(self, *, dates: bool, missing: bool) -> CodeSet:
-        """The link's codes that are times, or dates, and perhaps missing."""
-        ends = (self.border, self.size - 1) if dates else (0, self.border - 1)
-        return CodeSet((ends,), missing)
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """The states of a link in some rows: what is meant by them is a date on the column's grid, or missing.
+
+    Whether a date is missing does not depend on what lies beyond the grid: `missing` is the link's among
+    missing and all that is counted as the row's dates are; present values are cut at the grid.
+    """
+
+    chance: Floats  # n x states
+    shifts: Codes
+    missing: Floats
+    present: Floats  # the mass of the states, as far as they lead onto the grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,67 +124,111 @@ class ElapsedLink:
     def draw(
         self, features: Features, allowed: CodeSet | None, rng: np.random.Generator
     ) -> tuple[Codes, Floats]:
-        """A code for each row, inside a set, and the probability of the set (see `Link.draw`).
-
-        Which times lead into a set depends on the row. So for a set that is neither all present values nor
-        none, several times are drawn: the weight is the share that leads into it, which is right in the mean.
-        """
-        everyone = np.arange(len(features))
-        if allowed is None or not allowed.intervals or allowed.covers(self.elapsed.own.size):
-            return self._free(everyone, features, allowed, rng)
-        present = CodeSet(((0, self.elapsed.own.size - 1),), allowed.missing)
-        many = np.repeat(everyone, _PROPOSALS)
-        codes, mass = self._free(many, features[many], present, rng)
-        codes, mass = codes.reshape(-1, _PROPOSALS), mass.reshape(-1, _PROPOSALS)[:, 0]
-        hit = allowed.contains(codes)
-        return codes[everyone, hit.argmax(axis=1)], mass * hit.mean(axis=1)
-
-    def _free(
-        self, rows: Codes, features: Features, allowed: CodeSet | None, rng: np.random.Generator
-    ) -> tuple[Codes, Floats]:
-        """As `draw`, for all present values or none, missing or not; `rows` says whose origins count."""
-        codes, beyond, mass = self._drawn(rows, features, allowed, rng)
-        # Whether it is missing stays as it was drawn.
-        present = CodeSet(((0, self.elapsed.own.size - 1),), missing=False)
-        for _ in range(_TRIES):
-            again = np.flatnonzero(beyond)
-            if not len(again):
-                break
-            codes[again], beyond[again], _ = self._drawn(rows[again], features[again], present, rng)
+        """A code for each row, inside a set, and the probability of the set (see `Link.draw`)."""
+        if allowed is None or (allowed.covers(self.elapsed.own.size) and allowed.missing):
+            return self._free(features, rng), np.ones(len(features))
+        codes, mass = np.empty(len(features), np.int64), np.empty(len(features))
+        for rows in self._pieces(len(features)):
+            codes[rows], mass[rows] = self._within(rows, features, allowed, rng)
         return codes, mass
 
-    def _drawn(
-        self, rows: Codes, features: Features, allowed: CodeSet | None, rng: np.random.Generator
-    ) -> tuple[Codes, Mask, Floats]:
-        origins, missing = self.origins[rows], allowed is None or allowed.missing
-        codes, mass = np.empty(len(rows), np.int64), np.empty(len(rows))
-        for dates in (False, True):
-            at = np.flatnonzero((origins < 0) == dates)
+    def _free(self, features: Features, rng: np.random.Generator) -> Codes:
+        """A code for each row from the link's own draw, and once more where it lies beyond the grid."""
+        counted, border = np.empty(len(features), np.int64), self.elapsed.border
+        apart = bool((self.link.states.low >= border).any())
+        for dates, ends in ((False, (0, border - 1)), (True, (border, self.elapsed.size - 1))):
+            at = np.flatnonzero((self.origins < 0) == dates)
             if len(at):
-                region = self.elapsed.region(dates=dates, missing=missing)
-                if allowed is not None and not allowed.intervals:
-                    region = CodeSet((), missing)
-                codes[at], mass[at] = self.link.draw(features[at], region, rng)
-        own, beyond = self.elapsed.dated(codes, origins)
-        return own, beyond, np.ones(len(rows)) if allowed is None else mass / self._possible(rows, features)
+                kind = CodeSet((ends,), missing=True) if apart or dates else None
+                counted[at], _ = self.link.draw(features[at], kind, rng)
+        codes, beyond = self.elapsed.dated(counted, self.origins)
+        present = CodeSet(((0, self.elapsed.own.size - 1),), missing=False)
+        again = np.flatnonzero(beyond)
+        for at in self._pieces(len(again)):
+            drawn, mass = self._within(again[at], features, present, rng)
+            codes[again[at]] = np.where(mass > 0, drawn, codes[again[at]])
+        return codes
 
-    def _possible(self, rows: Codes, features: Features) -> Floats:
-        """The mass of what can be counted: times where there is a moment to count from, dates elsewhere."""
-        mass = np.empty(len(rows))
-        for dates in (False, True):
-            at = np.flatnonzero((self.origins[rows] < 0) == dates)
-            if len(at):
-                mass[at] = self.link.mass(features[at], self.elapsed.region(dates=dates, missing=True))
-        return np.maximum(mass, 1e-300)
+    def _within(
+        self, rows: Codes, features: Features, allowed: CodeSet, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        weighed, n = self._weighed(rows, features), len(rows)
+        steps = (weighed.chance * self._parts(weighed.shifts, allowed)).cumsum(axis=1)
+        present = (1 - weighed.missing) * _ratio(steps[:, -1], weighed.present)
+        mass = np.minimum(present + weighed.missing * allowed.missing, 1.0)
+        state = (rng.random(n)[:, None] * steps[:, -1:] >= steps).sum(axis=1)
+        state = np.minimum(state, len(self.link.states) - 1)
+        low, high = self.link.states.low[state], self.link.states.high[state]
+        codes = _inside(low - weighed.shifts, high - weighed.shifts, allowed, rng.random(n))
+        gone = allowed.missing & (rng.random(n) * mass >= present)
+        return np.where(gone, MISSING, codes), mass
 
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
-        density = self.link.log_density(features, self.elapsed.counted(codes, self.origins))
-        return np.asarray(density - np.log(self._possible(np.arange(len(features)), features)))
+        density, states = np.zeros(len(codes)), self.link.states
+        for rows in self._pieces(len(codes)):
+            weighed, own, inside = self._weighed(rows, features), codes[rows], np.zeros(len(rows))
+            for state in states.holding(np.where(own < 0, MISSING, own + weighed.shifts)):
+                chance = weighed.chance[np.arange(len(rows)), state] / states.width[state]
+                inside += np.where(state >= 0, chance, 0.0)
+            present = (1 - weighed.missing) * _ratio(inside, weighed.present)
+            density[rows] = np.where(own < 0, weighed.missing, present)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(density))
 
     def nearest(self, codes: Codes) -> Codes:
-        """Each code itself: a time from an earlier moment that was drawn too far away shall stay unlikely."""
-        return codes
+        """Each code, or the nearest that a state holds."""
+        counted = self.link.nearest(self.elapsed.counted(codes, self.origins))
+        found, beyond = self.elapsed.dated(counted, self.origins)
+        return np.where(beyond, codes, found)
+
+    def _weighed(self, rows: Codes, features: Features) -> _Weighed:
+        states, origins = self.link.states, self.origins[rows]
+        chance, shifts = self.link.spread(features[rows]), self.elapsed.shifts(origins)
+        dates = states.low >= self.elapsed.border
+        absent = chance[:, states.is_missing].sum(axis=1)
+        as_dates = chance[:, dates].sum(axis=1)
+        as_times = chance[:, ~dates & ~states.is_missing].sum(axis=1)
+        kind = np.where(origins < 0, as_dates, as_times)
+        everything = CodeSet(((0, self.elapsed.own.size - 1),), missing=False)
+        present = (chance * self._parts(shifts, everything)).sum(axis=1)
+        return _Weighed(chance, shifts, _ratio(absent, absent + kind), present)
+
+    def _parts(self, shifts: Codes, allowed: CodeSet) -> Floats:
+        """The share of each state's codes that lead into a set's present values, n x states."""
+        states, found = self.link.states, np.zeros((len(shifts), len(self.link.states)))
+        for low, high in allowed.intervals:
+            first, last = (low + shifts)[:, None], (high + shifts)[:, None]
+            found += np.maximum(np.minimum(states.high, last) - np.maximum(states.low, first) + 1, 0)
+        return np.where(states.is_missing, 0.0, found / states.width)
+
+    @property
+    def _rows_at_once(self) -> int:
+        return max(1, _AT_ONCE // len(self.link.states))
+
+    def _pieces(self, n: int) -> Iterator[Codes]:
+        for start in range(0, n, self._rows_at_once):
+            yield np.arange(start, min(start + self._rows_at_once, n))
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """Part over whole, 0 where there is no whole."""
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)
+
+
+def _inside(low: Codes, high: Codes, allowed: CodeSet, quantiles: Floats) -> Codes:
+    """The code at each quantile of what a set has from `low` to `high`; any of the set where it has none."""
+    if not allowed.intervals:
+        return np.zeros(len(low), np.int64)
+    first, last = (np.array(ends, np.int64) for ends in zip(*allowed.intervals, strict=True))
+    starts = np.maximum(low[:, None], first)
+    counts = np.maximum(np.minimum(high[:, None], last) - starts + 1, 0)
+    steps = counts.cumsum(axis=1)
+    position = np.minimum((quantiles * steps[:, -1]).astype(np.int64), np.maximum(steps[:, -1] - 1, 0))
+    at = np.minimum((position[:, None] >= steps).sum(axis=1), len(first) - 1)
+    everyone = np.arange(len(low))
+    found = starts[everyone, at] + position - (steps - counts)[everyone, at]
+    return np.asarray(np.clip(found, first[0], last[-1]), np.int64)
 
 
 def counted_codes(codes: Codes, order: Sequence[int], elapsed: Mapping[int, Elapsed]) -> Codes:
@@ -179,47 +249,63 @@ def find_elapsed(schema: Schema, codes: Codes, order: Sequence[int]) -> dict[int
     order
         The places of the learnt columns in the chain.
     """
-    looked = codes[:: max(1, len(codes) // _LOOKED_AT)]
     found = {}
     for step, place in enumerate(order):
-        origins = [other for other in order[:step] if _ordered(schema, place, other)]
-        gains = {other: _gain(looked[:, place], looked[:, other]) for other in origins}
-        best = max(gains, key=lambda other: gains[other], default=None)
-        if best is not None and gains[best] >= _LEAST_GAIN:
+        gains = {}
+        for other in order[:step]:
+            if _ordered(schema, place, other):
+                how = elapsed_between(schema, place, other)
+                gain, both = _gain(how, codes[:, place], codes[:, other])
+                if gain >= _LEAST_GAIN:
+                    # An origin that most do not have spares little, though it says much of those who do.
+                    gains[other] = gain * both
+        if gains:
+            best = max(gains, key=lambda other: gains[other])
             found[step] = elapsed_between(schema, place, best)
     return found
 
 
 def elapsed_between(schema: Schema, place: int, origin: int) -> Elapsed:
     """How the learnt column at one place is counted from the one at another."""
-    own, earlier = (encoding(schema.learnt[p]).grid for p in (place, origin))
-    return Elapsed(origin, own, earlier)
+    own, earlier = (schema.learnt[p] for p in (place, origin))
+    return Elapsed(origin, encoding(own).grid, encoding(earlier).grid, _tick(earlier) / _tick(own))
+
+
+def _tick(column: LearntColumn) -> Fraction:
+    """How long a tick of the column's grid is, for moments in seconds."""
+    grid, seconds = encoding(column).grid, _SECONDS_A_DAY if isinstance(column, DateColumn) else 1
+    return Fraction(grid.step * seconds, grid.scale)
 
 
 def _ordered(schema: Schema, place: int, other: int) -> bool:
-    """Whether one may be counted from the other: dates, or numbers in an order, in the same unit."""
-    one, two = schema.learnt[place], schema.learnt[other]
-    if type(one) is not type(two) or not (encoding(one).numeric and _same_unit(one, two)):
+    """Whether one may be counted from the other: dates, or numbers in an order."""
+    columns = one, two = schema.learnt[place], schema.learnt[other]
+    if not all(encoding(column).numeric for column in columns):
         return False
-    names = {one.name, two.name}
-    ruled = any({r.low, r.high} == names for r in schema.constraints if isinstance(r, Inequality))
-    return ruled or isinstance(one, DateColumn | DatetimeColumn)
+    moments = [isinstance(column, DateColumn | DatetimeColumn) for column in columns]
+    ruled = any(
+        {r.low, r.high} == {one.name, two.name} for r in schema.constraints if isinstance(r, Inequality)
+    )
+    if not all(moments) and (any(moments) or not ruled):
+        return False
+    unit, earlier = _tick(two) / _tick(one), encoding(two).grid
+    ticks = (abs(earlier.origin) + earlier.size) * unit.numerator
+    return ticks < _MOST_TICKS and encoding(one).grid.size + ticks // unit.denominator < _MOST_TICKS
 
 
-def _same_unit(one: LearntColumn, other: LearntColumn) -> bool:
-    grids = [encoding(column).grid for column in (one, other)]
-    return grids[0].scale == grids[1].scale and grids[0].step == grids[1].step
+def _gain(how: Elapsed, codes: Codes, origins: Codes) -> tuple[float, float]:
+    """How many bits fewer the time elapsed takes than the later code, and the share of patients with both.
 
-
-def _gain(codes: Codes, origins: Codes) -> float:
-    """How many bits fewer the time elapsed takes than the later code; minus infinity for too few patients."""
-    both = (codes >= 0) & (origins >= 0)
-    if both.sum() < FEWEST:
-        return -np.inf
-    own, elapsed = codes[both], codes[both] - origins[both]
+    Minus infinity for too few patients.
+    """
+    both = np.flatnonzero((codes >= 0) & (origins >= 0))
+    if len(both) < FEWEST:
+        return -np.inf, 0.0
+    looked = both[:: max(1, len(both) // _LOOKED_AT)]
+    own, elapsed = codes[looked], how.counted(codes[looked], origins[looked])
     low, high = np.quantile(own, [0.05, 0.95])
     width = max(1, int(high - low) // _BINS)
-    return _bits(own // width) - _bits(elapsed // width)
+    return _bits(own // width) - _bits(elapsed // width), len(both) / len(codes)
 
 
 def _bits(bins: Codes) -> float:

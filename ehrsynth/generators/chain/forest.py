@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.chain.features import Features
@@ -73,13 +74,28 @@ class Forest:
 
     def weigh(self, features: Features, weight: Floats) -> "Weighed":
         """The mass that states with these weights (0 to 1) have in each row's conditional."""
-        trees, numbers = len(self.roots), self.means.put_into(features)
         sums = np.concatenate([[0.0], np.cumsum(weight[self.states])])
-        nodes = np.empty((len(features), trees), np.int64)
-        for tree in range(trees):
-            nodes[:, tree] = self.leaves(numbers, np.full(len(features), tree))
+        nodes = self._all_leaves(features)
         start, stop = sums[self.first[nodes]], sums[self.first[nodes] + self.count[nodes]]
         return Weighed(self, sums, nodes, self.weights * (stop - start) / self.count[nodes])
+
+    def spread(self, features: Features, states: int) -> Floats:
+        """The probability of each of so many states in each row's conditional, n x states."""
+        nodes, entries = self._all_leaves(features), np.repeat(1 / np.maximum(self.count, 1), self.count)
+        rows = np.arange(len(nodes) + 1) * len(self.roots)
+        which = csr_matrix(
+            (np.tile(self.weights, len(nodes)), nodes.ravel(), rows), (len(nodes), len(self.count))
+        )
+        ends = np.append(self.first, len(self.states))
+        held = csr_matrix((entries, self.states, ends), (len(self.count), states))
+        return np.asarray((which @ held).toarray(), np.float64)
+
+    def _all_leaves(self, features: Features) -> Codes:
+        """The leaf of each row in every tree, n x trees."""
+        numbers, nodes = self.means.put_into(features), np.empty((len(features), len(self.roots)), np.int64)
+        for tree in range(len(self.roots)):
+            nodes[:, tree] = self.leaves(numbers, np.full(len(features), tree))
+        return nodes
 
     def probability(self, features: Features, state: Codes) -> Floats:
         """The probability of one state in each row's conditional, 0 to 1."""

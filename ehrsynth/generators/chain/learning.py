@@ -150,22 +150,14 @@ def learn_step(ground: Ground, step: int) -> _Learnt:
     seen = ground.seen(step)
     earlier, inputs = ground.features[:seen], ground.matrix[:, :seen]
     source = find_source(schema, ground.codes, order[step], order[:seen]) if learner.echoes else None
-    echo, rows = None, _describable(ground, step)
+    echo, rows = None, np.arange(len(ground.codes))
     if source is not None:
         repeated = repeats(schema, source, order[step], ground.codes)
         echo = learn_echo(source, repeated, own, (inputs, earlier), boosting=learner.boosting, rng=rng)
-        others = rows[((repeated < 0) | (repeated != own))[rows]]
+        others = np.flatnonzero((repeated < 0) | (repeated != own))
         rows = others if len(others) >= CROWD else rows
     target = ground.target(step, rows)
     return learn_link(inputs[rows], target, earlier, learner=learner, rng=rng), echo
-
-
-def _describable(ground: Ground, step: int) -> Codes:
-    """The rows that a link learns: too few dates without one to count from would be told as they are."""
-    elapsed, codes = ground.elapsed.get(step), ground.counted[:, step]
-    if elapsed is None or (dates := int((codes >= elapsed.border).sum())) == 0 or dates >= CROWD:
-        return np.arange(len(codes))
-    return np.flatnonzero(codes < elapsed.border)
 
 
 def packed_step(ground: Ground, step: int) -> bytes:

@@ -101,8 +101,9 @@ class Link:
             int64 and float64, n each. Where the mass is 0 the code is arbitrary.
         """
         weight, features = self.states.weight(allowed), with_gaps(features)
+        cell_probability = self.classifier.probabilities(features)
         inside = self._inside(features, weight)
-        joint = self._joint(features, inside)
+        joint = cell_probability * np.column_stack([mass for mass, _ in inside])
         cell = _choose(joint, rng)
         state = np.zeros(len(features), np.int64)
         for number, (_, weighed) in enumerate(inside):
@@ -110,16 +111,6 @@ class Link:
             if len(rows):
                 state[rows] = self._state(number, rows, features, weight, weighed, rng)
         return self.states.draw(state, allowed, rng), np.minimum(joint.sum(axis=1), 1.0)
-
-    def mass(self, features: Features, allowed: CodeSet) -> Floats:
-        """The probability that each row's conditional gives a set."""
-        features = with_gaps(features)
-        joint = self._joint(features, self._inside(features, self.states.weight(allowed)))
-        return np.asarray(np.minimum(joint.sum(axis=1), 1.0))
-
-    def _joint(self, features: Features, inside: Sequence[tuple[Floats, Weighed | None]]) -> Floats:
-        """The mass of the allowed states in each cell times the cell's probability, n x cells."""
-        return self.classifier.probabilities(features) * np.column_stack([mass for mass, _ in inside])
 
     def _inside(self, features: Features, weight: Floats) -> list[tuple[Floats, Weighed | None]]:
         """The mass of the allowed states in each cell, and the leaves where it depends on the row."""
@@ -179,6 +170,19 @@ class Link:
             density[known] += cell_probability[known, number] * inside / self.states.width[s]
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(density))
+
+    def spread(self, features: Features) -> Floats:
+        """The probability of each state in each row's conditional, n x states."""
+        features, found = with_gaps(features), np.empty((len(features), len(self.states)))
+        chance = self.classifier.probabilities(features)
+        for number, forest in enumerate(self.forests):
+            at = np.flatnonzero(self.cell == number)
+            share = self.states.share[at]
+            inside = np.broadcast_to(share / max(share.sum(), 1e-300), (len(features), len(at)))
+            if forest is not None:
+                inside = (1 - _FLOOR) * forest.spread(features, len(self.states))[:, at] + _FLOOR * inside
+            found[:, at] = chance[:, [number]] * inside
+        return found
 
     def nearest(self, codes: Codes) -> Codes:
         """Each row's code, or the nearest that a state holds."""

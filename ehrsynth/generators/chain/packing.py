@@ -95,7 +95,7 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
     echoes = [(int(step), int(source)) for step, source in values["echo"]]
     if any(source not in order[:step] for step, source in echoes):
         raise ModelError("a number repeats one that is not before it: the model is damaged")
-    counted = {int(step): (order[step], int(origin)) for step, origin in values["elapsed"]}
+    counted = {int(step): (order[step], int(origin)) for step, origin in values.get("elapsed", ())}
     if any(origin not in order[:step] for step, (_, origin) in counted.items()):
         raise ModelError("a column is counted from one that is not before it: the model is damaged")
     elapsed = {step: elapsed_between(schema, *places) for step, places in counted.items()}

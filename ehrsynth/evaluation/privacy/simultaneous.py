@@ -42,6 +42,7 @@ from ehrsynth.statistics import permutation_maxima
 PERMUTATIONS = 1_000
 _MOST_PERMUTATIONS = 10_000
 _CELLS = 6_000_000  # patients x labellings held at once
+_ROUNDING = 1e-12  # an attack that says the same of everybody has a spread of so little, and no more
 
 
 def simultaneous(
@@ -134,7 +135,7 @@ def _family(
 ) -> Simultaneous:
     found = [measure(looked, statistic) for looked, statistic in keys]
     centre, spread = null.mean(axis=0), null.std(axis=0)
-    unit = np.where(spread > 0, spread, np.inf)
+    unit = np.where(spread > _ROUNDING, spread, np.inf)
     drawn = (null - centre) / unit
     p_values = permutation_maxima((_linear(keys, found) - centre) / unit, drawn)
     bounds = [

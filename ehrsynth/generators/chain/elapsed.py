@@ -30,7 +30,8 @@ Mask = NDArray[np.bool_]
 
 FEWEST = 50  # patients who have both
 _BINS = 64  # the times and the dates are compared in bins of one width: so many hold most of the dates
-_LEAST_GAIN = 0.5  # bits that the time elapsed must spare
+# Bits that the time elapsed must spare; more of numbers, of which other columns tell more than of dates.
+_LEAST_GAIN, _LEAST_OF_NUMBERS = 0.5, 1.0
 _LOOKED_AT = 5_000
 _SECONDS_A_DAY = 86_400
 _MOST_TICKS = 2**61  # times of longer spans than this do not fit into 64 bits
@@ -87,6 +88,10 @@ class Elapsed:
         first, last = -(-first * up // down), ((last + 1) * up - 1) // down
         top = self.earlier.size - 1
         return np.maximum(first - self.earlier.origin, 0), np.minimum(last - self.earlier.origin, top)
+
+    def apart(self, codes: Codes, origins: Codes) -> Mask:
+        """Where any time lies between the two."""
+        return np.asarray(codes + self.own.origin != self._begins(origins))
 
     def dated(self, counted: Codes, origins: Codes) -> tuple[Codes, Mask]:
         """The column's codes of a link's codes, put on its grid, and which of them lay beyond it."""
@@ -256,7 +261,8 @@ def find_elapsed(schema: Schema, codes: Codes, order: Sequence[int]) -> dict[int
             if _ordered(schema, place, other):
                 how = elapsed_between(schema, place, other)
                 gain, both = _gain(how, codes[:, place], codes[:, other])
-                if gain >= _LEAST_GAIN:
+                dated = isinstance(schema.learnt[place], DateColumn | DatetimeColumn)
+                if gain >= (_LEAST_GAIN if dated else _LEAST_OF_NUMBERS):
                     # An origin that most do not have spares little, though it says much of those who do.
                     gains[other] = gain * both
         if gains:
@@ -296,16 +302,18 @@ def _ordered(schema: Schema, place: int, other: int) -> bool:
 def _gain(how: Elapsed, codes: Codes, origins: Codes) -> tuple[float, float]:
     """How many bits fewer the time elapsed takes than the later code, and the share of patients with both.
 
-    Minus infinity for too few patients.
+    Only of patients with some time between the two: equal numbers are an echo, and would let any number that
+    often repeats another seem to be near it. Minus infinity for too few patients.
     """
-    both = np.flatnonzero((codes >= 0) & (origins >= 0))
-    if len(both) < FEWEST:
+    both = (codes >= 0) & (origins >= 0)
+    apart = np.flatnonzero(both & how.apart(codes, origins))
+    if len(apart) < FEWEST:
         return -np.inf, 0.0
-    looked = both[:: max(1, len(both) // _LOOKED_AT)]
+    looked = apart[:: max(1, len(apart) // _LOOKED_AT)]
     own, elapsed = codes[looked], how.counted(codes[looked], origins[looked])
     low, high = np.quantile(own, [0.05, 0.95])
     width = max(1, int(high - low) // _BINS)
-    return _bits(own // width) - _bits(elapsed // width), len(both) / len(codes)
+    return _bits(own // width) - _bits(elapsed // width), float(both.mean())
 
 
 def _bits(bins: Codes) -> float:

@@ -17,8 +17,6 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _FEWEST = 4  # ordered cells: of three, two shapes say all
-# How much weaker the ridge on missing values is, squared: a whole panel was measured, or nothing of it.
-_ALL_OR_NOTHING = 3.0
 _OUTERMOST = 0.005  # the normal score of a tail's cell is not larger than that of this share
 
 
@@ -40,4 +38,4 @@ def card_shapes(states: States, cell: Codes, *, ordered: bool) -> Floats:
     middle = np.bincount(cell, states.share * states.place) / np.maximum(held, 1e-300)
     score = np.where(missing > 0, 0.0, ndtri(np.clip(middle, _OUTERMOST, 1 - _OUTERMOST)))
     shapes = [score, np.where(missing > 0, 0.0, (score**2 - 1) / 2)]
-    return np.stack([*shapes, _ALL_OR_NOTHING * missing] if missing.any() else shapes)
+    return np.stack([*shapes, missing] if missing.any() else shapes)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from ehrsynth.errors import ReleaseBlocked, RequestError
+from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import must_be_free
+from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.release.books import Books, owing
@@ -21,6 +23,7 @@ from ehrsynth.release.going_on import going_on
 from ehrsynth.release.looks import enter_look
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.reading import check_at_most
+from ehrsynth.release.real_table import RealTable
 from ehrsynth.release.register import place_of
 from ehrsynth.release.renewal import Renewal, with_checks
 from ehrsynth.release.request import Options
@@ -157,12 +160,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             model = learn(real, order, part(report, 0.05, 0.5))
         books.check_learnt(model)
         with owing(books, out, model):
-            drawn = draw(real, model, options, part(report, 0.5, 0.55))
-            tables = drawn, earlier_copies(books.earlier(model), drawn, real.schema)
-            evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
-            found = decide(evaluation, policy, rows=real.facts, privacy=model.privacy)
-            decision = with_checks(found, renewal)
-            decision = mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))
+            drawn, evaluation, decision = _judged(real, model, books, order, report)
         report(0.95, "writing the release" if decision.released else "writing why it is blocked")
         composed = books.enter_private(out, model, released=decision.released)
         where = account(real, model, order, drawn=drawn, evaluation=evaluation, composed=composed)
@@ -173,3 +171,15 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             books.enter_tables(out, model, copies)
         report(1.0, decision.sentence)
         return ReleaseResult(decision, out, begun)
+
+
+def _judged(
+    real: RealTable, model: AbstractFitted, books: Books, order: Order, report: Progress
+) -> tuple[tuple[pd.DataFrame, ...], Evaluation, Decision]:
+    """The tables drawn from a model, what was measured on them, and what the gate says of it."""
+    drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
+    tables = drawn, earlier_copies(books.earlier(model), drawn, real.schema)
+    evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
+    found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
+    decision = with_checks(found, order.renewal)
+    return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

@@ -11,12 +11,12 @@ from ehrsynth.generators.recipes import recipe
 from ehrsynth.schema import DateColumn, DatetimeColumn, IntegerColumn, LearntColumn, Schema
 from ehrsynth.tables.bands import Banded, band_of, days_of
 from ehrsynth.tables.grids import grid
+from ehrsynth.tables.times import SECONDS_A_DAY
 from ehrsynth.tables.values import to_values
 
 _BANDS = 20  # bands that a column's values are gathered in
 _SMOOTHER = 4  # times as many patients in a leaf
 _FEW = 3
-_SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def _telling(table: pd.DataFrame, schema: Schema, *, identity: bool) -> list[tup
 def _width(column: LearntColumn, width: float) -> float:
     """A round width in the unit of the column's band."""
     if isinstance(column, DatetimeColumn):
-        width /= _SECONDS_A_DAY
+        width /= SECONDS_A_DAY
     whole = isinstance(column, IntegerColumn | DateColumn | DatetimeColumn)
     return max(1.0, _round_width(width)) if whole else _round_width(width)
 

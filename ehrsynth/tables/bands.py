@@ -26,11 +26,11 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.grids import Floats, grid
+from ehrsynth.tables.times import SECONDS_A_DAY
 from ehrsynth.tables.values import to_values, values_series
 
 Banded = IntegerColumn | NumberColumn | DateColumn | DatetimeColumn | DurationColumn
 DAYS_A_YEAR = 365.25
-_SECONDS_A_DAY = 86_400
 
 
 def band_of(column: LearntColumn) -> float | None:
@@ -60,7 +60,7 @@ def middles(values: Floats, column: LearntColumn) -> Floats:
     if width is None:
         return values
     at = grid(column)
-    width *= _SECONDS_A_DAY if isinstance(column, DatetimeColumn) else 1
+    width *= SECONDS_A_DAY if isinstance(column, DatetimeColumn) else 1
     # In whole ticks: 0.3 / 0.1 is below 3, and would fall into the band below.
     ticks = np.rint(values * at.scale / at.step)
     each = max(1, round(width * at.scale / at.step))

@@ -41,13 +41,13 @@ from ehrsynth.tables.extremes import common_bounds
 from ehrsynth.tables.grids import Floats
 from ehrsynth.tables.identifiers import DAYS_FROM, OLDEST_AGE, is_age_in_years
 from ehrsynth.tables.merging import Merge, merge_rare
+from ehrsynth.tables.times import SECONDS_A_DAY
 from ehrsynth.tables.values import to_values, values_series
 from ehrsynth.tables.vocabulary import names_a_birth, tokens
 
 _ZIP_NAMES = frozenset({"zip", "zipcode", "postal", "postcode", "plz", "postleitzahl"})
 _ZIP = re.compile(r"\d{5}(?:-\d{4})?")
 _ZIP_DIGITS = 3
-_DAY = 86_400
 _FIRST_YEAR = 1800
 
 
@@ -189,7 +189,7 @@ def _coarsen_dates(work: _Work, index_date: str | None) -> None:
 
 
 def _days(values: Floats, column: LearntColumn) -> Floats:
-    return np.floor(values / _DAY) if isinstance(column, DatetimeColumn) else values
+    return np.floor(values / SECONDS_A_DAY) if isinstance(column, DatetimeColumn) else values
 
 
 def _to_years(work: _Work, name: str, column: DateColumn | DatetimeColumn) -> None:

@@ -25,8 +25,7 @@ from ehrsynth.schema import (
     Schema,
 )
 from ehrsynth.tables.grids import Codes, Floats, grid
-
-_SECONDS_A_DAY = 86_400
+from ehrsynth.tables.times import SECONDS_A_DAY
 
 
 def to_values(table: pd.DataFrame, schema: Schema) -> dict[str, Floats]:
@@ -107,7 +106,7 @@ def series_values(series: "pd.Series[Any]", column: LearntColumn) -> Floats:
             values = series.cat.codes.to_numpy(np.float64)
             return np.where(values < 0, np.nan, values)
         case DateColumn() | DatetimeColumn():
-            unit = _SECONDS_A_DAY if isinstance(column, DateColumn) else 1
+            unit = SECONDS_A_DAY if isinstance(column, DateColumn) else 1
             seconds = series.to_numpy().astype("datetime64[s]").astype(np.int64) / unit
             return np.where(series.isna().to_numpy(), np.nan, seconds)
         case _:
@@ -127,7 +126,7 @@ def values_series(values: Floats, column: LearntColumn) -> "pd.Series[Any]":
         case BooleanColumn():
             array = pd.arrays.BooleanArray(codes == 1, missing)
         case DateColumn() | DatetimeColumn():
-            unit = _SECONDS_A_DAY if isinstance(column, DateColumn) else domain.step
+            unit = SECONDS_A_DAY if isinstance(column, DateColumn) else domain.step
             moments = ((_filled(codes, missing) + domain.origin) * unit).astype("datetime64[s]")
             moments[missing] = np.datetime64("NaT")
             array = moments

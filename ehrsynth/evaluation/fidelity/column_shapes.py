@@ -1,15 +1,12 @@
 """Do single columns have the right distribution?"""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from ehrsynth.evaluation.base import Score
-from ehrsynth.evaluation.fidelity.likeness import likeness
-from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of, unit_jackknife
+from ehrsynth.evaluation.fidelity.likeness import likeness, likeness_by_group
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
-from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.progress import Progress, silent
 from ehrsynth.schema import Schema
 
@@ -51,19 +48,14 @@ def column_shapes(
         mean_of_known(found),
         mean_of_known(reference),
         better="higher",
-        details={"columns": columns, "groups": _groups(schema, (real, other, fresh), seed)},
+        details={
+            "columns": columns,
+            "groups": likeness_by_group(
+                schema, (real, other, fresh), lambda one, two: _shapes(one, two, seed)
+            ),
+        },
         unknown="no column has values in both tables",
     )
-
-
-def _groups(schema: Schema, tables: tuple[Matrix, Matrix, Matrix], seed: int) -> dict[str, Any]:
-    def score(one: Stratum) -> dict[str, float | None]:
-        real, other, fresh = (t.rows(mask) for t, mask in zip(tables, one.masks, strict=True))
-        scores = [mean_of_known(_shapes(real, table, seed)) for table in (other, fresh)]
-        value, low, high = unit_jackknife(scores[0])
-        return {"value": value, "low": low, "high": high, "reference": one_by_one(scores[1][:1])[0]}
-
-    return by_group(strata(schema, tables), score)
 
 
 def _shapes(real: Matrix, other: Matrix, seed: int) -> Floats:

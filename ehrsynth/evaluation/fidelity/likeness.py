@@ -1,10 +1,16 @@
 """How alike two samples of one variable are, of all patients and with each group of them left out."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ehrsynth.evaluation.matrix import Floats
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, unit_jackknife
+from ehrsynth.evaluation.matrix import Floats, Matrix
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.evaluation.strata import Stratum, by_group, strata
+from ehrsynth.schema import Schema
 
 _DECIMALS = 14  # as sdmetrics rounds before it compares
 
@@ -36,6 +42,28 @@ def likeness(
     p = _shares(place[:split], groups[0][present[0]], len(points))
     q = _shares(place[split:], groups[1][present[1]], len(points))
     return 1 - (_total_variation(p, q) if discrete else _kolmogorov_smirnov(p, q))
+
+
+def likeness_by_group(
+    schema: Schema, tables: tuple[Matrix, Matrix, Matrix], scores: Callable[[Matrix, Matrix], Floats]
+) -> dict[str, Any]:
+    """The mean likeness within each protected group, intersection and site.
+
+    Parameters
+    ----------
+    tables
+        Held-out, synthetic and training patients.
+    scores
+        Of a real and another table (1 + groups) x variables, as `likeness` gives them for each variable.
+    """
+
+    def score(one: Stratum) -> dict[str, float | None]:
+        real, other, fresh = (t.rows(mask) for t, mask in zip(tables, one.masks, strict=True))
+        made, reference = (mean_of_known(scores(real, table)) for table in (other, fresh))
+        value, low, high = unit_jackknife(made)
+        return {"value": value, "low": low, "high": high, "reference": one_by_one(reference[:1])[0]}
+
+    return by_group(strata(schema, tables), score)
 
 
 def _shares(places: NDArray[np.int64], group: NDArray[np.int64], points: int) -> Floats:

@@ -16,12 +16,12 @@ from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import DateColumn, Schema
+from ehrsynth.tables.times import SECONDS_A_DAY
 
 Whole = NDArray[np.int64]
 Pair = tuple[int, int]
 
 _BINS = 10
-_SECONDS_A_DAY = 86_400
 _LARGEST_TABLE = 20_000  # cells of a contingency table that are counted in place; more are renumbered first
 _CONSTANT = 1e-12
 
@@ -158,7 +158,7 @@ def _sides(tables: tuple[Matrix, Matrix], seed: int | None) -> list[_Side]:
     sides = []
     for table, numbered, name in zip(tables, cells, ("real", "other"), strict=True):
         for place in np.flatnonzero(~discrete):
-            unit = _SECONDS_A_DAY if isinstance(table.columns[place], DateColumn) else 1
+            unit = SECONDS_A_DAY if isinstance(table.columns[place], DateColumn) else 1
             numbered[:, place] = _binned(table.values[:, place] * unit)
         group = np.zeros(len(table), np.int64) if seed is None else random_groups(len(table), seed, name)
         numbers = _spread_out(table.values[:, ~discrete], discrete)

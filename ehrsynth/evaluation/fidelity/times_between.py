@@ -1,22 +1,18 @@
 """Is the time between two dates right: the stay, the waiting, the time to death?"""
 
-from collections.abc import Mapping
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ehrsynth.evaluation.base import Score
-from ehrsynth.evaluation.fidelity.likeness import likeness
-from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of, unit_jackknife
+from ehrsynth.evaluation.fidelity.likeness import likeness, likeness_by_group
+from ehrsynth.evaluation.groups import mean_of_known, one_by_one, random_groups, score_of
 from ehrsynth.evaluation.matrix import Floats, Matrix, matrix
 from ehrsynth.evaluation.protocol import protocol
-from ehrsynth.evaluation.strata import Stratum, by_group, strata
 from ehrsynth.progress import Progress, silent
-from ehrsynth.schema import DateColumn, DatetimeColumn, Inequality, LearntColumn, Schema
-
-_DAY = 86_400  # seconds
+from ehrsynth.schema import DatetimeColumn, Schema
+from ehrsynth.tables.times import SECONDS_A_DAY, time_lies_between
 
 _Pair = tuple[int, int]
 
@@ -55,7 +51,9 @@ def times_between(
                 pairs, one_by_one(found[0]), one_by_one(reference[0]), strict=True
             )
         ],
-        "groups": _groups(schema, (real, other, fresh), pairs, seed),
+        "groups": likeness_by_group(
+            schema, (real, other, fresh), lambda one, two: _scores(one, two, pairs, seed)
+        ),
     }
     return score_of(
         "times_between",
@@ -68,14 +66,9 @@ def times_between(
 
 
 def _pairs(table: Matrix, schema: Schema) -> list[_Pair]:
-    ruled = [{rule.low, rule.high} for rule in schema.constraints if isinstance(rule, Inequality)]
-
-    def compared(one: LearntColumn, other: LearntColumn) -> bool:
-        dated = isinstance(one, DateColumn | DatetimeColumn), isinstance(other, DateColumn | DatetimeColumn)
-        return all(dated) or (not any(dated) and {one.name, other.name} in ruled)
-
     columns = table.columns
-    return [pair for pair in combinations(range(len(columns)), 2) if compared(*(columns[p] for p in pair))]
+    every = combinations(range(len(columns)), 2)
+    return [(a, b) for a, b in every if time_lies_between(schema, columns[a], columns[b])]
 
 
 def _scores(real: Matrix, other: Matrix, pairs: list[_Pair], seed: int) -> Floats:
@@ -89,22 +82,9 @@ def _scores(real: Matrix, other: Matrix, pairs: list[_Pair], seed: int) -> Float
 
 def _between(table: Matrix, pair: _Pair) -> Floats:
     """The second less the first: days between dates, whole ones where one of them has no time of day."""
-    columns, values = [table.columns[place] for place in pair], [table.values[:, place] for place in pair]
-    timed = [isinstance(column, DatetimeColumn) for column in columns]
-    if any(timed):
-        values = [v / _DAY if is_timed else v for v, is_timed in zip(values, timed, strict=True)]
-    if any(timed) and not all(timed):
-        values = [np.floor(v) for v in values]
-    return np.asarray(values[1] - values[0])
-
-
-def _groups(
-    schema: Schema, tables: tuple[Matrix, Matrix, Matrix], pairs: list[_Pair], seed: int
-) -> Mapping[str, Any]:
-    def score(one: Stratum) -> dict[str, float | None]:
-        real, other, fresh = (t.rows(mask) for t, mask in zip(tables, one.masks, strict=True))
-        scores = [mean_of_known(_scores(real, table, pairs, seed)) for table in (other, fresh)]
-        value, low, high = unit_jackknife(scores[0])
-        return {"value": value, "low": low, "high": high, "reference": one_by_one(scores[1][:1])[0]}
-
-    return by_group(strata(schema, tables), score)
+    sides, values = [table.columns[place] for place in pair], table.values[:, list(pair)]
+    timed = np.array([isinstance(side, DatetimeColumn) for side in sides])
+    values = np.where(timed, values / SECONDS_A_DAY, values)
+    if timed.any() and not timed.all():
+        values = np.floor(values)
+    return np.asarray(values[:, 1] - values[:, 0])

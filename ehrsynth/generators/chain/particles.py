@@ -13,7 +13,8 @@ from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.any_order import NetworkLink
 from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
 from ehrsynth.generators.chain.echo import Echo, EchoLink, repeats
-from ehrsynth.generators.chain.elapsed import Elapsed, ElapsedLink, counted_codes
+from ehrsynth.generators.chain.elapsed import Elapsed, counted_codes
+from ehrsynth.generators.chain.elapsed_link import ElapsedLink
 from ehrsynth.generators.chain.features import AbstractFeature, Features, feature_matrix
 from ehrsynth.generators.chain.link import AbstractLink, Link
 from ehrsynth.generators.chain.order import computed_columns, leading

@@ -10,7 +10,8 @@ from ehrsynth.conditions import CodeSet, Condition
 from ehrsynth.encoding import encode
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
 from ehrsynth.generators.chain.echo import EchoLink
-from ehrsynth.generators.chain.elapsed import ElapsedLink, elapsed_between
+from ehrsynth.generators.chain.elapsed import elapsed_between
+from ehrsynth.generators.chain.elapsed_link import ElapsedLink
 from ehrsynth.schema import BooleanColumn, DateColumn, DatetimeColumn, Schema
 
 _N = 1_500

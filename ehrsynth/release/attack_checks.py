@@ -23,6 +23,7 @@ from ehrsynth.report.words import LEAK, RISKS, title
 NOT_COMPUTED = "It was not computed, and a check that was not computed is a no."
 _REAL = ("train", "holdout")
 _FEW = 4
+_MANY_TIMES = 10
 
 
 def held(evaluation: Evaluation, policy: Policy) -> Evaluation:
@@ -185,16 +186,20 @@ def _more_patients(evaluation: Evaluation, policy: Policy) -> str:
     """
     names = {bound.attack for bound in evaluation.bound.bounds} if evaluation.bound is not None else set()
     by_name = {name: evaluation.bound.of(name) for name in names} if evaluation.bound is not None else {}
-    blind = [
-        _blindness(_nearest(name, bounds, policy), policy)
+    blind = {
+        name: _blindness(_nearest(name, bounds, policy), policy)
         for name, bounds in by_name.items()
         if _unknown(name, bounds, policy) is None
-    ]
+    }
     if not blind:
         return ""
+    most = max(blind, key=lambda name: (blind[name], name))
+    times = blind[most] ** 2
+    # The root of the number is a rough rule: of many times one digit can be told.
+    number = f"{times:.1f}" if times < _MANY_TIMES else f"{float(f'{times:.1g}'):,.0f}"
     said = (
-        f"What decides here is their number: about {max(blind) ** 2:.1f} times as many patients, trained on "
-        "and held out, would measure every attack."
+        f"What decides here is their number: about {number} times as many patients, trained on and held out, "
+        f"would measure every attack ({title(most)} asks for most)."
     )
     looked, there = (
         sum(rows.get(name, 0) for name in _REAL) for rows in (evaluation.rows, evaluation.rows_given)

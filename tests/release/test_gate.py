@@ -141,6 +141,13 @@ def test_how_many_patients_would_measure_everything_is_said_once():
     assert sum("Not measurable here" in reason for reason in reasons) == 2
     assert [reason.count("times as many patients") for reason in reasons] == [1, 0]
     assert "9.0 times as many patients" in reasons[0]  # (0.27 / 0.09) squared: the attack that needs most
+    assert "Linkability asks for most" in reasons[0]
+
+
+def test_of_many_times_as_many_patients_one_digit_is_told():
+    found = family(bound(detectable=2.29, high=2.3, judged=False))
+    reasons = decide(evaluation(found=found), POLICY, rows=FACTS, privacy=None).reasons
+    assert "about 600 times as many patients" in reasons[0]  # (2.29 / 0.09) squared is 647.4
 
 
 def test_patients_who_were_not_measured_are_named_before_more_are_asked_for():

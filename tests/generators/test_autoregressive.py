@@ -126,7 +126,7 @@ def test_no_planted_value_is_in_the_folder_or_the_tree_text(tmp_path: Path) -> N
 def test_the_folder_holds_numbers_only(model: FittedAutoregressive, tmp_path: Path) -> None:
     model.save(tmp_path / "model")
     values = json.loads((tmp_path / "model" / "model.json").read_bytes())["values"]
-    assert set(values) == {"order", "cards", "trees", "forest", "echo", "elapsed"}
+    assert set(values) == {"order", "cards", "trees", "forest", "echo", "missing", "elapsed"}
 
 
 def test_stacking_keeps_lengths_and_types() -> None:

@@ -1,12 +1,13 @@
 """One link of the chain: the conditional distribution of a column given the columns before it.
 
-Coarse, then fine. The column's states fall into cells (`cells`). A classifier gives the cell; a small forest
-gives the state within a cell of several. Without a classifier there is one cell, and the forest is the whole
-link.
+Missing or not, then coarse, then fine. Whether the value is missing is learnt as an event of its own. The
+column's states fall into cells (`cells`). A classifier gives the cell of a known value; a small forest gives
+the state within a cell of several. Bagged trees alone have one cell, missing values in it, and the forest is
+the whole link.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -28,6 +29,9 @@ Floats = NDArray[np.float64]
 # A little of the column's own distribution in every conditional, so that what is possible is never ruled out.
 _FLOOR = 0.0002
 _AS_GOOD_AS_NUMBERS = 3
+# Missing or not has few points to learn, and these bear a weaker ridge. Of laboratory values that are ordered
+# together a strong one lets a patient without any have one of the last, and then others for its sake.
+_RIDGE_OF_MISSING = 0.3
 
 
 class AbstractLink(Protocol):
@@ -76,10 +80,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """States, the cell of each state, and what was learnt of cells and states."""
+    """States, the cell of each state, and what was learnt of cells and states.
+
+    `missing` tells known (0) from missing (1), and `classifier` the cells of known values; the last cell is
+    then that of missing. None: `classifier` tells all cells.
+    """
 
     states: States
     cell: Codes
+    missing: Classifier | None
     classifier: Classifier
     forests: tuple[Forest | None, ...]
 
@@ -101,7 +110,7 @@ class Link:
             int64 and float64, n each. Where the mass is 0 the code is arbitrary.
         """
         weight, features = self.states.weight(allowed), with_gaps(features)
-        cell_probability = self.classifier.probabilities(features)
+        cell_probability = self._of_cells(features)
         inside = self._inside(features, weight)
         joint = cell_probability * np.column_stack([mass for mass, _ in inside])
         cell = _choose(joint, rng)
@@ -111,6 +120,14 @@ class Link:
             if len(rows):
                 state[rows] = self._state(number, rows, features, weight, weighed, rng)
         return self.states.draw(state, allowed, rng), np.minimum(joint.sum(axis=1), 1.0)
+
+    def _of_cells(self, features: Features) -> Floats:
+        """The probability of each cell, n x cells."""
+        known = self.classifier.probabilities(features)
+        if self.missing is None:
+            return known
+        missing = self.missing.probabilities(features)[:, 1:]
+        return np.hstack([(1 - missing) * known, missing])
 
     def _inside(self, features: Features, weight: Floats) -> list[tuple[Floats, Weighed | None]]:
         """The mass of the allowed states in each cell, and the leaves where it depends on the row."""
@@ -157,7 +174,7 @@ class Link:
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
         features = with_gaps(features)
-        cell_probability = self.classifier.probabilities(features)
+        cell_probability = self._of_cells(features)
         density = np.zeros(len(features))
         for state in self.states.holding(codes):
             known = np.flatnonzero(state >= 0)
@@ -174,7 +191,7 @@ class Link:
     def spread(self, features: Features) -> Floats:
         """The probability of each state in each row's conditional, n x states."""
         features, found = with_gaps(features), np.empty((len(features), len(self.states)))
-        chance = self.classifier.probabilities(features)
+        chance = self._of_cells(features)
         for number, forest in enumerate(self.forests):
             at = np.flatnonzero(self.cell == number)
             share = self.states.share[at]
@@ -224,14 +241,19 @@ def learn_link(
     states = States.learn(target.codes, target.size, listed=target.listed, border=target.border)
     state = states.assign(target.codes)
     cell = _cells(states, target, learner)
-    cells = int(cell.max()) + 1
-    label, boosting = cell[state], learner.boosting
+    label, known, missing = cell[state], np.arange(len(state)), None
+    if learner.kind == "boosted" and states.is_missing.any() and len(states) > 1:
+        gone = states.is_missing[state]
+        missing = _learn_missing(features, gone, seen, boosting=learner.boosting, rng=rng)
+        known = np.flatnonzero(~gone)
     shapes = card_shapes(states, cell, ordered=not target.listed)
-    classifier = learn_classifier(features, label, shapes, seen, boosting=boosting, rng=rng)
+    classifier = learn_classifier(
+        features[known], label[known], shapes, seen, boosting=learner.boosting, rng=rng
+    )
     # A threshold on the code tells up to three values apart as well as one on their means.
     listed = [p for p, f in enumerate(seen) if f.listed and features[:, p].max() > _AS_GOOD_AS_NUMBERS]
     forests: list[Forest | None] = []
-    for number in range(cells):
+    for number in range(int(cell.max()) + 1):
         rows = np.flatnonzero(label == number)
         at = state[rows]
         # One state needs no choice.
@@ -240,7 +262,19 @@ def learn_link(
             continue
         place = None if target.listed else states.place[at]
         forests.append(grow(features[rows], at, place, listed=listed, bagging=learner.bagging, rng=rng))
-    return Link(states, cell, classifier, tuple(forests))
+    return Link(states, cell, missing, classifier, tuple(forests))
+
+
+def _learn_missing(
+    features: Features,
+    gone: NDArray[np.bool_],
+    seen: Sequence[Feature],
+    *,
+    boosting: Boosting,
+    rng: np.random.Generator,
+) -> Classifier:
+    boosting = replace(boosting, ridge=boosting.ridge * _RIDGE_OF_MISSING)
+    return learn_classifier(features, gone.astype(np.int64), np.eye(2), seen, boosting=boosting, rng=rng)
 
 
 def _cells(states: States, target: Target, learner: Learner) -> Codes:

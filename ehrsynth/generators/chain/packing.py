@@ -38,8 +38,10 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
     """A chain of trees as plain values and named arrays, for a model's folder."""
     links = [(step, link) for step, link in enumerate(chain.links) if isinstance(link, Link)]
     seen = [feature for feature in chain.features if isinstance(feature, Feature)]
-    # Those of the links, one a step, then those of the echoes.
+    missing = [(step, link.missing) for step, link in links if link.missing is not None]
+    # Those of the links, one a step, then those of the echoes, then those of who is missing.
     classifiers = [link.classifier for _, link in links] + [echo.chance for echo in chain.echoes.values()]
+    classifiers += [classifier for _, classifier in missing]
     cards = [(place, c.card) for place, c in enumerate(classifiers) if c.card is not None]
     trees = [(place, c.trees) for place, c in enumerate(classifiers) if c.trees is not None]
     forests = [((s, cell), f) for s, link in links for cell, f in enumerate(link.forests) if f is not None]
@@ -57,6 +59,7 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
         "trees": [place for place, _ in trees],
         "forest": [list(where) for where, _ in forests],
         "echo": [[step, echo.source] for step, echo in chain.echoes.items()],
+        "missing": [step for step, _ in missing],
         "elapsed": [[step, column.origin] for step, column in chain.elapsed.items()],
     }
     return values, arrays
@@ -100,14 +103,17 @@ def _unpacked(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chai
         raise ModelError("a column is counted from one that is not before it: the model is damaged")
     elapsed = {step: elapsed_between(schema, *places) for step, places in counted.items()}
     sizes = [elapsed[step].size if step in elapsed else column.size for step, column in enumerate(columns)]
-    inputs = [len(with_gaps_seen(features[:step])) for step in (*range(len(order)), *(s for s, _ in echoes))]
+    gone = [int(step) for step in values.get("missing", ())]
+    steps = [*range(len(order)), *(step for step, _ in echoes), *gone]
+    inputs = [len(with_gaps_seen(features[:step])) for step in steps]
     classifiers = _unpack_classifiers(values, arrays, inputs)
     forests = _by_step("forest", values, arrays, len(order))
+    chances, missing = classifiers[len(order) :][: len(echoes)], classifiers[len(order) + len(echoes) :]
+    absent = dict(zip(gone, missing, strict=True))
     links = tuple(
-        _unpack_link(fields, sizes[step], classifiers[step], forests[step], inputs[step])
+        _unpack_link(fields, sizes[step], (absent.get(step), classifiers[step]), forests[step], inputs[step])
         for step, fields in enumerate(unstack("link", arrays, len(order)))
     )
-    chances = classifiers[len(order) :]
     repeated = {step: Echo(source, c) for (step, source), c in zip(echoes, chances, strict=True)}
     return Chain(schema, tuple(order), features, links, repeated, elapsed)
 
@@ -132,9 +138,11 @@ def unpack_step(packed: bytes, size: int, inputs: int) -> tuple[Link, Echo | Non
         values = json.loads(_metadata(packed)[_VALUES])
         arrays = load(packed)
         sources = [int(source) for _, source in values["echo"]]
-        classifiers = _unpack_classifiers(values, arrays, [inputs] * (1 + len(sources)))
+        gone = len(values["missing"])
+        classifiers = _unpack_classifiers(values, arrays, [inputs] * (1 + len(sources) + gone))
         (forests,), (fields,) = _by_step("forest", values, arrays, 1), unstack("link", arrays, 1)
-        link = _unpack_link(fields, size, classifiers[0], forests, inputs)
+        missing = classifiers[-1] if gone else None
+        link = _unpack_link(fields, size, (missing, classifiers[0]), forests, inputs)
     except _DAMAGE as error:
         raise ModelError(f"a kept link does not fit together ({type(error).__name__})") from error
     return link, Echo(sources[0], classifiers[1]) if sources else None
@@ -171,15 +179,26 @@ def _unpack_classifiers(values: Mapping[str, Any], arrays: Fields, inputs: Seque
 
 
 def _unpack_link(
-    fields: Fields, size: int, classifier: Classifier, forests: Mapping[int, Fields], features: int
+    fields: Fields,
+    size: int,
+    learnt: tuple[Classifier | None, Classifier],
+    forests: Mapping[int, Fields],
+    features: int,
 ) -> Link:
-    states = States(fields["low"], fields["high"], fields["share"]).checked(size)
-    cells = len(classifier.shares)
+    states, (missing, classifier) = (
+        States(fields["low"], fields["high"], fields["share"]).checked(size),
+        learnt,
+    )
+    cells = len(classifier.shares) + (missing is not None)
+    if missing is not None and (
+        len(missing.shares) != _TWO or (fields["cell"][states.is_missing] + 1 != [cells])
+    ):
+        raise ModelError("a link tells who is missing, and nobody can be: the model is damaged")
     grown = tuple(
         unpack_forest(forests[cell], features, len(states)) if cell in forests else None
         for cell in range(cells)
     )
-    return Link(states, checked_cells(fields["cell"], len(states), cells), classifier, grown)
+    return Link(states, checked_cells(fields["cell"], len(states), cells), missing, classifier, grown)
 
 
 def stack(name: str, pieces: Sequence[Fields]) -> dict[str, Array]:

@@ -23,19 +23,19 @@ _OUTERMOST = 0.005  # the normal score of a tail's cell is not larger than that 
 def card_shapes(states: States, cell: Codes, *, ordered: bool) -> Floats:
     """Shapes x cells: the identity, or where the cells have an order fewer.
 
-    These are the cells' normal scores, their squares, and where there is a cell of missing values that one.
+    These are the cells' normal scores and their squares. A cell of missing values alone, the last one, has no
+    part in it.
 
     Parameters
     ----------
     cell
         The cell of each state.
     """
-    missing = np.zeros(int(cell.max()) + 1)
-    missing[cell[states.is_missing]] = 1.0
-    if not ordered or len(missing) - missing.sum() < _FEWEST:
-        return np.eye(len(missing))
-    held = np.bincount(cell, states.share, minlength=len(missing))
-    middle = np.bincount(cell, states.share * states.place) / np.maximum(held, 1e-300)
-    score = np.where(missing > 0, 0.0, ndtri(np.clip(middle, _OUTERMOST, 1 - _OUTERMOST)))
-    shapes = [score, np.where(missing > 0, 0.0, (score**2 - 1) / 2)]
-    return np.stack([*shapes, missing] if missing.any() else shapes)
+    known = ~states.is_missing if len(states) > 1 else np.ones(1, np.bool_)
+    at, share = cell[known], states.share[known]
+    cells = int(at.max()) + 1
+    if not ordered or cells < _FEWEST:
+        return np.eye(cells)
+    middle = np.bincount(at, share * states.place[known]) / np.maximum(np.bincount(at, share), 1e-300)
+    score = ndtri(np.clip(middle, _OUTERMOST, 1 - _OUTERMOST))
+    return np.stack([score, (score**2 - 1) / 2])

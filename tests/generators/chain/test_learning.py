@@ -67,7 +67,7 @@ def test_a_link_survives_being_packed_and_a_damaged_one_is_said() -> None:
     step = len(chain.links) - 1
     packed = pack_step(WARD, chain.links[step], chain.echoes.get(step))
     size = WARD.learnt[chain.order[step]].size
-    inputs = chain.links[step].classifier.trees.inputs
+    inputs = len(chain.links[step].classifier.card.cells)
     link, echo = unpack_step(packed, size, inputs)
     assert pack_step(WARD, link, echo) == packed
     with pytest.raises(ModelError):

@@ -139,7 +139,7 @@ def test_stays_are_as_long_as_real_ones_and_what_follows_from_them_follows(
 def test_a_condition_on_the_day_has_the_share_of_the_free_rows(
     model: FittedAutoregressive, where: str
 ) -> None:
-    free = model.sample(30_000, seed=3).table
+    free = model.sample(150_000, seed=3).table
     day = free["discharge"]
     inside = {
         'discharge < "2015-03-01"': day < "2015-03-01",

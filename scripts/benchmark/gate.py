@@ -54,10 +54,14 @@ TABLES = ("ist", "adult", "brfss2020_heart")
 MEMBERS, SMALL, LARGE = 2_000, 200, 9_600
 # Kind: (in words, whether it leaks, the bar as a share of the runs).
 KINDS = {
-    "fresh": ("a fresh real sample", False, 6 / 200),
+    "fresh": (f"a fresh real sample of {MEMBERS:,} patients", False, 6 / 200),
     "large": ("a fresh real sample of up to 9,600 patients", False, 6 / 200),
-    "copied": ("10 % of the rows copied", True, 184 / 200),
-    "jittered": ("10 % of the rows copied and jittered by 1 % of a standard deviation", True, 184 / 200),
+    "copied": (f"10 % of {MEMBERS:,} rows copied", True, 184 / 200),
+    "jittered": (
+        f"10 % of {MEMBERS:,} rows copied and jittered by 1 % of a standard deviation",
+        True,
+        184 / 200,
+    ),
     "cart": ("an overfitted CART (leaves of one patient)", True, 46 / 50),
     "ctgan": ("a CTGAN trained on 200 patients for 3,000 epochs", True, 46 / 50),
 }

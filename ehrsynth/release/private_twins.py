@@ -245,7 +245,7 @@ def _provenance(  # noqa: PLR0913 - it gathers what every step knows
         provenance_of(real.question.schema, policy, found.evaluation, rows=rows, packages=packages),
         generator=chosen.name,
         recipe=chosen.model_dump(mode="json"),
-        guarantee=guarantee_of(model.privacy, composed),
+        guarantee=guarantee_of(model, composed),
         actions=real.actions,
         seed=real.hidden.seed,
         command=command,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from ehrsynth.evaluation.suite import Evaluation
-from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.release.policy import Policy, called
 from ehrsynth.report.provenance import Guarantee, Provenance, Rows
 from ehrsynth.schema import Schema
@@ -44,10 +44,17 @@ def provenance_of(
     )
 
 
-def guarantee_of(spent: PrivacySpent | None, composed: float | None) -> Guarantee | None:
+def guarantee_of(model: AbstractFitted, composed: float | None) -> Guarantee | None:
     """What a model has spent, for its provenance; `composed` is epsilon over all that was learnt so far."""
+    spent = model.privacy
     if spent is None:
         return None
     return Guarantee(
-        spent.epsilon, spent.delta, spent.accountant, dict(spent.by), spent.rows_per_patient, composed
+        spent.epsilon,
+        spent.delta,
+        spent.accountant,
+        by=dict(spent.by),
+        rows_per_patient=spent.rows_per_patient,
+        names_patients=model.schema.patient_key is not None,
+        composed=composed,
     )

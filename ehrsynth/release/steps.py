@@ -174,7 +174,7 @@ def account(
         provenance_of(real.schema, order.policy, evaluation, rows=rows, packages=PACKAGES),
         generator=order.generator.name,
         recipe=order.generator.model_dump(mode="json"),
-        guarantee=guarantee_of(model.privacy, composed),
+        guarantee=guarantee_of(model, composed),
         actions=(*real.actions, *([model.decided] if model.decided else [])),
         seed=real.secrets.seed,
         command=order.command,

@@ -58,6 +58,11 @@ def _share(value: float) -> str:
 def _facts(given: Guarantee) -> Iterator[tuple[str, str]]:
     rows = given.rows_per_patient
     of = "their row" if rows == 1 else f"all of their rows, at most {rows}"
+    if not given.names_patients:
+        of += (
+            ". No column of the table says whose a row is: that no patient has more was taken on trust, and "
+            "would weaken the guarantee if it were wrong"
+        )
     yield "Epsilon", f"{given.epsilon:.4g}: {strength(given.epsilon)}"
     yield (
         "Delta",

@@ -25,6 +25,8 @@ class Guarantee:
         What each accountant found.
     rows_per_patient
         How many rows may be one patient's.
+    names_patients
+        Whether a column says whose a row is. If none does, nothing could check that patients have one row.
     composed
         Epsilon over everything that was learnt from these patients, this time included; known inside only, as
         it counts what the gate blocked.
@@ -35,6 +37,7 @@ class Guarantee:
     accountant: str
     by: Mapping[str, float] = field(default_factory=dict)
     rows_per_patient: int = 1
+    names_patients: bool = True
     composed: float | None = None
 
 

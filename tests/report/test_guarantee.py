@@ -39,7 +39,7 @@ def test_the_word_for_an_epsilon(epsilon, word) -> None:
 
 
 def test_everything_that_a_reader_must_know_is_said() -> None:
-    found = meaning(Guarantee(1.0, 2e-6, "zCDP", {"RDP": 1.1, "zCDP": 1.0}, 1, 2.5))
+    found = meaning(Guarantee(1.0, 2e-6, "zCDP", {"RDP": 1.1, "zCDP": 1.0}, composed=2.5))
     said = " ".join(f"{name} {text}" for name, text in found.facts)
     for part in ("1: strong", "2e-06", "one patient's", "differ by one patient", "RDP 1.1", "epsilon 2.5"):
         assert part in said
@@ -59,3 +59,12 @@ def test_a_large_epsilon_is_said_to_bound_nothing() -> None:
 def test_all_rows_of_a_patient_are_hidden_where_there_are_several() -> None:
     said = dict(meaning(Guarantee(1.0, 2e-6, "zCDP", {}, 3)).facts)
     assert "at most 3" in said["Whose presence is hidden"]
+
+
+def test_a_reader_learns_that_one_row_a_patient_was_not_checked() -> None:
+    named, unnamed = (
+        dict(meaning(Guarantee(1.0, 2e-6, "zCDP", names_patients=names)).facts)["Whose presence is hidden"]
+        for names in (True, False)
+    )
+    assert "on trust" in unnamed
+    assert "on trust" not in named

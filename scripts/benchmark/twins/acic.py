@@ -1,6 +1,7 @@
 """ACIC 2016, settings 1 to 5, 4,000 patients learnt from and 802 not seen."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,9 @@ def measure(folder: Any, number: int) -> dict[str, Any]:
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
     numbers = list(range(1, 6))[: given.runs]
-    results = kept("acic", SETTINGS, numbers, lambda number: measure(given.data, number))
+    results = kept("acic", SETTINGS, numbers, partial(measure, given.data), given=given)
     column = columns(results)
-    lines = head("ACIC 2016: effects of single patients who were not seen", "acic --data DIR")
+    lines = head("ACIC 2016: effects of single patients who were not seen", "acic --data DIR", results)
     lines += paragraph(
         """
         Settings 1 to 5, 4,000 patients learnt from, 802 not seen; effects combined by R-loss within the

@@ -58,9 +58,9 @@ def measure(patients: int) -> dict[str, Any]:
 
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
-    result = kept("cohort", SETTINGS, [given.runs or PATIENTS], measure)[0]
+    result = kept("cohort", SETTINGS, [given.runs or PATIENTS], measure, given=given)[0]
     check = result["trial"][0]
-    lines = head("A cohort of 10,000 twins of synthetic patients", "cohort")
+    lines = head("A cohort of 10,000 twins of synthetic patients", "cohort", [result])
     lines += paragraph(
         """
         Half of the stroke trial is learnt from, by the generator and by the outcome models. A third, in

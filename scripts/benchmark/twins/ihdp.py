@@ -1,6 +1,7 @@
 """IHDP, realisations 1 to 10, 672 patients learnt from and 75 not seen."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,9 @@ def measure(folder: Any, number: int) -> dict[str, Any]:
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
     numbers = list(range(1, 11))[: given.runs]
-    results = kept("ihdp", SETTINGS, numbers, lambda number: measure(given.data, number))
+    results = kept("ihdp", SETTINGS, numbers, partial(measure, given.data), given=given)
     column = columns(results)
-    lines = head("IHDP: effects of single patients who were not seen", "ihdp --data DIR")
+    lines = head("IHDP: effects of single patients who were not seen", "ihdp --data DIR", results)
     lines += paragraph(
         """
         Realisations 1 to 10, 672 patients learnt from, 75 not seen; effects combined by R-loss within the

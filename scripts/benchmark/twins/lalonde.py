@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,12 @@ def measure(folder: Path, key: tuple[str, str]) -> dict[str, Any]:
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
     keys = [("nswdemo", ""), ("nswpsid1", ""), ("nswpsid1", "override")]
-    results = dict(
-        zip(keys, kept("lalonde", SETTINGS, keys, lambda key: measure(given.data, key)), strict=True)
-    )
+    found = kept("lalonde", SETTINGS, keys, partial(measure, given.data), given=given)
+    results = dict(zip(keys, found, strict=True))
     refused, forced = results["nswpsid1", ""], results["nswpsid1", "override"]
     warned = forced["effect"] is not None and any(r["overridden"] for r in forced["refusals"])
     overlap = [r for r in refused["refusals"] if r["name"] == "overlap"]
-    lines = head("Job training: no overlap, no answer", "lalonde --data DIR")
+    lines = head("Job training: no overlap, no answer", "lalonde --data DIR", results.values())
     lines += paragraph(
         """
         The effect on the earnings of those who were trained (the treated), dollars of 1978. The experiment is

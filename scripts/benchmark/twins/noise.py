@@ -1,6 +1,7 @@
 """A treatment that is pure noise on the covariates of IHDP, 100 times."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,11 @@ def measure(folder: Any, number: int) -> dict[str, Any]:
 
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
-    results = kept("noise", SETTINGS, range(given.runs or RUNS), lambda number: measure(given.data, number))
+    results = kept("noise", SETTINGS, range(given.runs or RUNS), partial(measure, given.data), given=given)
     value, error = (np.array([r[name] for r in results]) for name in ("value", "error"))
     small = int((np.abs(value / error) < TWO_ERRORS).sum())
     ratio = float(error.mean() / value.std(ddof=1))
-    lines = head("A treatment that is pure noise", "noise --data DIR")
+    lines = head("A treatment that is pure noise", "noise --data DIR", results)
     lines += paragraph(
         f"""
         {len(results)} runs on the covariates of IHDP (747 children): treatment by a coin, outcome that of the

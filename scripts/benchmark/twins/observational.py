@@ -74,10 +74,10 @@ def measure(draw: int) -> dict[str, Any]:
 
 def run(given: argparse.Namespace) -> None:
     """Measure and write."""
-    results = kept("observational", SETTINGS, range(given.runs or DRAWS), measure)
+    results = kept("observational", SETTINGS, range(given.runs or DRAWS), measure, given=given)
     truth, naive, value = (np.array([r[name] for r in results]) for name in ("truth", "naive", "value"))
     before, after = float((naive - truth).mean()), float((value - truth).mean())
-    lines = head("The stroke trial made observational", "observational")
+    lines = head("The stroke trial made observational", "observational", results)
     lines += paragraph(
         f"""
         {len(results)} draws. Half of the hospitals stay whole: their randomised difference is the truth. In

@@ -311,21 +311,22 @@ BESIDE = {
 }
 
 
+def measure(key: tuple[str, int]) -> dict[str, Any]:
+    """One study of one kind."""
+    name, number = key
+    case = (CASES | BESIDE)[name]
+    return {"refused": float(case.ask(case.world, number))}
+
+
 def run(given: argparse.Namespace) -> None:
     """Measure, write, and publish."""
     runs = given.runs or RUNS
-    every = CASES | BESIDE
-    keys = [(name, number) for number in range(runs) for name in every]
-    results = kept(
-        "refusals",
-        SETTINGS,
-        keys,
-        lambda key: {"refused": float(every[key[0]].ask(every[key[0]].world, key[1]))},
-    )
+    keys = [(name, number) for number in range(runs) for name in CASES | BESIDE]
+    results = kept("refusals", SETTINGS, keys, measure, given=given)
     found: dict[str, list[float]] = {}
     for (name, _), result in zip(keys, results, strict=True):
         found.setdefault(name, []).append(result["refused"])
-    lines = head("How often refusals and the trial check err", f"refusals --runs {runs} --publish")
+    lines = head("How often refusals and the trial check err", f"refusals --runs {runs} --publish", results)
     lines += paragraph(
         f"""
         {runs} simulated studies of each kind (600 patients, 8 covariates; trials of 1,200), truth known,

@@ -85,8 +85,8 @@ def run(given: argparse.Namespace) -> None:
     splits = range(given.runs or SPLITS)
     keys = [("aspirin", "twins", k) for k in splits] + [("heparin", "twins", k) for k in splits]
     keys += [(PLANTED, cohort, 0) for cohort in COHORTS] + [("aspirin", "unconditioned outcomes", 0)]
-    results = dict(zip(keys, kept("stroke", SETTINGS, keys, measure), strict=True))
-    lines = head("The stroke trial: half the hospitals against the other half", "stroke")
+    results = dict(zip(keys, kept("stroke", SETTINGS, keys, measure, given=given), strict=True))
+    lines = head("The stroke trial: half the hospitals against the other half", "stroke", results.values())
     lines += paragraph(
         """
         Dead or dependent at six months. Models are fitted on half of the hospitals; what they simulate in the

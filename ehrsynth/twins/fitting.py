@@ -105,7 +105,10 @@ class Crosswise:
     def by_fold(self, rows: Matrix) -> tuple[Said, ...]:
         """What each fold's models say of any patients."""
         with threadpool_limits(1):
-            return tuple(said_by(_answers(model, rows), self.shares, self.outcome) for model in self.models)
+            return tuple(
+                said_by(_answers(model, rows, self.shares), self.shares, self.outcome)
+                for model in self.models
+            )
 
 
 def fit_crosswise(  # noqa: PLR0913 - patients, a question and how it is answered
@@ -231,17 +234,26 @@ def _unseen(models: Sequence[PartModel], rows: Matrix, fold: Whole) -> Unseen:
     )
 
 
-def _answers(model: PartModel, rows: Matrix) -> Unseen:
-    """What one part's candidates say of any rows."""
-    means = {name: predict(rows) for name, predict in model.means.items()}
-    effects = {
-        # T is what its outcome models say: they need not be asked twice.
-        name: means[name[2:]][:, 1:] - means[name[2:]][:, :1] if name.startswith("T ") else predict(rows)
-        for name, predict in model.effects.items()
-    }
+def _answers(model: PartModel, rows: Matrix, shares: Shares | None = None) -> Unseen:
+    """What one part's candidates say of any rows; those of no weight are not asked and say 0."""
+    names = tuple(model.effects)
+    heard = dict.fromkeys((*names, *model.means), True)
+    if shares is not None:
+        heard = dict(zip(names, shares.effects > 0, strict=True))
+        for name, weights in zip(model.means, shares.means.T, strict=True):
+            heard[name] = bool((weights > 0).any()) or bool(heard[f"T {name}"])
+    chances = _stacked(model.chances, rows)
+    silent = np.zeros((len(rows), chances.shape[2]))
+    means = {name: predict(rows) if heard[name] else silent for name, predict in model.means.items()}
+    effects = {}
+    for name, predict in model.effects.items():
+        if name.startswith("T "):  # what its outcome models say: they need not be asked twice
+            effects[name] = means[name[2:]][:, 1:] - means[name[2:]][:, :1]
+        else:
+            effects[name] = predict(rows) if heard[name] else silent[:, 1:]
     return Unseen(
         np.zeros(len(rows), np.int64),
-        _stacked(model.chances, rows),
+        chances,
         np.stack(list(means.values()), axis=1),
         np.stack(list(effects.values()), axis=1),
         _stacked(tuple(model.shapes.values()), rows),

@@ -1,6 +1,6 @@
 """Running the trial check: on two halves of a trial, or on a cohort and patients whom nothing saw."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +51,22 @@ def trial_check(
     NotEnoughData, Refused
         If an arm of a half has no patient, or fewer than 10: nothing can be fitted then.
     """
+    found = trial_checks(
+        table, question, simulate={"": simulate or predicted}, options=options, seed=seed, progress=progress
+    )
+    return found[""]
+
+
+def trial_checks(
+    table: pd.DataFrame,
+    question: Question,
+    *,
+    simulate: Mapping[str, Means],
+    options: Options | None = None,
+    seed: int,
+    progress: Progress | None = None,
+) -> dict[str, tuple[TrialCheck, ...]]:
+    """As `trial_check`, of several ways to simulate from the same models, by name."""
     if not question.randomised:
         raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")
     options, report = options or Options(), progress or silent
@@ -60,17 +76,18 @@ def trial_check(
     rows = patients_of(table, question).rows
     ours, theirs = (patients_of(table.iloc[rows[mask]], question) for mask in (first, ~first))
     groups = subgroups(question, [ours.covariates, theirs.covariates])
-    found = []
+    masks = _masks(groups, 1, len(theirs))
+    found: dict[str, list[TrialCheck]] = {name: [] for name in simulate}
     for number, outcome in enumerate(question.outcomes):
         start, stop = (k / len(question.outcomes) for k in (number, number + 1))
         fitted, model = half_model(
             ours, question, outcome.name, options=options, seed=seed, progress=part(report, start, stop)
         )
-        means = (simulate or predicted)(model, theirs.covariates)
-        simulated = simulations(fitted, ours, groups, [means[m] for m in _masks(groups, 1, len(theirs))])
-        masks = _masks(groups, 1, len(theirs))
-        found.append(check(simulated, theirs.targets[outcome.name], theirs, masks, split=split))
-    return tuple(found)
+        for name, way in simulate.items():
+            means = way(model, theirs.covariates)
+            simulated = simulations(fitted, ours, groups, [means[m] for m in masks])
+            found[name].append(check(simulated, theirs.targets[outcome.name], theirs, masks, split=split))
+    return {name: tuple(checks) for name, checks in found.items()}
 
 
 def half_model(

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ehrsynth.cli.options import DataFile, Json, OutFolder, SchemaFile, Seed
+from ehrsynth.cli.pairs import pairs
 
 
 class ClassGoal(Enum):
@@ -167,8 +168,8 @@ def rebalance(
         outcome=outcome,
         event=event,
         protected=tuple(protected or ()),
-        bands={name: cuts.split(",") for name, cuts in _pairs(bands, "--bands", "AGE=60,75").items()},
-        groups=_pairs(group, "--group", "'old=age >= 85'"),
+        bands={name: cuts.split(",") for name, cuts in pairs(bands, "--bands", "AGE=60,75").items()},
+        groups=pairs(group, "--group", "'old=age >= 85'"),
         everyone=everyone,
         counts=_counts(count),
         population=_population(population),
@@ -209,23 +210,8 @@ def _population(file: Path | None) -> dict[str, dict[str, float]] | None:
     return None if file is None else read_population(file)
 
 
-def _pairs(words: Sequence[str] | None, option: str, example: str, *, last: bool = False) -> dict[str, str]:
-    """Words of the form NAME=VALUE; the first equals sign parts them, or the last."""
-    from ehrsynth.errors import RequestError
-
-    found: dict[str, str] = {}
-    for word in words or ():
-        name, equals, value = word.rpartition("=") if last else word.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise RequestError(f"{option} {word!r} is not understood: write for instance {option} {example}")
-        if name.strip() in found:
-            raise RequestError(f"{option} says {name.strip()!r} twice: say it once")
-        found[name.strip()] = value.strip()
-    return found
-
-
 def _counts(words: Sequence[str] | None) -> dict[str, int]:
-    return {name: _whole(name, n) for name, n in _pairs(words, "--count", "old=1000", last=True).items()}
+    return {name: _whole(name, n) for name, n in pairs(words, "--count", "old=1000", last=True).items()}
 
 
 def _whole(name: str, text: str) -> int:

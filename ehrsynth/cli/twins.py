@@ -20,6 +20,7 @@ from ehrsynth.cli.options import (
     Settings,
     TrainOnSynthetic,
 )
+from ehrsynth.cli.pairs import pairs
 from ehrsynth.cli.twin_options import (
     Arms,
     AverageOnly,
@@ -199,7 +200,8 @@ def _request(given: Mapping[str, Any]) -> "Request":
     from ehrsynth.twins.question import Request
 
     design = given["design"] or (Design.randomised if given["trial"] else Design.observational)
-    arms = {name: tuple(v for v in values.split(",") if v) for name, values in _pairs(given["arm"], "--arm")}
+    named = pairs(given["arm"], "--arm", "none=N")
+    arms = {name: tuple(v for v in values.split(",") if v) for name, values in named.items()}
     return Request(
         treatment=given["treatment"],
         arms=arms,
@@ -257,20 +259,11 @@ def _private_wanted(given: Mapping[str, Any]) -> "PrivateWanted":
     )
 
 
-def _pairs(texts: Iterable[str] | None, option: str) -> Iterable[tuple[str, str]]:
-    from ehrsynth.errors import RequestError
-
-    for text in texts or ():
-        name, sign, value = text.partition("=")
-        if not sign or not name.strip() or not value.strip():
-            raise RequestError(f"{option} {text!r}: write NAME=VALUE")
-        yield name.strip(), value.strip()
-
-
 def _numbers(texts: Iterable[str] | None) -> dict[str, float]:
     from ehrsynth.errors import RequestError
 
     try:
-        return {name: float(value) for name, value in _pairs(texts, "--probability")}
+        given = pairs(texts, "--probability", "Y=0.5")
+        return {name: float(value) for name, value in given.items()}
     except ValueError:
         raise RequestError("--probability: a share is a number, as in Y=0.5") from None

@@ -1,18 +1,21 @@
 """The interval of a conditional average effect: what patients like this gain on average, and how surely.
 
-Two sources are added. How much the folds' models differ is the error of sampling (a delete-a-group jackknife,
-Efron and Stein 1981; each patient's own spread and the mean spread count half each, since five folds say
-little of one patient). What all candidates may have missed is learnt from the residuals of the R-loss,
+Three sources are added. How much the folds' models differ is the error of sampling (a delete-a-group
+jackknife, Efron and Stein 1981; each patient's own spread and the mean spread count half each, since five
+folds say little of one patient). What all candidates may have missed is learnt from the residuals of the
+R-loss,
 
     y - m(x) - (1{a} - e(x)) tau(x) = (1{a} - e(x)) delta(x) + noise,
 
 with delta a Gaussian process of linear and of smooth kernels (the smooth ones by random features: Rahimi and
 Recht 2007). Its size is not set to its likeliest value, which is often nil, but averaged over all sizes by
-their marginal likelihood, each share of the residual variance up to a half being as likely beforehand.
+their marginal likelihood, each share of the residual variance up to a half being as likely beforehand. And
+what held-out patients show to have been missed in leaves, such as a jump (`leaves`).
 
-It rests on effects that change smoothly with covariates: no interval of a conditional effect can be had
-without such an assumption (Barber 2020, doi 10.1214/20-EJS1749). It is never made from conformal intervals,
-which are about outcomes.
+It rests on effects that change smoothly with covariates, or by leaves large enough to be seen: no interval of
+a conditional effect can be had without such an assumption (Barber 2020, doi 10.1214/20-EJS1749), and around a
+jump it holds the effect less often than it says (reports/twins/jumps.md). It is never made from conformal
+intervals, which are about outcomes.
 """
 
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.twins.fitting import Crosswise, Said
 from ehrsynth.twins.patients import Patients
+from ehrsynth.twins.residuals import r_loss
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +73,7 @@ class Missed:
     """What the effect of one arm may have missed: a variance for any patient."""
 
     def __init__(self, fitted: Crosswise, patients: Patients, arm: int, *, seed: int) -> None:
-        slope, residual, weights, rows = _r_loss(fitted, patients, arm)
+        slope, residual, weights, rows = r_loss(fitted, patients, arm)
         self._flags = Flags(patients.covariates)
         features = self._flags(patients.covariates)[rows]
         rng = numpy_generator(seed, "missed effect", str(arm))
@@ -107,21 +111,6 @@ class Missed:
             shrunk = size * one.values / (size * one.values + one.noise[k])
             found += np.exp(weight[k]) * one.variance[k] * size * (whole - along @ shrunk)
         return np.maximum(found, 0.0)
-
-
-def _r_loss(
-    fitted: Crosswise, patients: Patients, arm: int
-) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
-    """Slope and residual of the R-loss among the patients of an arm and of the reference."""
-    said, target = fitted.said, fitted.target
-    of_pair = (patients.arm == 0) | (patients.arm == arm)
-    rows = np.flatnonzero(of_pair & (target.weights > 0))
-    e = said.chances[rows]
-    share = e[:, arm] / np.maximum(e[:, arm] + e[:, 0], 1e-12)
-    centre = share * said.plain[rows, arm] + (1 - share) * said.plain[rows, 0]
-    slope = (patients.arm[rows] == arm) - share
-    residual = target.values[rows] - centre - slope * said.effects[rows, arm - 1]
-    return slope, residual, target.weights[rows] / target.weights[rows].mean(), rows
 
 
 def _frequencies(width: int, length: float, rng: np.random.Generator) -> Floats:

@@ -17,6 +17,7 @@ from ehrsynth.twins.average import Average, Population
 from ehrsynth.twins.conditional import Missed, error_of_sampling, interval
 from ehrsynth.twins.conformal import Scores, number_interval, scores_of, shares_of, value_set
 from ehrsynth.twins.fitting import Crosswise, Said, bounded
+from ehrsynth.twins.leaves import Leaves
 from ehrsynth.twins.outcomes import Outcome
 from ehrsynth.twins.patients import Patients
 
@@ -79,6 +80,7 @@ class TwinModel:
     shifts: Floats
     scores: tuple[Scores, ...]
     missed: tuple[Missed, ...]
+    leaves: tuple[Leaves, ...]
 
     @property
     def outcome(self) -> Outcome:
@@ -102,8 +104,7 @@ class TwinModel:
         """
         by_fold = self.fitted.by_fold(rows)
         each = np.stack([self.levelled(said.means) for said in by_fold])
-        variance = error_of_sampling(tuple(_with(said, m) for said, m in zip(by_fold, each, strict=True)))
-        variance += np.stack([missed.variance(rows) for missed in self.missed], axis=1)
+        variance = self._variance(rows, by_fold, each)
         own = self.fitted.said
         chances = own.chances if study else np.mean([said.chances for said in by_fold], axis=0)
         if study:
@@ -129,6 +130,15 @@ class TwinModel:
             spread=spread,
             shares=None if shares is None else shares.mean(axis=0),
         )
+
+    def _variance(self, rows: Matrix, by_fold: tuple[Said, ...], each: Floats) -> Floats:
+        """Of the effects, n x (arms - 1): of sampling, and of what was missed."""
+        found = error_of_sampling(tuple(_with(said, m) for said, m in zip(by_fold, each, strict=True)))
+        effects = np.mean([said.effects for said in by_fold], axis=0)
+        smooth = np.stack([missed.variance(rows) for missed in self.missed], axis=1)
+        for arm, one in enumerate(self.leaves):
+            found[:, arm] += one.variance(rows, effects)
+        return np.asarray(found + smooth)
 
     def _shares(self, by_fold: tuple[Said, ...], each: Floats) -> Floats | None:
         """Folds x n x arms x levels."""
@@ -198,7 +208,8 @@ def twin_model(
         for arm in range(arms)
     )
     missed = tuple(Missed(fitted, patients, arm, seed=seed) for arm in range(1, arms))
-    return TwinModel(fitted, shifts, scores, missed)
+    leaves = tuple(Leaves(fitted, patients, arm, seed=seed) for arm in range(1, arms))
+    return TwinModel(fitted, shifts, scores, missed, leaves)
 
 
 def moved(means: Floats, shifts: Floats, outcome: Outcome) -> Floats:

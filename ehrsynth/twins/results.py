@@ -12,6 +12,7 @@ from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.conformal import shares_of
 from ehrsynth.twins.coupling import COUPLING, Coupled
 from ehrsynth.twins.error_rates import measured_error_rates
+from ehrsynth.twins.jump_rates import measured_jumps
 from ehrsynth.twins.outcome_study import OutcomeStudy
 from ehrsynth.twins.outcomes import Outcome
 from ehrsynth.twins.question import Question
@@ -26,7 +27,8 @@ ASSUMED = (
     " treatment, which no data can show"
 )
 SMOOTH = (
-    "validated by arms on average; for one patient it assumes that effects change smoothly with covariates"
+    "validated by arms on average; for one patient it assumes that effects change smoothly with covariates:"
+    " around a jump, for instance at an age, it holds less often than it says; "
 )
 ANSWERED = ("answered", "answered in part")  # verdicts that are no refusal
 INTENDED = (
@@ -228,7 +230,7 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
         ],
         "shares_of_values": _shares_of_values(study, one),
         "e_values": [None if e is None else values_of(e) for e in one.e_values],
-        "individual_effects": SMOOTH if one.individual else "not told",
+        "individual_effects": SMOOTH + measured_jumps() if one.individual else "not told",
         "coupling": [_coupled(c, question.contrasts[k]) for k, c in enumerate(one.coupled)],
         "left_out_candidates": dict(fitted.left_out),
     }

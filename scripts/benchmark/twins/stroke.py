@@ -35,7 +35,7 @@ TREATMENTS = {
         by=BY,
     ),
 }
-SETTINGS = "all candidates with autoregressive, five folds, halves by hospital"
+SETTINGS = "all candidates with autoregressive, five folds, halves by hospital, one fit for all cohorts"
 PLANTED, TWINS = "planted", "twins"
 
 

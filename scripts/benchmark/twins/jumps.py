@@ -151,8 +151,8 @@ def run(given: argparse.Namespace) -> None:
     ]
     results = dict(zip(keys, kept("jumps", SETTINGS, keys, measure, given=given), strict=True))
     told = [r for r in results.values() if r["told"]]
-    command = "jumps --publish" if given.publish else "jumps"
-    lines = head("Effects that jump: do intervals hold them?", command, results.values())
+    words = ["jumps", *(["--runs", given.runs] if given.runs else []), *["--publish"] * given.publish]
+    lines = head("Effects that jump: do intervals hold them?", " ".join(map(str, words)), results.values())
     lines += paragraph(
         f"""
         90 % intervals of the conditional average effect in {FRESH} patients whom nothing saw; share of them

@@ -19,9 +19,13 @@ HIDDEN = "suppressed"
 class Row:
     """One line: a column, or one value of it.
 
-    `real` and `synthetic` are as printed: mean (SD), median [IQR] or n (%) of the patients with a value.
+    `real` and `synthetic` are as printed: mean (SD) or median [IQR] of the patients with a value, or n (%)
+    of all patients; SD divides by n - 1.
     `smd` is the standardised mean difference (Austin 2009, doi 10.1002/sim.3697), 0 is best and below 0.1 is
-    small; None where it does not exist or would tell a suppressed cell.
+    small; None where it does not exist or would tell a suppressed cell. `spread` is the synthetic SD over
+    the real one (the square root of Austin's ratio of variances): 1 is best, below 1 synthetic patients lie
+    closer together, as where extremes are lost, which neither a median nor the `smd` tells. None for listed
+    values, and where a SD is 0 or suppressed.
     """
 
     column: str
@@ -30,6 +34,7 @@ class Row:
     real: str
     synthetic: str
     smd: float | None
+    spread: float | None = None
 
 
 def table_one(
@@ -61,18 +66,21 @@ def _number(column: LearntColumn, pair: tuple[Floats, Floats], small_cell: int) 
     skew = float((((made - made.mean()) / spread) ** 3).mean()) if spread > 0 else 0.0
     statistic = "median [IQR]" if abs(skew) > _SKEWED else "mean (SD)"
     shown = HIDDEN if len(real) <= small_cell else _said(real, statistic)
-    smd = None
-    if len(real) > small_cell and len(made) > 1:
-        pooled = float(np.sqrt((real.var(ddof=1) + made.var(ddof=1)) / 2))
+    smd = ratio = None
+    if len(real) > max(1, small_cell) and len(made) > 1:
+        known, drawn = float(real.std(ddof=1)), float(made.std(ddof=1))
+        pooled = float(np.hypot(known, drawn)) / np.sqrt(2)
         smd = float(abs(made.mean() - real.mean()) / pooled) if pooled > 0 else None
-    return Row(column.name, "", statistic, shown, _said(made, statistic), smd)
+        ratio = drawn / known if known > 0 and drawn > 0 else None
+    return Row(column.name, "", statistic, shown, _said(made, statistic), smd, ratio)
 
 
 def _said(values: Floats, statistic: str) -> str:
     if not len(values):
         return "none known"
     if statistic == "mean (SD)":
-        return f"{_short(values.mean())} ({_short(values.std())})"
+        spread = values.std(ddof=1) if len(values) > 1 else 0.0
+        return f"{_short(values.mean())} ({_short(spread)})"
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
     return f"{_short(middle)} [{_short(low)} to {_short(high)}]"
 

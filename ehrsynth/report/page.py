@@ -12,7 +12,7 @@ from ehrsynth.report.models import combined, effects, importance, judges, likene
 from ehrsynth.report.numbers import EMPTY, limit_text, measured, tiles
 from ehrsynth.report.numbers import risks as risk_views
 from ehrsynth.report.numbers import scores as score_views
-from ehrsynth.report.patients import curves, groups, implausible, table_one
+from ehrsynth.report.patients import curves, groups, implausible, off_in_spread, table_one
 from ehrsynth.report.pictures import Heats, cards, heats
 from ehrsynth.report.privacy import crosswalk, kept, second_opinions, together
 from ehrsynth.report.provenance import Provenance
@@ -78,6 +78,7 @@ def _page(
         "policy": provenance.policy,
         "meaning": None if provenance.guarantee is None else meaning(provenance.guarantee),
         **_patients(evaluation, schema, who),
+        "changed_before": bool(provenance.actions),
         **_models(evaluation, provenance, who),
         "columns_intro": _columns_intro(who),
         "cards": columns,
@@ -100,8 +101,10 @@ def _page(
 
 def _patients(evaluation: Evaluation, schema: Schema, who: _Audience) -> Mapping[str, Any]:
     given, shows_real = {"shareable": who.shareable}, who.shows_real
+    lines = table_one(evaluation, schema, **given, shows_real=shows_real, small_cell=who.small_cell)
     return {
-        "table_one": table_one(evaluation, schema, **given, shows_real=shows_real, small_cell=who.small_cell),
+        "table_one": lines,
+        "off_in_spread": off_in_spread(lines),
         "curves": curves(evaluation, schema, shows_real=not who.shareable),
         "implausible": implausible(evaluation, schema, shows_real=not who.shareable),
         "groups": groups(evaluation, schema, **given) if shows_real else None,

@@ -27,7 +27,8 @@ from ehrsynth.schema import (
 
 _MOST_LEVELS = 12
 _MOST_FILTERS = 12
-_LISTED, _NOBODY = "n (%)", "0 (0.0)"
+_LISTED, _MEAN, _NOBODY = "n (%)", "mean (SD)", "0 (0.0)"
+_SPREAD = (0.8, 1.25)  # a SD outside of it is said in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Line:
     real: str
     synthetic: str
     smd: str
+    spread: str = EMPTY
 
 
 def table_one(
@@ -95,7 +97,21 @@ def _line(row: Row, schema: Schema, *, hides: bool, counts: bool) -> Line:
     real = "not shown" if hides else row.real
     if not (hides or counts) and row.statistic == _LISTED:
         real = f"{real[real.index('(') + 1 : -1]} %"
-    return Line(name, labels.get(row.level, row.level), row.statistic, real, row.synthetic, smd)
+    # Beside a median the ratio would tell the SD of the real patients, which their extremes make.
+    untold = hides or row.spread is None or not (counts or row.statistic == _MEAN)
+    spread = EMPTY if untold else _ratio(row.spread or 0.0)
+    return Line(name, labels.get(row.level, row.level), row.statistic, real, row.synthetic, smd, spread)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if 0.01 <= value < 100 else f"{value:.1g}"  # noqa: PLR2004 - two decimals say nothing there
+
+
+def off_in_spread(lines: Sequence[Line]) -> list[str]:
+    """The columns of Table 1 whose SD is off by more than a fifth, with the ratio, as they stand there."""
+    least, most = _SPREAD
+    told = [line for line in lines if line.spread != EMPTY]
+    return [f"{x.column} ({x.spread})" for x in told if not least <= float(x.spread) <= most]
 
 
 def curves(evaluation: Evaluation, schema: Schema, *, shows_real: bool) -> dict[str, Any] | None:

@@ -32,8 +32,8 @@ def table(f: int, m: int, x: int, shift: float = 0.0) -> pd.DataFrame:
 
 def test_by_hand() -> None:
     rows = {(r.column, r.level): r for r in table_one(table(60, 40, 0), table(50, 50, 0, 10), SCHEMA)}
-    assert rows["age", ""].real == "50 (10)"
-    assert rows["age", ""].synthetic == "60 (10)"
+    assert rows["age", ""].real == "50 (10.1)"
+    assert rows["age", ""].synthetic == "60 (10.1)"
     assert rows["age", ""].smd == pytest.approx(0.995, abs=1e-3)
     assert rows["sex", "F"].real == "60 (60.0)"
     assert ("sex", "X") not in rows
@@ -57,4 +57,31 @@ def test_large_numbers_have_no_exponent() -> None:
     schema = Schema(name="one", columns=(IntegerColumn(name="charges", minimum=0, maximum=10**8),))
     costs = from_values({"charges": np.repeat([1_000_000.0, 1_234_567.0], 30)}, schema)
     (row,) = table_one(costs, costs, schema)
-    assert row.real == "1,120,000 (117,000)"
+    assert row.real == "1,120,000 (118,000)"
+
+
+def test_the_sd_divides_by_one_less_than_the_patients() -> None:
+    few = pd.Series([10.0, 20.0, 30.0, 40.0] * 3)
+    ages = from_values({"age": few.to_numpy(), "sex": np.zeros(12)}, SCHEMA)
+    row = table_one(ages, ages, SCHEMA)[0]
+    assert row.real == row.synthetic == f"25 ({few.std():.3g})" == "25 (11.7)"
+
+
+def test_lost_extremes_show_in_the_ratio_of_sd_where_the_median_agrees() -> None:
+    schema = Schema(name="one", columns=(IntegerColumn(name="crp", minimum=0, maximum=1000),))
+    values = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0], 40)
+    tail = np.append(values, np.repeat([100.0, 900.0], 3))
+    real, made = (from_values({"crp": v}, schema) for v in (tail, np.append(values, np.repeat(60.0, 6))))
+    (row,) = table_one(real, made, schema)
+    assert row.statistic == "median [IQR]"
+    assert row.real == row.synthetic == "3 [2 to 4]"
+    assert row.smd < 0.2
+    assert row.spread == pytest.approx(made["crp"].std() / real["crp"].std())
+    assert row.spread < 0.2
+
+
+def test_no_ratio_of_sd_where_there_is_none() -> None:
+    rows = table_one(
+        table(60, 40, 0), from_values({"age": np.full(9, 50.0), "sex": np.zeros(9)}, SCHEMA), SCHEMA
+    )
+    assert [row.spread for row in rows] == [None] * len(rows)

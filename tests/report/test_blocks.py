@@ -61,6 +61,28 @@ def test_table_one_stands_side_by_side(inside, outside, guarded):
     assert "52.2 (12.3)" in guarded
 
 
+def test_a_spread_that_is_off_is_said_in_words(whole):
+    given, provenance, evaluation, schema = whole
+    rows = (
+        Row("age", "", "mean (SD)", "50 (10)", "50 (6)", 0.0, 0.6),
+        Row("ward", "", "median [IQR]", "3 [2 to 4]", "3 [2 to 4]", 0.01, 0.0003),
+        Row("died", "", "mean (SD)", "1 (1)", "1 (1)", 0.0, 1.2),
+    )
+    found = replace(evaluation, table_one=rows)
+    changed = replace(provenance, actions=("age: bounds were drawn in",))
+    inside, outside = (text(render(given, changed, found, schema, shareable=s)) for s in (False, True))
+    assert (
+        "off by more than a fifth in 2 columns, here with the ratio: age, years (0.60); ward (0.0003)."
+        in inside
+    )
+    assert "off by more than a fifth in 1 column, here with the ratio: age, years (0.60)." in outside
+    assert f"3 [2 to 4] 3 [2 to 4] 0.01 {EMPTY}" in outside  # the SD beside a median is not known outside
+    assert "after what was changed before learning" in inside
+    same = text(render(given, replace(provenance, actions=()), evaluation, schema, shareable=False))
+    assert "off by more than a fifth" not in same
+    assert "after what was changed before learning" not in same
+
+
 def test_table_one_shows_no_count_that_a_picture_hides(inside, outside):
     for real, made in (("10004 (100.0)", "9003 (90.0)"), ("3 (0.0)", "1004 (10.0)")):
         assert f"{real} {made} 0.03" in inside

@@ -103,6 +103,11 @@ def _line(row: Row, schema: Schema, *, hides: bool, counts: bool) -> Line:
     return Line(name, labels.get(row.level, row.level), row.statistic, real, row.synthetic, smd, spread)
 
 
+def _labelled(schema: Schema, name: str, level: str) -> str:
+    column = schema.column(name)
+    return column.labels.get(level, level) if isinstance(column, CategoryColumn) else level
+
+
 def _ratio(value: float) -> str:
     return f"{value:.2f}" if 0.01 <= value < 100 else f"{value:.1g}"  # noqa: PLR2004 - two decimals say nothing there
 
@@ -129,6 +134,7 @@ def curves(evaluation: Evaluation, schema: Schema, *, shows_real: bool) -> dict[
     unit = str(getattr(time, "unit", ""))
     return {
         "event": score.details["event"],
+        "without": _labelled(schema, score.details["event"], score.details.get("without_event", "")),
         "time": time.name,
         "method": score.details["method"],
         "pictures": [_curve(line, found["times"], unit, shows_real=shows_real) for line in found["lines"]],

@@ -45,13 +45,23 @@ from ehrsynth.tables.parsing import parse_words
 from ehrsynth.tables.reading import read_raw, without_blank_tail
 from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.validation import DECIMAL_COMMA
-from ehrsynth.tables.vocabulary import meanings, names_an_identifier, names_codes, roles
+from ehrsynth.tables.vocabulary import (
+    meanings,
+    names_an_identifier,
+    names_censoring,
+    names_codes,
+    roles,
+)
 
 _LEAST_MISSING = 0.05
 _FEWEST_PAIRS = 30
 _MOST_DATES = 20
 _FEWEST_PATIENTS = 20  # who have several rows
 _MOST_OUTCOME_VALUES = 20
+_CENSORING = (
+    "named like censoring, and only you know which word stands for an event: make that one 'true' and the"
+    " other 'false', and give the role event"
+)
 _DESCRIPTION = (
     "Guessed from data by `ehrsynth schema infer`: check every item. Bounds are rounded outward; the lists of"
     " values are those that patients hold, rare ones included, so treat this file as you treat the data until"
@@ -161,6 +171,8 @@ def _with_roles(guess: Guess, found: Evidence) -> Guess:
     given = tuple(role for role in roles(found.name) if _fits(role, column))
     if "event" in given:
         given = tuple(dict.fromkeys((*given, "outcome")))
+    if isinstance(column, BooleanColumn) and names_censoring(found.name):
+        guess = Guess(column, (*guess.reasons, _CENSORING))
     if not given:
         return guess
     reasons = (*guess.reasons, f"roles guessed from the name: {', '.join(given)}")

@@ -26,7 +26,8 @@ MEANINGS: dict[str, str] = {
     " fallecido morte decesso obito overleden zgon",
     "outcome": "outcome target class label disease heartdisease readmitted endpoint ergebnis resultat"
     " resultado esito uitkomst",
-    "event": "event status censored censor censoring ereignis evenement evento",
+    "event": "event status ereignis evenement evento",
+    "censoring": "censored censor censoring uncensored cens zensiert zensierung censure censurado censurato",
     "time": "time followup futime etime survtime tte zeit temps tiempo tempo tijd czas",
     "row": "rownames rowname rowid",
     "income": "income salary wage einkommen revenu ingreso ingresos reddito inkomen",
@@ -107,9 +108,20 @@ def meanings(name: str) -> tuple[str, ...]:
 def roles(name: str) -> tuple[Role, ...]:
     """The roles that a name suggests; none for most names."""
     found = [role for meaning in meanings(name) for role in _ROLES.get(meaning, ())]
+    if names_censoring(name) and "event" in found:  # whether 1 is an event or its absence, no name tells
+        found.remove("event")
     if "time" in found and not _is_follow_up(tokens(name)):
         found.remove("time")
     return tuple(dict.fromkeys(found))
+
+
+def names_censoring(name: str) -> bool:
+    """Whether the name says that the column tells whose follow-up ended without an event, or who had one.
+
+    >>> [names_censoring(n) for n in ("censored", "cens_os", "status")]
+    [True, True, False]
+    """
+    return "censoring" in meanings(name)
 
 
 def _is_follow_up(words: tuple[str, ...]) -> bool:

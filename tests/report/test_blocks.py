@@ -120,6 +120,16 @@ def test_a_column_of_many_values_shows_the_frequent_ones(whole):
     assert [line.level for line in lines] == [f"ward {n}" for n in range(8, 20)]
 
 
+def test_the_value_that_counts_as_without_event_is_named(whole):
+    given, provenance, evaluation, schema = whole
+    score = evaluation.scores["survival_curves"]
+    named = replace(score, details={**score.details, "without_event": "lost to follow-up"})
+    found = replace(evaluation, scores={**evaluation.scores, "survival_curves": named})
+    for shareable in (False, True):
+        page = text(render(given, provenance, found, schema, shareable=shareable))
+        assert "“lost to follow-up” in died counts as: followed until then, without event." in page
+
+
 def test_the_steps_of_real_curves_stay_inside(whole, inside, outside):
     pages = [render(*whole, shareable=shareable) for shareable in (False, True)]
     assert ['class="real-line"' in page for page in pages] == [True, False]

@@ -270,6 +270,16 @@ def test_roles_in_several_languages():
     assert "roles guessed" in comments["Alter"]
 
 
+@pytest.mark.parametrize("name", ["censored", "cens_os", "Zensierung", "uncensored"])
+def test_whether_one_means_censored_is_asked_and_never_guessed(name):
+    """A survival curve of the censoring itself is a wrong number that nobody sees."""
+    frame = pd.DataFrame({name: ["0", "1"] * 30, "died_event": ["0", "1"] * 30})
+    schema, comments = infer_schema(frame, name="t")
+    assert schema.column(name).roles == ()
+    assert "which word stands for an event" in comments[name]
+    assert "event" in schema.column("died_event").roles
+
+
 def test_cheap_rules_are_proposed():
     start = [dt.date(2020, 1, 1) + dt.timedelta(days=5 * i) for i in range(N)]
     frame = pd.DataFrame(

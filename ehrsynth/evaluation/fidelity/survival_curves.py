@@ -85,6 +85,7 @@ def survival_curves(
     details = {
         "time": time.name,
         "event": event.name,
+        "without_event": level_name(event, 0),
         "method": "Kaplan-Meier" if kinds == 1 else "Aalen-Johansen",
         "curves": _drawn({"real": followed[0], "synthetic": followed[1]}, event, kinds),
         "curves_of_synthetic_alone": _drawn({"synthetic": followed[1]}, event, kinds),

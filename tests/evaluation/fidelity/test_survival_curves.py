@@ -51,6 +51,7 @@ def test_kaplan_meier_gap_is_that_of_lifelines() -> None:
         lifelines.KaplanMeierFitter().fit(*t).survival_function_at_times(times).to_numpy() for t in tables
     ]
     assert score.details["method"] == "Kaplan-Meier"
+    assert score.details["without_event"] == "false"
     assert score.value == pytest.approx(np.abs(curves[0] - curves[1]).max(), abs=1e-9)
     assert score.reference == 0
 

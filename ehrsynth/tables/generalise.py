@@ -8,7 +8,7 @@ ever said.
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.bands import band_of, keeps, middles, years_of
+from ehrsynth.tables.computed import computed_from, draw_in_computed
 from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
@@ -60,6 +61,7 @@ class _Work:
     words: dict[str, Mapping[str, str | None]] = field(default_factory=dict)
     retyped: set[str] = field(default_factory=set)
     banded: set[str] = field(default_factory=set)
+    computed: set[str] = field(default_factory=set)
     actions: list[str] = field(default_factory=list)
     counts: bool = True
 
@@ -104,7 +106,7 @@ def generalise(
     _gather_birth_years(work, latest)
     if not by_schema_alone:
         _shorten_zips(work)
-        _gather_extremes(work)
+        _gather_extremes(work, schema)
         for merge in merge_rare(work.columns, work.values):
             _apply(work, merge)
     _gather_bands(work)
@@ -120,7 +122,11 @@ def generalise(
 
 
 def _touched(work: _Work, schema: Schema) -> set[str]:
-    return work.banded | {name for name, column in work.columns.items() if column != schema.column(name)}
+    return (
+        work.banded
+        | work.computed
+        | {name for name, column in work.columns.items() if column != schema.column(name)}
+    )
 
 
 def _gather_bands(work: _Work) -> None:
@@ -229,8 +235,37 @@ def _kept(column: LearntColumn, band: int | None = None) -> dict[str, Any]:
     return kept | ({"band": band} if band else {})
 
 
-def _gather_extremes(work: _Work) -> None:
-    for name, column in list(work.columns.items()):
+def _gather_extremes(work: _Work, schema: Schema) -> None:
+    computed, before = computed_from(schema, work.columns), dict(work.values)
+    _clip(work, [name for name in work.columns if name not in computed])
+    if computed and not _draw_in_computed(work, before, schema):
+        _clip(work, list(computed))
+
+
+def _draw_in_computed(work: _Work, before: Mapping[str, Floats], schema: Schema) -> bool:
+    """Whether the formulas could be kept true."""
+    found = draw_in_computed(before, work.values, work.columns, schema)
+    if found is None:
+        return False
+    values, drawn = found
+    work.values |= values
+    work.computed |= set(values)
+    for name, (narrower, inputs, patients) in drawn.items():
+        column: Any = work.columns[name]
+        if narrower == (column.minimum, column.maximum) and not patients:
+            continue
+        work.columns[name] = _changed(column, minimum=narrower.minimum, maximum=narrower.maximum)
+        work.actions.append(
+            f"{name}: bounds guessed from the data were drawn in to {narrower.minimum:.10g} and"
+            f" {narrower.maximum:.10g}, and {', '.join(inputs)} drawn towards the middle where it was beyond"
+            f" them, so that its formula holds ({few(patients)} patients)"
+        )
+    return True
+
+
+def _clip(work: _Work, names: Sequence[str]) -> None:
+    for name in names:
+        column = work.columns[name]
         narrower = common_bounds(column, work.values[name])
         if narrower is None:
             continue

@@ -23,7 +23,9 @@ from ehrsynth.schema import (
     DatetimeColumn,
     IdentifierColumn,
     Inequality,
+    IntegerColumn,
     LeftOut,
+    NumberColumn,
     PresentTogether,
     Role,
     Schema,
@@ -31,6 +33,7 @@ from ehrsynth.schema import (
 from ehrsynth.schema.sdv_metadata import Knowledge
 from ehrsynth.tables.advice import advised
 from ehrsynth.tables.evidence import Evidence, Guess, code_reason, evidence, shared
+from ehrsynth.tables.guess_formulas import guess_formulas
 from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
 from ehrsynth.tables.guess_numbers import guess_numbers, id_pattern
 from ehrsynth.tables.guess_words import (
@@ -110,7 +113,13 @@ def infer_schema(
     if not columns:
         reasons = (f"column {c.name!r}: {c.reason}" for c in left_out)
         raise NotEnoughData("no column can be used", reasons)
-    constraints = (*_present_together(guesses, found), *_date_order_rules(columns, _moments(guesses, found)))
+    constraints = (
+        *_present_together(guesses, found),
+        *_date_order_rules(columns, _values(guesses, found, (DateColumn, DatetimeColumn))),
+        *guess_formulas(
+            columns, _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)
+        ),
+    )
     schema = Schema(
         name=name, description=_DESCRIPTION, columns=columns, constraints=constraints, left_out=left_out
     )
@@ -234,14 +243,21 @@ def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> li
     ]
 
 
-def _moments(guesses: Sequence[Guess], found: Sequence[Evidence]) -> dict[str, NDArray[np.float64]]:
-    """Dates as days, datetimes as seconds, row by row; NaN for missing."""
-    moments = {}
+def _values(
+    guesses: Sequence[Guess],
+    found: Sequence[Evidence],
+    kinds: tuple[type, ...],
+    *,
+    decimal_comma: bool = False,
+) -> dict[str, NDArray[np.float64]]:
+    """Columns of these kinds row by row, dates as days, datetimes as seconds; NaN for missing."""
+    values: dict[str, NDArray[np.float64]] = {}
     for guess, each in zip(guesses, found, strict=True):
-        if isinstance(guess.column, DateColumn | DatetimeColumn):
-            parsed = parse_words(each.words, guess.column).values
-            moments[guess.column.name] = np.append(parsed, np.nan)[each.places]
-    return moments
+        if isinstance(guess.column, kinds):
+            column: Any = guess.column
+            parsed = parse_words(each.words, column, decimal_comma=decimal_comma).values
+            values[column.name] = np.append(parsed, np.nan)[each.places]
+    return values
 
 
 def _date_order_rules(

@@ -13,6 +13,7 @@ from ehrsynth.schema import (
     DateColumn,
     DatetimeColumn,
     FixedCombination,
+    Formula,
     Implication,
     Inequality,
     IntegerColumn,
@@ -275,3 +276,66 @@ def test_a_birth_year_does_not_tell_an_age_above_89():
         assert table[name].min() == schema.column(name).minimum == 1930
         assert any(name in action and "birth years" in action for action in actions)
     assert table["seen"].unique().tolist() == [2020]
+
+
+def measured(n=600):
+    rng = np.random.default_rng(4)
+    height, weight = rng.normal(170, 9, n).round(), rng.normal(75, 14, n).round(1)
+    first, second = (rng.dirichlet((6, 3, 1), n).T[:2] * 100).round(1)
+    weight[::9] = np.nan
+    columns = {
+        "height": height,
+        "weight": weight,
+        "bmi": (weight / height**2 * 10_000).round(1),
+        "neutro": first,
+        "lympho": second,
+        "mono": (100 - first - second).round(1),
+    }
+    known = {name: (np.nanmin(values), np.nanmax(values)) for name, values in columns.items()}
+    declared = [
+        NumberColumn(name=name, minimum=low, maximum=high, decimals=1, missing=name in {"weight", "bmi"})
+        for name, (low, high) in known.items()
+    ]
+    rules = (
+        Formula(column="bmi", equals="weight / (height * height) * 10000"),
+        Formula(column="mono", equals="100 - neutro - lympho"),
+    )
+    return pd.DataFrame(columns), declared, rules
+
+
+def test_formulas_stay_true_when_bounds_are_drawn_in():
+    frame, declared, rules = measured()
+    table, schema, actions = coarse(frame, *declared, constraints=rules)
+    assert schema.constraints == rules
+    for name in frame:
+        column, values = schema.column(name), table[name].astype(float)
+        assert column.minimum > frame[name].min() or name == "mono"
+        assert column.maximum < frame[name].max()
+        assert sum(values >= values.quantile(0.9)) > 10
+        assert values.isna().equals(frame[name].isna())
+        assert values.corr(frame[name]) > 0.98
+        unchanged = (values == frame[name]) | frame[name].isna()
+        assert unchanged.mean() > 0.8
+    assert any("so that its formula holds" in action for action in actions)
+    assert not any("taken out" in action for action in actions)
+
+
+def test_a_last_digit_that_was_rounded_up_at_a_half_stays():
+    frame = pd.DataFrame({"a": np.arange(1.0, 201), "b": np.ceil(np.arange(1.0, 201) / 2)})
+    columns = [IntegerColumn(name=n, minimum=0, maximum=300) for n in "ab"]
+    table, schema, _ = coarse(frame, *columns, constraints=(Formula(column="b", equals="a / 2"),))
+    assert len(schema.constraints) == 1
+    middle = frame["a"].between(20, 180)
+    assert (table["b"][middle] == frame["b"][middle]).all()
+
+
+def test_inputs_of_public_bounds_are_moved_too_where_a_formula_asks_for_it():
+    frame, declared, rules = measured()
+    wide = [
+        NumberColumn(name=n, minimum=0, maximum=300, decimals=1, missing=n == "weight", **PUBLIC)
+        for n in ("height", "weight")
+    ]
+    table, schema, _ = coarse(frame, *wide, *declared[2:], constraints=rules)
+    assert schema.constraints == rules
+    assert schema.column("bmi").maximum < frame["bmi"].max()
+    assert ((table["weight"] != frame["weight"]) & frame["weight"].notna()).sum() in range(1, 30)

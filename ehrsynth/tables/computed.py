@@ -1,0 +1,155 @@
+"""Keeps formulas true while bounds are drawn in: a BMI stays the BMI of its height and weight.
+
+A computed column is not clipped on its own. Where its inputs were, it is computed anew; and where its result
+lies beyond the common bounds, its inputs are drawn towards their medians, no further than is needed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ehrsynth.expressions import Expression
+from ehrsynth.schema import Formula, LearntColumn, Schema
+from ehrsynth.schema.binding import bind
+from ehrsynth.tables.constraints import recompute
+from ehrsynth.tables.extremes import Bounds, Numeric, common_bounds
+from ehrsynth.tables.grids import Floats, Mask, grid
+
+_STEPS = 32  # of the way from a value to its column's median
+_PASSES = 4  # formulas may share inputs: what one moves, another must bear
+
+
+class Drawn(NamedTuple):
+    """What became of a computed column: its bounds, the inputs that were moved, and for how many patients."""
+
+    bounds: Bounds
+    inputs: tuple[str, ...]
+    patients: int
+
+
+def computed_from(schema: Schema, columns: Mapping[str, LearntColumn]) -> dict[str, frozenset[str]]:
+    """Each column with a formula of numbers alone, and the columns without formula that it comes from."""
+    direct = {
+        rule.column: _expression(rule, schema).columns
+        for rule in schema.constraints
+        if isinstance(rule, Formula)
+    }
+    found = {name: frozenset(_sources(name, direct)) for name in direct}
+    unchanged = {n for n, c in columns.items() if isinstance(c, Numeric) and c.kind == schema.column(n).kind}
+    return {name: sources for name, sources in found.items() if sources and unchanged >= {name, *sources}}
+
+
+def _expression(rule: Formula, schema: Schema) -> Expression:
+    return bind(rule.equals, schema, expects="number")
+
+
+def _sources(name: str, direct: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    for source in direct[name]:
+        if source in direct:
+            yield from _sources(source, direct)
+        else:
+            yield source
+
+
+def draw_in_computed(
+    before: Mapping[str, Floats],
+    values: Mapping[str, Floats],
+    columns: Mapping[str, LearntColumn],
+    schema: Schema,
+) -> tuple[dict[str, Floats], dict[str, Drawn]] | None:
+    """The values of computed columns and of their inputs after bounds were drawn in.
+
+    Parameters
+    ----------
+    before, values
+        The columns before and after the bounds of those without formula were drawn in.
+    columns
+        Their declarations now.
+    schema
+        With the formulas.
+
+    Returns
+    -------
+    values, drawn
+        The changed columns, and what to say of each computed one. None where the medians of the inputs are
+        themselves beyond a result's bounds, or formulas that share inputs do not settle.
+    """
+    sources = computed_from(schema, columns)
+    rules = [c for c in schema.constraints if isinstance(c, Formula) and c.column in sources]
+    alone = schema.changed(constraints=tuple(rules))
+    moved = {n: ~_same(before[n], values[n]) for n in set().union(*sources.values())}
+    new = dict(values) | _anew(values, sources, moved, alone)
+    drawn = {n: _bounds(columns[n], new[n]) for n in sources}
+    start = dict(new)
+    for _ in range(_PASSES):
+        for name in sources:
+            found = _pulled(new, (name, sources), drawn[name], (columns, alone))
+            if found is None:
+                return None
+            new = found
+        if all(_inside(new[n], drawn[n]).all() for n in sources):
+            break
+    else:
+        return None
+    touched = {n for n in (*sources, *moved) if not _same(before[n], new[n]).all()}
+    pulled = {n: np.logical_or.reduce([~_same(start[i], new[i]) for i in sources[n]]) for n in sources}
+    told = {
+        n: Drawn(b, tuple(sorted(sources[n], key=list(columns).index)), int(pulled[n].sum()))
+        for n, b in drawn.items()
+    }
+    return {n: new[n] for n in touched}, told
+
+
+def _same(a: Floats, b: Floats) -> Mask:
+    return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
+
+
+def _anew(
+    values: Mapping[str, Floats],
+    sources: Mapping[str, frozenset[str]],
+    moved: Mapping[str, Mask],
+    alone: Schema,
+) -> dict[str, Floats]:
+    """Computed columns, written anew where an input was moved: elsewhere the last digit stays as it was."""
+    fresh = recompute(values, alone)
+    rows = {name: np.logical_or.reduce([moved[i] for i in inputs]) for name, inputs in sources.items()}
+    return {name: np.where(rows[name], fresh[name], values[name]) for name in sources}
+
+
+def _bounds(column: LearntColumn, values: Floats) -> Bounds:
+    if not isinstance(column, Numeric):  # `computed_from` names none
+        message = f"{column.name!r} is not a number"
+        raise TypeError(message)
+    return common_bounds(column, values) or Bounds(column.minimum, column.maximum)
+
+
+def _inside(values: Floats, bounds: Bounds) -> Mask:
+    return np.asarray(np.isnan(values) | ((values >= bounds.minimum) & (values <= bounds.maximum)))
+
+
+def _pulled(
+    values: dict[str, Floats],
+    asked: tuple[str, Mapping[str, frozenset[str]]],
+    bounds: Bounds,
+    declared: tuple[Mapping[str, LearntColumn], Schema],
+) -> dict[str, Floats] | None:
+    """The values with the inputs of rows beyond the bounds moved as far as needed; None if nothing helps."""
+    (name, sources), (columns, alone) = asked, declared
+    out = np.flatnonzero(~_inside(values[name], bounds))
+    if not len(out):
+        return values
+    new = {n: v.copy() for n, v in values.items()}
+    centres = {n: float(np.nanmedian(values[n])) for n in sources[name]}
+    for step in range(1, _STEPS + 1):
+        part = {n: v[out] for n, v in values.items()}
+        for n, centre in centres.items():
+            part[n] = grid(columns[n]).snap(part[n] + step / _STEPS * (centre - part[n]))
+        part = recompute(part, alone)
+        good = _inside(part[name], bounds)
+        for n in (*centres, *sources):
+            new[n][out[good]] = part[n][good]
+        out = out[~good]
+        if not len(out):
+            return new
+    return None

@@ -1,0 +1,187 @@
+"""Which columns are computed from others: copies, totals, parts of a constant, products and quotients.
+
+A column that a generator learns beside its inputs comes out near what they give (a BMI off by one,
+percentages that sum to 97): a proposed formula is recomputed instead. Only what holds in every row is
+proposed, and only where the column is missing in exactly the rows in which an input is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import combinations, product
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ehrsynth.expressions import quoted
+from ehrsynth.schema import Column, Formula, IntegerColumn, NumberColumn
+from ehrsynth.tables.grids import grid
+
+Floats = NDArray[np.float64]
+Values = Mapping[str, Floats]
+_WHY = "holds in every row: check that this is a rule"
+_FEWEST_ROWS = 30
+_DISTINCT = 10  # values that a computed column has: rules between few values hold by chance
+_MOST = 60  # columns looked at together
+_LOOKED_AT = 2000  # rows of the first look; what holds there is tried on all
+_FIRST = 100  # of them, for products
+_POWERS = tuple(range(-4, 5))  # of ten, between the units of a product and of its factors
+_CLOSE = 1e-6
+
+
+class _Found(NamedTuple):
+    column: str
+    inputs: tuple[str, ...]
+    equals: str
+    compute: Callable[[Values], Floats]
+
+
+def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
+    """Formulas that hold in every row, each column's at most one, and none of a column that is computed.
+
+    Parameters
+    ----------
+    columns
+        The columns proposed so far, in the table's order.
+    values
+        Of each integer and number among them the value in each row, NaN where it is missing.
+    """
+    numbers = [c for c in columns if isinstance(c, IntegerColumn | NumberColumn) and c.name in values]
+    some = {c.name: _spaced(values[c.name], _LOOKED_AT) for c in numbers}
+    varied = [c for c in numbers if _distinct(some[c.name]) >= 2][: 5 * _MOST]  # noqa: PLR2004 - not constant
+    steps = {c.name: 1.0 / grid(c).scale for c in varied}
+    found: dict[str, _Found] = {}
+    used: set[str] = set()
+    for look in (_copies, _totals, _constants, _products):
+        for one in look({n: some[n] for n in steps if n not in found}, steps):
+            free = one.column not in found and one.column not in used and not found.keys() & set(one.inputs)
+            if free and _holds(values[one.column], one.compute(values), steps[one.column]):
+                found[one.column] = one
+                used |= set(one.inputs)
+    return [
+        Formula(column=f.column, equals=f.equals, description=_WHY, source="data") for f in found.values()
+    ]
+
+
+def _spaced(values: Floats, most: int) -> Floats:
+    places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).astype(np.int64))
+    return values[places]
+
+
+def _distinct(values: Floats) -> int:
+    return len(np.unique(values[~np.isnan(values)]))
+
+
+def _varied(values: Values) -> list[str]:
+    return [name for name in values if _distinct(values[name]) >= _DISTINCT]
+
+
+def _holds(values: Floats, computed: Floats, step: float) -> bool:
+    """Whether a column is what was computed, to its own last digit, and missing where that is."""
+    if not np.array_equal(np.isnan(values), np.isnan(computed)):
+        return False
+    known = ~np.isnan(values)
+    close = np.abs(values - computed)[known] <= 0.5 * step * (1 + _CLOSE)
+    return int(known.sum()) >= _FEWEST_ROWS and bool(close.all())
+
+
+def _copies(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
+    """A column that repeats another, or is another rounded: of two that are equal the later one."""
+    for first, second in combinations(_varied(values), 2):
+        low, high = (first, second) if steps[first] <= steps[second] else (second, first)
+        if _holds(values[high], values[low], steps[high]):
+            yield _Found(high, (low,), quoted(low), itemgetter(low))
+
+
+def _alike(values: Values) -> Iterator[dict[str, Floats]]:
+    """Columns that are missing in the same rows, their known values alone."""
+    groups: dict[bytes, dict[str, Floats]] = {}
+    for name, column in values.items():
+        known = ~np.isnan(column)
+        groups.setdefault(np.packbits(known).tobytes(), {})[name] = column[known]
+    for group in groups.values():
+        rows = len(next(iter(group.values())))
+        if len(group) > 1 and rows >= max(_FEWEST_ROWS, 2 * min(len(group), _MOST)):
+            yield dict(list(group.items())[:_MOST])
+
+
+def _parts(target: Floats, others: Values) -> tuple[tuple[str, ...], float] | None:
+    """The columns of which `target` is a multiple of the sum, and the multiple; None where it is of none."""
+    design = np.column_stack(list(others.values()))
+    weights, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
+    if rank < design.shape[1] or np.abs(design @ weights - target).max() > _CLOSE * np.abs(target).max():
+        return None
+    factor = float(np.median(weights[np.abs(weights) > _CLOSE * np.abs(weights).max()]))
+    chosen = np.abs(weights - factor) < _CLOSE * abs(factor)
+    if not (chosen | (np.abs(weights) < _CLOSE * abs(factor))).all():
+        return None
+    return tuple(name for name, is_part in zip(others, chosen, strict=True) if is_part), factor
+
+
+def _sum(parts: Sequence[str], values: Values) -> Floats:
+    return np.asarray(np.sum([values[part] for part in parts], axis=0))
+
+
+def _totals(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
+    """A column that is the sum of others."""
+    del steps
+    for group in _alike(values):
+        for name in _varied(group):
+            found = _parts(group[name], {other: v for other, v in group.items() if other != name})
+            if found and abs(found[1] - 1) < _CLOSE and len(found[0]) > 1:
+                equals = " + ".join(quoted(part) for part in found[0])
+                yield _Found(name, found[0], equals, partial(_sum, found[0]))
+
+
+def _rest(constant: float, parts: Sequence[str], values: Values) -> Floats:
+    return constant - _sum(parts, values)
+
+
+def _constants(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
+    """The last of several columns whose sum is the same number in every row, as percentages are."""
+    del steps
+    for group in _alike(values):
+        found = _parts(np.ones(len(next(iter(group.values())))), group)
+        if found is None or len(found[0]) < 2 or found[0][-1] not in _varied(group):  # noqa: PLR2004 - one is constant
+            continue
+        *parts, last = found[0]
+        constant = float(f"{1 / found[1]:.9g}")
+        equals = " - ".join([f"{constant:.9g}", *(quoted(part) for part in parts)])
+        yield _Found(last, tuple(parts), equals, partial(_rest, constant, parts))
+
+
+def _products(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
+    """A product, a quotient, or a quotient by a square (BMI), in units that differ by a power of ten."""
+    many = _varied(values)[:_MOST]
+    if len(many) < 3:  # noqa: PLR2004 - two factors and their product
+        return
+    some = {name: _spaced(values[name], _FIRST) for name in many}
+    every = np.stack(list(some.values()))
+    half = np.array([0.5 * steps[name] for name in many])[:, None] * (1 + _CLOSE)
+    for a, b, form, power in product(many, many, _FORMS, _POWERS):
+        if a == b or (form == "product" and b < a):
+            continue
+        compute = partial(_factors, (form, a, b, power))
+        with np.errstate(invalid="ignore"):
+            off = (np.abs(every - compute(some)) > half).any(axis=1)
+        for k in np.flatnonzero(~off):
+            if many[k] not in (a, b) and _holds(values[many[k]], compute(values), steps[many[k]]):
+                equals = _FORMS[form].format(a=quoted(a), b=quoted(b)) + _times(power)
+                yield _Found(many[k], (a, b), equals, compute)
+
+
+_FORMS = {"product": "{a} * {b}", "quotient": "{a} / {b}", "by square": "{a} / ({b} * {b})"}
+
+
+def _factors(what: tuple[str, str, str, int], values: Values) -> Floats:
+    form, first, second, power = what
+    a, b = values[first], values[second]
+    if form == "product":
+        return a * b * 10.0**power
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(b == 0, np.nan, a / (b if form == "quotient" else b * b)) * 10.0**power
+
+
+def _times(power: int) -> str:
+    return "" if power == 0 else f" * {10**power}" if power > 0 else f" / {10**-power}"

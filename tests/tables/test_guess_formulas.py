@@ -1,0 +1,88 @@
+"""Computed columns are proposed as formulas; what only nearly holds, or holds by chance, is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ehrsynth import generator
+from ehrsynth.schema import Formula
+from ehrsynth.tables.infer import infer_schema
+from ehrsynth.tables.reading import table_from_frame
+
+N = 300
+
+
+def measured(seed: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    height, weight = rng.normal(170, 9, N).round(), rng.normal(75, 12, N).round(1)
+    first, second = (rng.dirichlet((6, 3, 2), N).T[:2] * 100).round(1)
+    items = rng.integers(0, 5, (4, N)).astype(float)
+    gone = rng.random(N) < 0.15
+    weight[gone] = np.nan
+    return {
+        "height": height,
+        "weight": weight,
+        "body weight": weight,
+        "bmi": (weight / (height / 100) ** 2).round(1),
+        "neutro": first,
+        "lympho": second,
+        "mono": (100 - first - second).round(1),
+        **{f"item{i}": item for i, item in enumerate(items)},
+        "score": items.sum(axis=0),
+        "half": rng.normal(5, 2, N).round(2),
+    }
+
+
+def formulas(columns: dict[str, np.ndarray]) -> dict[str, str]:
+    schema, _ = infer_schema(pd.DataFrame(columns), name="t")
+    return {rule.column: rule.equals for rule in schema.constraints if isinstance(rule, Formula)}
+
+
+def test_copies_totals_parts_of_a_whole_and_quotients_are_proposed() -> None:
+    assert formulas(measured()) == {
+        "body weight": "weight",
+        "score": "item0 + item1 + item2 + item3",
+        "mono": "100 - neutro - lympho",
+        "bmi": "weight / (height * height) * 10000",
+    }
+
+
+@pytest.mark.parametrize("column", ["body weight", "bmi", "mono", "score"])
+def test_one_row_against_it_is_no_rule(column: str) -> None:
+    columns = measured()
+    row = int(np.flatnonzero(~np.isnan(columns["weight"]))[7])
+    columns[column] = columns[column].copy()
+    columns[column][row] -= 1
+    assert column not in formulas(columns)
+
+
+def test_a_result_that_is_known_where_an_input_is_not_stays_as_it_is() -> None:
+    """Recomputed it would be missing there."""
+    columns = measured()
+    missing = np.isnan(columns["bmi"])
+    columns["bmi"] = np.where(missing, 24.5, columns["bmi"])
+    assert "bmi" not in formulas(columns)
+
+
+def test_unrelated_columns_get_no_formula() -> None:
+    rng = np.random.default_rng(3)
+    for n in (20, 300):
+        assert not formulas({f"x{i}": rng.normal(50, 10, n).round(1) for i in range(20)})
+        assert not formulas({f"x{i}": rng.integers(0, 12, n) for i in range(20)})
+
+
+def test_decimal_commas_are_numbers_here_too(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    pd.DataFrame(measured()).to_csv(path, sep=";", decimal=",", index=False)
+    schema, _ = infer_schema(path, name="t")
+    assert sum(isinstance(rule, Formula) for rule in schema.constraints) == 4
+
+
+def test_what_is_proposed_is_a_rule_that_synthetic_patients_keep() -> None:
+    frame = pd.DataFrame(measured())
+    schema, _ = infer_schema(frame, name="t")
+    table = table_from_frame(frame, schema)
+    made = generator("independent").fit(table, schema, seed=1).sample(200, seed=2).table
+    known = made[["height", "weight", "bmi", "neutro", "lympho", "mono"]].astype(float)
+    assert (known["neutro"] + known["lympho"] + known["mono"]).sub(100).abs().max() < 1e-9
+    assert (known["bmi"] - known["weight"] / (known["height"] / 100) ** 2).abs().max() <= 0.05 + 1e-9

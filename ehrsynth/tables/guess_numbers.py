@@ -14,6 +14,11 @@ from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifi
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
 _SENTINEL = re.compile(r"-(?:9|99|999|9999|99999|999999|88|888|8888)|99|999|9999|99999|999999|88|888|8888")
 _MOST_SITES = 1_000
+_DAYS_OF_A_SHEET = (29_221, 51_136)  # 1980 to 2039 as spreadsheets number days
+_DAY_NUMBERS = (
+    "all lie where spreadsheets number the days of 1980 to 2039: if they are dates, write them as dates,"
+    " which a release makes coarser; as numbers they would leave to the day"
+)
 _FEW_VALUES = 10
 _SMALL_TABLE = 20
 _LONG_NUMBER = 7
@@ -115,9 +120,16 @@ def _whole(found: Evidence, values: Floats) -> Guess:
         reason = "numbers that name a diagnosis, a drug or a group are no measurement: a category"
         return Guess(CategoryColumn(values=tuple(words), **shared(found)), (*reasons, reason))
     minimum, maximum, why = bounds(values, found.counts, 0)
+    why = (*reasons, *why, *_cautions(found, values))
+    return Guess(IntegerColumn(minimum=int(minimum), maximum=int(maximum), **shared(found)), why)
+
+
+def _cautions(found: Evidence, values: Floats) -> tuple[str, ...]:
+    """What whole numbers may be besides a measurement."""
     if 1 < len(found.words) <= _FEW_VALUES:
-        why = (*why, "few distinct numbers: if they are codes, make it a category")
-    return Guess(IntegerColumn(minimum=int(minimum), maximum=int(maximum), **shared(found)), (*reasons, *why))
+        return ("few distinct numbers: if they are codes, make it a category",)
+    first, last = _DAYS_OF_A_SHEET
+    return (_DAY_NUMBERS,) if len(found.words) > 1 and first <= values.min() <= values.max() <= last else ()
 
 
 def _counts_patients(found: Evidence, values: Floats) -> bool:

@@ -17,7 +17,7 @@ _TRUTHS = {
 }  # fmt: skip
 _SYSTEMS: tuple[tuple[Literal["ICD-9", "ICD-10", "ATC"], re.Pattern[str]], ...] = (
     ("ATC", re.compile(r"[A-DGHJ-NPRSV]\d\d[A-Z]{2}(?:\d\d)?", re.ASCII)),
-    ("ICD-10", re.compile(r"[A-TV-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?", re.ASCII)),
+    ("ICD-10", re.compile(r"[A-Z]\d[0-9A-Z](?:\.?[0-9A-Z]{1,4})?", re.ASCII)),
     ("ICD-9", re.compile(r"(?:\d{3}|V\d\d|E\d{3})(?:\.?\d{1,2})?", re.ASCII)),
 )
 _MOST = 0.95

@@ -477,3 +477,16 @@ def test_lines_of_delimiters_at_the_end_are_no_patients(tmp_path):
     schema, _ = infer_schema(path, name="t")
     assert not schema.column("sex").missing
     assert len(read_table(path, schema)) == 30
+
+
+def test_day_numbers_of_a_spreadsheet_are_told():
+    days = [str(44_000 + 11 * i) for i in range(N)]
+    _, comment = guessed(days, "admission")
+    assert "as numbers they would leave to the day" in comment
+    for others in ([str(44_000 + 300 * i) for i in range(N)], [str(200 + i) for i in range(N)]):
+        assert "spreadsheets" not in guessed(others, "leukocytes")[1]
+
+
+def test_the_codes_of_covid_are_icd_10_too():
+    column, _ = guessed(repeated("U07.1", "U09.9", "U10.9", "J12.8", "I21.4", "U99.0"), "main_icd")
+    assert (column.kind, column.system) == ("code", "ICD-10")

@@ -301,3 +301,9 @@ def test_what_was_not_judged_shows_no_upper_end(inside, outside):
     assert "(values) AUROC 0.010 not judged 0.100" in inside
     assert "0.078" not in inside
     assert "0.08 0.10" not in outside
+
+
+def test_the_difference_of_a_pair_is_not_taken_for_that_of_its_strengths(inside):
+    """It is half the gap of two correlations, or moved patients: 0.14 and 0.15 may differ by 0.17."""
+    assert "Difference (1 less score)" in inside
+    assert "which is not the one less the other" in inside

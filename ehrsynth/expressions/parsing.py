@@ -137,8 +137,11 @@ class _Parser:
         token = self._next
         if token.kind == "end":
             self._fail(token, f"the expression ends too early: {expected}")
-        small = token.text.lower()
-        hint = f"; write {small!r} in small letters" if token.text != small and small in KEYWORDS else ""
+        small, hint = token.text.lower(), ""
+        if token.text != small and small in KEYWORDS:
+            hint = f"; write {small!r} in small letters"
+        elif token.kind == "word":
+            hint = "; a name of several words, or one that means something here, is put into backticks"
         self._fail(token, f"{token.text!r} cannot stand here: {expected}{hint}")
 
     def whole(self) -> AbstractNode:
@@ -248,7 +251,8 @@ class _Parser:
 
     def _call(self, token: _Token) -> AbstractNode:
         if token.text not in {*FUNCTIONS, "missing"}:
-            self._fail(token, unknown("function", token.text, [*FUNCTIONS, "missing"]))
+            said = unknown("function", token.text, [*FUNCTIONS, "missing"])
+            self._fail(token, f"{said} A column's name with brackets in it is put into backticks.")
         self._take()
         arguments = [self._expression(_OR)]
         while self._at(","):

@@ -27,6 +27,8 @@ from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
 from ehrsynth.tables.streaming import TableStream
 
+_MOST_ROWS = 10  # named in an error
+
 if TYPE_CHECKING:
     from ehrsynth.generators.private import Till
 
@@ -252,11 +254,15 @@ class AbstractDensity(ABC):
                 f"{draws} draws of {len(rows)} patients were asked for; at least 1 can be made"
             )
         found = self._complete(rows, draws, seed, progress or silent)
-        failed = int((found.effective_sample_size == 0).sum())
-        if failed:
+        failed = np.flatnonzero(found.effective_sample_size == 0)
+        if len(failed):
             raise SamplingExhausted(
-                f"{failed} of {len(rows)} patients cannot be completed: nothing is returned",
-                ["what is known of them breaks a rule of the schema, or the model gives it no chance"],
+                f"{len(failed)} of {len(rows)} patients cannot be completed: nothing is returned",
+                [
+                    f"they are rows {_ordinals(failed)}, counted from 1: leave them out",
+                    "what is known of them breaks a rule of the schema, or the model gives it no chance",
+                    "leave a computed column open where one that it is computed from is unknown",
+                ],
             )
         return found
 
@@ -269,6 +275,12 @@ class AbstractDensity(ABC):
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
     ) -> Sample:
         """Draw valid patients of low density, for testing edge cases."""
+
+
+def _ordinals(places: NDArray[np.int64]) -> str:
+    """The first rows at some places, counted from 1, and how many more."""
+    said = ", ".join(f"{place + 1:,}" for place in places[:_MOST_ROWS])
+    return said + (f" and {len(places) - _MOST_ROWS:,} more" if len(places) > _MOST_ROWS else "")
 
 
 def knows_density(fitted: AbstractFitted) -> AbstractDensity:

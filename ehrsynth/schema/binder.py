@@ -109,9 +109,9 @@ class Binder:
         if beside.family == "number" and isinstance(node, Number):
             return node, Meaning("number")
         if beside.family == "number":
-            raise self.error(
-                node, f"{self._word(node)!r} stands beside {beside}: that takes digits without quotes"
-            )
+            word = self._word(node)
+            hint = f"; the column of that name is `{word}`, in backticks" if word in self.schema.names else ""
+            raise self.error(node, f"{word!r} stands beside {beside}: that takes digits without quotes{hint}")
         try:
             value = number_meant(beside, self._word(node))
         except ValueError as error:

@@ -139,6 +139,11 @@ def test_a_formula_is_a_number(text):
     assert bind("age * 2 + smoker", SCHEMA, expects="number").columns == {"age", "smoker"}
 
 
+def test_a_quoted_name_of_a_column_is_told_from_a_word():
+    with pytest.raises(ExpressionError, match="the column of that name is `age`, in backticks"):
+        bind('"age" > 3', SCHEMA, expects="truth")
+
+
 def test_the_text_stays_as_written():
     assert bind(" sex==  'M'", SCHEMA, expects="truth").text == " sex==  'M'"
 

@@ -99,6 +99,7 @@ def test_evidence_against_the_rules_is_refused_without_a_value(model: FittedAuto
     with pytest.raises(SamplingExhausted, match="3 of 3 patients cannot be completed") as error:
         model.complete(rows, draws=1, seed=1)
     assert "211" not in str(error.value)
+    assert "rows 1, 2, 3, counted from 1" in str(error.value)
 
 
 def test_an_extreme_patient_is_completed_too(model: FittedAutoregressive) -> None:

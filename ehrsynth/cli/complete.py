@@ -29,7 +29,7 @@ def complete(
     """
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.places import must_be_table
-    from ehrsynth.generators.base import knows_density
+    from ehrsynth.generators.density import knows_density
     from ehrsynth.generators.storage import load_model
     from ehrsynth.randomness import fresh_seed
     from ehrsynth.tables import write_table

@@ -17,16 +17,7 @@ from pydantic import Field, model_validator
 
 from ehrsynth.conditions import Condition
 from ehrsynth.encoding import decode, encode
-from ehrsynth.generators.base import (
-    AbstractDensity,
-    AbstractFitted,
-    AbstractGenerator,
-    Completions,
-    Draw,
-    Parts,
-    PrivacySpent,
-    Sample,
-)
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts, PrivacySpent, Sample
 from ehrsynth.generators.chain.classifier import Boosting
 from ehrsynth.generators.chain.completion import complete_codes
 from ehrsynth.generators.chain.conditioned import MOST_BLOCKS, Pool, draw_within
@@ -36,6 +27,7 @@ from ehrsynth.generators.chain.link import Learner
 from ehrsynth.generators.chain.packing import pack_chain, unpack_chain
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.generators.coverage import IN_STEPS, Coverage
+from ehrsynth.generators.density import AbstractDensity, Completions
 from ehrsynth.generators.edges import draw_edge
 from ehrsynth.generators.rejection import collect
 from ehrsynth.progress import Progress

@@ -4,7 +4,8 @@ import numpy as np
 
 from ehrsynth.encoding import decode, encode
 from ehrsynth.errors import RequestError
-from ehrsynth.generators.base import AbstractFitted, Sample, knows_density
+from ehrsynth.generators.base import AbstractFitted, Sample
+from ehrsynth.generators.density import knows_density
 from ehrsynth.progress import Progress, part
 from ehrsynth.tables.origin import mark_synthetic
 

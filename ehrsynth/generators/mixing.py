@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import Condition
 from ehrsynth.errors import SamplingExhausted
-from ehrsynth.generators.base import AbstractFitted, Completions, Draw
+from ehrsynth.generators.base import AbstractFitted, Draw
+from ehrsynth.generators.density import Completions
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.tables.origin import mark_synthetic

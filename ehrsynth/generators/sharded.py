@@ -22,16 +22,8 @@ from ehrsynth.encoding import encode
 from ehrsynth.engine import kept
 from ehrsynth.errors import ModelError, NotEnoughData, RequestError
 from ehrsynth.files import keyed_hash
-from ehrsynth.generators.base import (
-    AbstractDensity,
-    AbstractFitted,
-    AbstractGenerator,
-    Completions,
-    Draw,
-    Parts,
-    Sample,
-    knows_density,
-)
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts, Sample
+from ehrsynth.generators.density import AbstractDensity, Completions, knows_density
 from ehrsynth.generators.edges import draw_edge
 from ehrsynth.generators.forgetting import AbstractForgetting
 from ehrsynth.generators.mixing import choose_completions, draw_mixed, log_mixture

@@ -16,7 +16,8 @@ import pandas as pd
 from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import must_be_free
-from ehrsynth.generators.base import AbstractDensity, AbstractFitted, AbstractGenerator
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.density import AbstractDensity
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed

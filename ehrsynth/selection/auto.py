@@ -11,17 +11,8 @@ from pydantic import Field, ValidationError, field_validator
 
 from ehrsynth.conditions import Condition
 from ehrsynth.errors import EhrSynthError, MissingPackage, ModelError, RequestError
-from ehrsynth.generators.base import (
-    AbstractDensity,
-    AbstractFitted,
-    AbstractGenerator,
-    Completions,
-    Draw,
-    Parts,
-    PrivacySpent,
-    Sample,
-    knows_density,
-)
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts, PrivacySpent, Sample
+from ehrsynth.generators.density import AbstractDensity, Completions, knows_density
 from ehrsynth.generators.recipes import parse_settings, recipe
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.evaluation.matrix import Matrix
-from ehrsynth.generators.base import AbstractDensity, AbstractGenerator, knows_density
+from ehrsynth.generators.base import AbstractGenerator
+from ehrsynth.generators.density import AbstractDensity, knows_density
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.schema import BooleanColumn, CategoryColumn, IdentifierColumn, LearntColumn, Schema
 from ehrsynth.tables.values import from_values, to_values

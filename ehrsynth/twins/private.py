@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.matrix import Matrix
-from ehrsynth.generators.base import AbstractDensity, AbstractFitted, knows_density
+from ehrsynth.generators.base import AbstractFitted
+from ehrsynth.generators.density import AbstractDensity, knows_density
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.schema import CategoryColumn, IdentifierColumn, Schema

@@ -12,13 +12,13 @@ import pytest
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
-from ehrsynth.generators.base import AbstractDensity
 from ehrsynth.generators.cart import Cart
 from ehrsynth.generators.chain.classifier import Boosting
 from ehrsynth.generators.chain.growing import Bagging
 from ehrsynth.generators.chain.learning import learn_chain
 from ehrsynth.generators.chain.link import Learner
 from ehrsynth.generators.chain.packing import pack_chain, stack, unstack
+from ehrsynth.generators.density import AbstractDensity
 from ehrsynth.generators.storage import load_model
 from ehrsynth.progress import silent
 from ehrsynth.schema import Schema

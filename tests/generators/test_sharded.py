@@ -10,7 +10,8 @@ import pytest
 from ehrsynth.encoding import encode
 from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
 from ehrsynth.generators.autoregressive import FittedAutoregressive
-from ehrsynth.generators.base import AbstractFitted, knows_density
+from ehrsynth.generators.base import AbstractFitted
+from ehrsynth.generators.density import knows_density
 from ehrsynth.generators.recipes import recipe, sharded
 from ehrsynth.generators.sharded import FittedSharded, Sharded
 from ehrsynth.generators.storage import load_model, save_model

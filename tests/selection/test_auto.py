@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ehrsynth.errors import RequestError
-from ehrsynth.generators.base import knows_density
+from ehrsynth.generators.density import knows_density
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.schema import Schema
 from ehrsynth.selection import Auto

@@ -1,10 +1,12 @@
 """Keeps formulas true while bounds are drawn in: a BMI stays the BMI of its height and weight.
 
 A computed column is not clipped on its own. Where its inputs were, it is computed anew; and where its result
-lies beyond the common bounds, its inputs are drawn towards their medians, no further than is needed.
+lies beyond the common bounds, its inputs are drawn towards their medians, no further than is needed. Nobody
+gets or loses a value: a result that is missing stays so, and one that is known where an input is not is
+clipped, since no formula says anything of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +23,15 @@ _PASSES = 4  # formulas may share inputs: what one moves, another must bear
 
 
 class Drawn(NamedTuple):
-    """What became of a computed column: its bounds, the inputs that were moved, and for how many patients."""
+    """What became of a computed column: its bounds, its inputs, and of how many patients they were moved.
+
+    `clipped`: of how many patients the result itself was, for want of an input.
+    """
 
     bounds: Bounds
     inputs: tuple[str, ...]
     patients: int
+    clipped: int
 
 
 def computed_from(schema: Schema, columns: Mapping[str, LearntColumn]) -> dict[str, frozenset[str]]:
@@ -81,6 +87,8 @@ def draw_in_computed(
     moved = {n: ~_same(before[n], values[n]) for n in set().union(*sources.values())}
     new = dict(values) | _anew(values, sources, moved, alone)
     drawn = {n: _bounds(columns[n], new[n]) for n in sources}
+    clipped = _clipped(new, drawn, alone)
+    unset, new = new, new | clipped
     start = dict(new)
     for _ in range(_PASSES):
         for name in sources:
@@ -95,7 +103,12 @@ def draw_in_computed(
     touched = {n for n in (*sources, *moved) if not _same(before[n], new[n]).all()}
     pulled = {n: np.logical_or.reduce([~_same(start[i], new[i]) for i in sources[n]]) for n in sources}
     told = {
-        n: Drawn(b, tuple(sorted(sources[n], key=list(columns).index)), int(pulled[n].sum()))
+        n: Drawn(
+            b,
+            tuple(sorted(sources[n], key=list(columns).index)),
+            int(pulled[n].sum()),
+            int((~_same(unset[n], clipped[n])).sum()),
+        )
         for n, b in drawn.items()
     }
     return {n: new[n] for n in touched}, told
@@ -112,9 +125,24 @@ def _anew(
     alone: Schema,
 ) -> dict[str, Floats]:
     """Computed columns, written anew where an input was moved: elsewhere the last digit stays as it was."""
-    fresh = recompute(values, alone)
+    fresh = _written(values, sources, alone)
     rows = {name: np.logical_or.reduce([moved[i] for i in inputs]) for name, inputs in sources.items()}
     return {name: np.where(rows[name], fresh[name], values[name]) for name in sources}
+
+
+def _written(values: Mapping[str, Floats], names: Iterable[str], alone: Schema) -> dict[str, Floats]:
+    """Computed columns, written anew where they and their inputs are known; elsewhere as they were."""
+    fresh = recompute(values, alone)
+    kept = {n: np.isnan(values[n]) | np.isnan(fresh[n]) for n in names}
+    return {n: np.where(rows, values[n], fresh[n]) for n, rows in kept.items()}
+
+
+def _clipped(values: Mapping[str, Floats], drawn: Mapping[str, Bounds], alone: Schema) -> dict[str, Floats]:
+    """Computed columns, clipped where they cannot be computed: no input can be drawn in for them there."""
+    fresh = recompute(values, alone)
+    return {
+        n: np.where(np.isnan(fresh[n]), np.clip(values[n], *bounds), values[n]) for n, bounds in drawn.items()
+    }
 
 
 def _bounds(column: LearntColumn, values: Floats) -> Bounds:
@@ -141,13 +169,14 @@ def _pulled(
         return values
     new = {n: v.copy() for n, v in values.items()}
     centres = {n: float(np.nanmedian(values[n])) for n in sources[name]}
+    sharing = [n for n in sources if sources[n] & sources[name]]
     for step in range(1, _STEPS + 1):
         part = {n: v[out] for n, v in values.items()}
         for n, centre in centres.items():
             part[n] = grid(columns[n]).snap(part[n] + step / _STEPS * (centre - part[n]))
-        part = recompute(part, alone)
+        part |= _written(part, sharing, alone)
         good = _inside(part[name], bounds)
-        for n in (*centres, *sources):
+        for n in (*centres, *sharing):
             new[n][out[good]] = part[n][good]
         out = out[~good]
         if not len(out):

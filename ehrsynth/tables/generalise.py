@@ -35,7 +35,7 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.bands import band_of, keeps, middles, years_of
-from ehrsynth.tables.computed import computed_from, draw_in_computed
+from ehrsynth.tables.computed import Drawn, computed_from, draw_in_computed
 from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
@@ -99,14 +99,15 @@ def generalise(
     ReleaseBlocked
         If a category of fewer than 11 patients cannot be merged; every such column is listed.
     """
-    work = _Work({c.name: c for c in schema.learnt}, to_values(table, schema), counts=not by_schema_alone)
+    read = to_values(table, schema)
+    work = _Work({c.name: c for c in schema.learnt}, dict(read), counts=not by_schema_alone)
     _gather_ages(work)
     latest = _latest_year(work)
     _coarsen_dates(work, index_date)
     _gather_birth_years(work, latest)
     if not by_schema_alone:
         _shorten_zips(work)
-        _gather_extremes(work, schema)
+        _gather_extremes(work, schema, read)
         for merge in merge_rare(work.columns, work.values):
             _apply(work, merge)
     _gather_bands(work)
@@ -235,32 +236,44 @@ def _kept(column: LearntColumn, band: int | None = None) -> dict[str, Any]:
     return kept | ({"band": band} if band else {})
 
 
-def _gather_extremes(work: _Work, schema: Schema) -> None:
-    computed, before = computed_from(schema, work.columns), dict(work.values)
+def _gather_extremes(work: _Work, schema: Schema, read: Mapping[str, Floats]) -> None:
+    """Bounds are drawn in; what is computed from others follows them, and ages that became 90 before."""
+    computed = computed_from(schema, work.columns)
     _clip(work, [name for name in work.columns if name not in computed])
-    if computed and not _draw_in_computed(work, before, schema):
+    if computed and not _draw_in_computed(work, read, schema):
         _clip(work, list(computed))
 
 
-def _draw_in_computed(work: _Work, before: Mapping[str, Floats], schema: Schema) -> bool:
+def _draw_in_computed(work: _Work, read: Mapping[str, Floats], schema: Schema) -> bool:
     """Whether the formulas could be kept true."""
-    found = draw_in_computed(before, work.values, work.columns, schema)
+    found = draw_in_computed(read, work.values, work.columns, schema)
     if found is None:
         return False
     values, drawn = found
     work.values |= values
     work.computed |= set(values)
-    for name, (narrower, inputs, patients) in drawn.items():
+    for name, became in drawn.items():
         column: Any = work.columns[name]
-        if narrower == (column.minimum, column.maximum) and not patients:
-            continue
-        work.columns[name] = _changed(column, minimum=narrower.minimum, maximum=narrower.maximum)
-        work.actions.append(
-            f"{name}: bounds guessed from the data were drawn in to {narrower.minimum:.10g} and"
-            f" {narrower.maximum:.10g}, and {', '.join(inputs)} drawn towards the middle where it was beyond"
-            f" them, so that its formula holds ({few(patients)} patients)"
-        )
+        narrower = became.bounds != (column.minimum, column.maximum)
+        if narrower:
+            minimum, maximum = became.bounds
+            work.columns[name] = _changed(column, minimum=minimum, maximum=maximum)
+        if narrower or became.patients or became.clipped:
+            work.actions.append(_said_of(name, became, narrower=narrower))
     return True
+
+
+def _said_of(name: str, became: Drawn, *, narrower: bool) -> str:
+    minimum, maximum = became.bounds
+    bounds = f"{minimum:.10g} and {maximum:.10g}"
+    said = f"bounds guessed from the data were drawn in to {bounds}" if narrower else f"bounds {bounds} stay"
+    said += (
+        f", and {', '.join(became.inputs)} drawn towards the middle where it was beyond them, so that its"
+        f" formula holds ({few(became.patients)} patients)"
+    )
+    if became.clipped:
+        said += f"; where an input is missing it was set to these ({few(became.clipped)} patients)"
+    return f"{name}: {said}"
 
 
 def _clip(work: _Work, names: Sequence[str]) -> None:

@@ -109,11 +109,13 @@ def _labelled(schema: Schema, name: str, level: str) -> str:
 
 
 def _ratio(value: float) -> str:
-    return f"{value:.2f}" if 0.01 <= value < 100 else f"{value:.1g}"  # noqa: PLR2004 - two decimals say nothing there
+    if value >= 100:  # noqa: PLR2004 - decimals say nothing there
+        return f"{value:.0f}"
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.1g}"  # noqa: PLR2004 - nor are two of them enough here
 
 
 def off_in_spread(lines: Sequence[Line]) -> list[str]:
-    """The columns of Table 1 whose SD is off by more than a fifth, with the ratio, as they stand there."""
+    """The columns of Table 1 whose ratio of SD is below 0.8 or above 1.25, with it, as they stand there."""
     least, most = _SPREAD
     told = [line for line in lines if line.spread != EMPTY]
     return [f"{x.column} ({x.spread})" for x in told if not least <= float(x.spread) <= most]

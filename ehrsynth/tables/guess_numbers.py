@@ -14,7 +14,7 @@ from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifi
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
 _SENTINEL = re.compile(r"-(?:9|99|999|9999|99999|999999|88|888|8888)|99|999|9999|99999|999999|88|888|8888")
 _MOST_SITES = 1_000
-_DAYS_OF_A_SHEET = (29_221, 51_136)  # 1980 to 2039 as spreadsheets number days
+_DAYS_OF_A_SHEET = (29_221, 51_135)  # 1980 to 2039 as spreadsheets number days
 _DAY_NUMBERS = (
     "all lie where spreadsheets number the days of 1980 to 2039: if they are dates, write them as dates,"
     " which a release makes coarser; as numbers they would leave to the day"

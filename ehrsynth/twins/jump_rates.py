@@ -47,4 +47,7 @@ def measured_jumps() -> str:
         f"{one.held:.0%} of patients where it is {one.effect} ({one.least:.0%} in the worst kind of study)"
         for one in known.measured
     ]
-    return f"in simulated studies intervals of {known.level:.0%} held the effect of {'; '.join(said)}"
+    studies = sum(one.studies for one in known.measured)
+    return (
+        f"in {studies} simulated studies intervals of {known.level:.0%} held the effect of {'; '.join(said)}"
+    )

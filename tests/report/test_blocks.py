@@ -72,10 +72,10 @@ def test_a_spread_that_is_off_is_said_in_words(whole):
     changed = replace(provenance, actions=("age: bounds were drawn in",))
     inside, outside = (text(render(given, changed, found, schema, shareable=s)) for s in (False, True))
     assert (
-        "off by more than a fifth in 2 columns, here with the ratio: age, years (0.60); ward (0.0003)."
-        in inside
+        "off by more than a fifth (a ratio of SD below 0.8 or above 1.25) in 2 columns, here with the ratio:"
+        " age, years (0.60); ward (0.0003)." in inside
     )
-    assert "off by more than a fifth in 1 column, here with the ratio: age, years (0.60)." in outside
+    assert "above 1.25) in 1 column, here with the ratio: age, years (0.60)." in outside
     assert f"3 [2 to 4] 3 [2 to 4] 0.01 {EMPTY}" in outside  # the SD beside a median is not known outside
     assert "after what was changed before learning" in inside
     same = text(render(given, replace(provenance, actions=()), evaluation, schema, shareable=False))

@@ -375,9 +375,11 @@ def test_what_is_computed_from_an_age_tells_none_above_89():
 
 def test_bounds_that_stay_are_not_said_to_be_drawn_in():
     frame, declared, rules = measured()
-    public = [NumberColumn(name="bmi", minimum=17, maximum=35, decimals=1, missing=True, **PUBLIC)]
-    inside = frame["bmi"].between(17, 35) | frame["bmi"].isna()
-    frame = frame[inside][["height", "weight", "bmi"]].reset_index(drop=True)
-    _, schema, actions = coarse(frame, *declared[:2], *public, constraints=rules[:1])
-    assert (schema.column("bmi").minimum, schema.column("bmi").maximum) == (17, 35)
-    assert not any(action.startswith("bmi: bounds guessed") for action in actions)
+    frame["both"] = frame["height"] + frame["weight"]
+    both = NumberColumn(name="both", minimum=0, maximum=400, decimals=1, missing=True, **PUBLIC)
+    rules = (rules[0], Formula(column="both", equals="height + weight"))
+    names = ["height", "weight", "bmi", "both"]
+    _, schema, actions = coarse(frame[names], *declared[:3], both, constraints=rules)
+    assert (schema.column("both").minimum, schema.column("both").maximum) == (0, 400)
+    (said,) = (action for action in actions if action.startswith("both"))
+    assert "bounds 0 and 400 stay, and height, weight drawn towards the middle" in said

@@ -89,6 +89,7 @@ def test_what_was_measured_is_said_with_its_numbers() -> None:
     assert known is not None
     said = measured_jumps()
     assert any(one.jumps for one in known.measured)
+    assert f"in {sum(one.studies for one in known.measured)} simulated studies" in said
     for one in known.measured:
         assert f"{one.held:.0%}" in said
         assert one.least <= one.held

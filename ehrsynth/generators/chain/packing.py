@@ -185,15 +185,13 @@ def _unpack_link(
     forests: Mapping[int, Fields],
     features: int,
 ) -> Link:
-    states, (missing, classifier) = (
-        States(fields["low"], fields["high"], fields["share"]).checked(size),
-        learnt,
-    )
+    states = States(fields["low"], fields["high"], fields["share"]).checked(size)
+    missing, classifier = learnt
     cells = len(classifier.shares) + (missing is not None)
-    if missing is not None and (
-        len(missing.shares) != _TWO or (fields["cell"][states.is_missing] + 1 != [cells])
-    ):
-        raise ModelError("a link tells who is missing, and nobody can be: the model is damaged")
+    if missing is not None:
+        last_is_missing = np.array_equal(fields["cell"] == cells - 1, states.is_missing)
+        if len(missing.shares) != _TWO or not last_is_missing:
+            raise ModelError("a link tells who is missing, and nobody can be: the model is damaged")
     grown = tuple(
         unpack_forest(forests[cell], features, len(states)) if cell in forests else None
         for cell in range(cells)

@@ -1,5 +1,6 @@
 """A chain is the same whoever learns its links, and when a killed fit goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +74,15 @@ def test_a_link_survives_being_packed_and_a_damaged_one_is_said() -> None:
     with pytest.raises(ModelError):
         unpack_step(packed, 1, inputs)
     assert np.isclose(link.states.share.sum(), 1)
+
+
+def test_a_link_that_tells_who_is_missing_and_calls_others_so_is_damaged() -> None:
+    chain = RECIPE.fit(TABLE, WARD, seed=1).chain
+    step = next(s for s, link in enumerate(chain.links) if link.missing is not None and len(link.states) > 16)
+    link = chain.links[step]
+    size, inputs = WARD.learnt[chain.order[step]].size, len(link.classifier.card.cells)
+    assert unpack_step(pack_step(WARD, link, None), size, inputs)[0].missing is not None
+    cell = link.cell.copy()
+    cell[0] = cell[-1]  # other states stay in its cell
+    with pytest.raises(ModelError, match="who is missing"):
+        unpack_step(pack_step(WARD, replace(link, cell=cell), None), size, inputs)

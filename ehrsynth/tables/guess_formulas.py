@@ -5,9 +5,9 @@ percentages that sum to 97): a proposed formula is recomputed instead. Only what
 proposed, and only where the column is missing in exactly the rows in which an input is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ _LOOKED_AT = 2000  # rows of the first look; what holds there is tried on all
 _FIRST = 100  # of them, for products
 _POWERS = tuple(range(-4, 5))  # of ten, between the units of a product and of its factors
 _CLOSE = 1e-6
+_ONE = ""  # stands for the number 1 among columns: no column is called so
 
 
 class _Found(NamedTuple):
@@ -106,17 +107,30 @@ def _alike(values: Values) -> Iterator[dict[str, Floats]]:
             yield dict(list(group.items())[:_MOST])
 
 
-def _parts(target: Floats, others: Values) -> tuple[tuple[str, ...], float] | None:
-    """The columns of which `target` is a multiple of the sum, and the multiple; None where it is of none."""
+def _weights(target: Floats, others: Values) -> Floats | None:
+    """With which weights the others sum to `target` in every row; None where with none, or with several."""
     design = np.column_stack(list(others.values()))
     weights, _, rank, _ = np.linalg.lstsq(design, target, rcond=1e-10)
-    if rank < design.shape[1] or np.abs(design @ weights - target).max() > _CLOSE * np.abs(target).max():
+    misses = np.abs(design @ weights - target).max() > _CLOSE * np.abs(target).max()
+    return None if misses or rank < design.shape[1] else np.asarray(weights)
+
+
+def _counted(weights: Floats, names: Iterable[str], weight: float) -> tuple[str, ...] | None:
+    """The names that count with this weight; None where others count too."""
+    counted = np.abs(weights - weight) < _CLOSE
+    if not (counted | (np.abs(weights) < _CLOSE)).all():
         return None
-    factor = float(np.median(weights[np.abs(weights) > _CLOSE * np.abs(weights).max()]))
-    chosen = np.abs(weights - factor) < _CLOSE * abs(factor)
-    if not (chosen | (np.abs(weights) < _CLOSE * abs(factor))).all():
-        return None
-    return tuple(name for name, is_part in zip(others, chosen, strict=True) if is_part), factor
+    return tuple(name for name, counts in zip(names, counted, strict=True) if counts)
+
+
+def _with_those_before(group: Values) -> Iterator[tuple[str, dict[str, Floats]]]:
+    """Each column but the first, and those before it that do not follow from others themselves."""
+    before: dict[str, Floats] = {}
+    for name, column in group.items():
+        if before:
+            yield name, dict(before)
+        if not before or _weights(column, before) is None:
+            before[name] = column
 
 
 def _sum(parts: Sequence[str], values: Values) -> Floats:
@@ -124,14 +138,22 @@ def _sum(parts: Sequence[str], values: Values) -> Floats:
 
 
 def _totals(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
-    """A column that is the sum of others."""
+    """A column that is the sum of others.
+
+    Of all others it can be told while it is the only one that follows from others; where there are several
+    totals, of those before it or after it.
+    """
     del steps
     for group in _alike(values):
-        for name in _varied(group):
-            found = _parts(group[name], {other: v for other, v in group.items() if other != name})
-            if found and abs(found[1] - 1) < _CLOSE and len(found[0]) > 1:
-                equals = " + ".join(quoted(part) for part in found[0])
-                yield _Found(name, found[0], equals, partial(_sum, found[0]))
+        alone = ((name, {n: v for n, v in group.items() if n != name}) for name in group)
+        turned = dict(reversed(group.items()))
+        varied = set(_varied(group))
+        for name, others in chain(alone, _with_those_before(group), _with_those_before(turned)):
+            weights = _weights(group[name], others) if name in varied else None
+            parts = None if weights is None else _counted(weights, others, 1.0)
+            if parts and len(parts) > 1:
+                ordered = tuple(n for n in group if n in parts)
+                yield _Found(name, ordered, " + ".join(map(quoted, ordered)), partial(_sum, ordered))
 
 
 def _rest(constant: float, parts: Sequence[str], values: Values) -> Floats:
@@ -142,13 +164,17 @@ def _constants(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
     """The last of several columns whose sum is the same number in every row, as percentages are."""
     del steps
     for group in _alike(values):
-        found = _parts(np.ones(len(next(iter(group.values())))), group)
-        if found is None or len(found[0]) < 2 or found[0][-1] not in _varied(group):  # noqa: PLR2004 - one is constant
-            continue
-        *parts, last = found[0]
-        constant = float(f"{1 / found[1]:.9g}")
-        equals = " - ".join([f"{constant:.9g}", *(quoted(part) for part in parts)])
-        yield _Found(last, tuple(parts), equals, partial(_rest, constant, parts))
+        varied = set(_varied(group))
+        ones = np.ones(len(next(iter(group.values()))))
+        for last, others in _with_those_before({_ONE: ones, **group}):
+            weights = _weights(group[last], others) if last in varied else None
+            if weights is None or abs(weights[0]) < _CLOSE * np.abs(group[last]).max():
+                continue
+            parts = _counted(weights[1:], list(others)[1:], -1.0)
+            if parts:
+                constant = float(f"{weights[0]:.9g}")
+                equals = " - ".join([f"{constant:.9g}", *map(quoted, parts)])
+                yield _Found(last, parts, equals, partial(_rest, constant, parts))
 
 
 def _products(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:

@@ -64,6 +64,22 @@ def test_a_result_that_is_known_where_an_input_is_not_stays_as_it_is() -> None:
     assert "bmi" not in formulas(columns)
 
 
+def test_several_totals_and_several_wholes_do_not_hide_each_other() -> None:
+    rng = np.random.default_rng(2)
+    a, b = ({f"{name}{i}": rng.integers(0, 5, N) for i in range(4)} for name in "ab")
+    parts = [(rng.dirichlet((6, 3, 2), N).T[:2] * 100).round(1) for _ in range(2)]
+    columns = {"first": sum(a.values()), **a, **b, "second": sum(b.values())}
+    columns["both"] = columns["first"] + columns["second"]
+    for name, (x, y) in zip("uv", parts, strict=True):
+        columns |= {f"{name}1": x, f"{name}2": y, f"{name}3": (100 - x - y).round(1)}
+    found = formulas(columns)
+    assert found["second"] == "b0 + b1 + b2 + b3"
+    assert (found["u3"], found["v3"]) == ("100 - u1 - u2", "100 - v1 - v2")
+    assert found["both"] == "first + b0 + b1 + b2 + b3"
+    for name, equals in found.items():
+        assert np.allclose(pd.DataFrame(columns).eval(equals), columns[name])
+
+
 def test_unrelated_columns_get_no_formula() -> None:
     rng = np.random.default_rng(3)
     for n in (20, 300):

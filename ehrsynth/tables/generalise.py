@@ -102,12 +102,13 @@ def generalise(
     read = to_values(table, schema)
     work = _Work({c.name: c for c in schema.learnt}, dict(read), counts=not by_schema_alone)
     _gather_ages(work)
+    ages = {name: values for name, values in read.items() if work.values[name] is not values}
     latest = _latest_year(work)
     _coarsen_dates(work, index_date)
     _gather_birth_years(work, latest)
     if not by_schema_alone:
         _shorten_zips(work)
-        _gather_extremes(work, schema, read)
+        _gather_extremes(work, schema, ages)
         for merge in merge_rare(work.columns, work.values):
             _apply(work, merge)
     _gather_bands(work)
@@ -236,17 +237,17 @@ def _kept(column: LearntColumn, band: int | None = None) -> dict[str, Any]:
     return kept | ({"band": band} if band else {})
 
 
-def _gather_extremes(work: _Work, schema: Schema, read: Mapping[str, Floats]) -> None:
-    """Bounds are drawn in; what is computed from others follows them, and ages that became 90 before."""
-    computed = computed_from(schema, work.columns)
+def _gather_extremes(work: _Work, schema: Schema, ages: dict[str, Floats]) -> None:
+    """Bounds are drawn in; what is computed follows them, and `ages` (as they were) that became 90."""
+    computed, before = computed_from(schema, work.columns), work.values | ages
     _clip(work, [name for name in work.columns if name not in computed])
-    if computed and not _draw_in_computed(work, read, schema):
+    if computed and not _draw_in_computed(work, before, schema):
         _clip(work, list(computed))
 
 
-def _draw_in_computed(work: _Work, read: Mapping[str, Floats], schema: Schema) -> bool:
+def _draw_in_computed(work: _Work, before: Mapping[str, Floats], schema: Schema) -> bool:
     """Whether the formulas could be kept true."""
-    found = draw_in_computed(read, work.values, work.columns, schema)
+    found = draw_in_computed(before, work.values, work.columns, schema)
     if found is None:
         return False
     values, drawn = found

@@ -373,6 +373,22 @@ def test_what_is_computed_from_an_age_tells_none_above_89():
     assert table["months"].max() == 12 * 90
 
 
+def test_an_age_does_not_follow_a_birth_year_that_stands_for_earlier_ones():
+    """Born in 1930 and seen in 2000 is 70, whatever the birth year became for those seen in 2024."""
+    born, seen = np.repeat([1930, 1960, 1980], 40), np.tile([2000, 2024], 60)
+    frame = pd.DataFrame({"birth_year": born, "visit": seen, "old": seen - born})
+    columns = (
+        IntegerColumn(name="birth_year", minimum=1900, maximum=2024, **PUBLIC),
+        IntegerColumn(name="visit", minimum=2000, maximum=2024, **PUBLIC),
+        IntegerColumn(name="old", minimum=0, maximum=110, **PUBLIC),
+    )
+    rule = Formula(column="old", equals="visit - birth_year")
+    table, schema, _ = coarse(frame, *columns, constraints=(rule,))
+    assert table["birth_year"].min() > 1930
+    assert (table["old"] == frame["old"]).all()
+    assert not schema.constraints
+
+
 def test_bounds_that_stay_are_not_said_to_be_drawn_in():
     frame, declared, rules = measured()
     frame["both"] = frame["height"] + frame["weight"]

@@ -15,6 +15,7 @@ from ehrsynth.expressions import Expression
 from ehrsynth.schema import Formula, LearntColumn, Schema
 from ehrsynth.schema.binding import bind
 from ehrsynth.tables.constraints import recompute
+from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import Bounds, Numeric, common_bounds
 from ehrsynth.tables.grids import Floats, Mask, grid
 
@@ -112,6 +113,33 @@ def draw_in_computed(
         for n, b in drawn.items()
     }
     return {n: new[n] for n in touched}, told
+
+
+def said_of(name: str, became: Drawn, *, narrower: bool) -> str:
+    """What became of a computed column, as an action of a release; `narrower` if its bounds were drawn in."""
+    minimum, maximum = became.bounds
+    bounds = f"{minimum:.10g} and {maximum:.10g}"
+    said = f"bounds guessed from the data were drawn in to {bounds}" if narrower else f"bounds {bounds} stay"
+    said += (
+        f", and {', '.join(became.inputs)} drawn towards the middle where it was beyond them, so that its"
+        f" formula holds ({few(became.patients)} patients)"
+    )
+    if became.clipped:
+        said += f"; where an input is missing it was set to these ({few(became.clipped)} patients)"
+    return f"{name}: {said}"
+
+
+def computed_anew(
+    before: Mapping[str, Floats],
+    values: Mapping[str, Floats],
+    columns: Mapping[str, LearntColumn],
+    schema: Schema,
+) -> dict[str, Floats]:
+    """Computed columns, written anew in the rows of which an input was moved; see `draw_in_computed`."""
+    sources = computed_from(schema, columns)
+    rules = [c for c in schema.constraints if isinstance(c, Formula) and c.column in sources]
+    moved = {n: ~_same(before[n], values[n]) for n in set().union(*sources.values())}
+    return _anew(values, sources, moved, schema.changed(constraints=tuple(rules)))
 
 
 def _same(a: Floats, b: Floats) -> Mask:

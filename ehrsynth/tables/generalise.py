@@ -35,7 +35,7 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.bands import band_of, keeps, middles, years_of
-from ehrsynth.tables.computed import Drawn, computed_from, draw_in_computed
+from ehrsynth.tables.computed import computed_anew, computed_from, draw_in_computed, said_of
 from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
@@ -242,6 +242,9 @@ def _gather_extremes(work: _Work, schema: Schema, ages: dict[str, Floats]) -> No
     computed, before = computed_from(schema, work.columns), work.values | ages
     _clip(work, [name for name in work.columns if name not in computed])
     if computed and not _draw_in_computed(work, before, schema):
+        # Its rule is lost, but a result must not tell the age that became 90.
+        work.values |= computed_anew(before, work.values, work.columns, schema)
+        work.computed |= computed.keys()
         _clip(work, list(computed))
 
 
@@ -260,21 +263,8 @@ def _draw_in_computed(work: _Work, before: Mapping[str, Floats], schema: Schema)
             minimum, maximum = became.bounds
             work.columns[name] = _changed(column, minimum=minimum, maximum=maximum)
         if narrower or became.patients or became.clipped:
-            work.actions.append(_said_of(name, became, narrower=narrower))
+            work.actions.append(said_of(name, became, narrower=narrower))
     return True
-
-
-def _said_of(name: str, became: Drawn, *, narrower: bool) -> str:
-    minimum, maximum = became.bounds
-    bounds = f"{minimum:.10g} and {maximum:.10g}"
-    said = f"bounds guessed from the data were drawn in to {bounds}" if narrower else f"bounds {bounds} stay"
-    said += (
-        f", and {', '.join(became.inputs)} drawn towards the middle where it was beyond them, so that its"
-        f" formula holds ({few(became.patients)} patients)"
-    )
-    if became.clipped:
-        said += f"; where an input is missing it was set to these ({few(became.clipped)} patients)"
-    return f"{name}: {said}"
 
 
 def _clip(work: _Work, names: Sequence[str]) -> None:

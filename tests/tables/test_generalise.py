@@ -1,6 +1,7 @@
 """Coarser tables, and schemas that match them."""
 
 import datetime as dt
+import sys
 
 import numpy as np
 import pandas as pd
@@ -399,3 +400,16 @@ def test_bounds_that_stay_are_not_said_to_be_drawn_in():
     assert (schema.column("both").minimum, schema.column("both").maximum) == (0, 400)
     (said,) = (action for action in actions if action.startswith("both"))
     assert "bounds 0 and 400 stay, and height, weight drawn towards the middle" in said
+
+
+def test_no_result_tells_an_age_where_its_formula_is_lost(monkeypatch) -> None:
+    module = sys.modules["ehrsynth.tables.generalise"]  # the package exports a function of its name
+    monkeypatch.setattr(module, "draw_in_computed", lambda *_: None)
+    age = np.tile(np.arange(20, 101), 10)
+    frame = pd.DataFrame({"age": age, "months": 12 * age})
+    columns = (
+        IntegerColumn(name="age", minimum=18, maximum=110, **PUBLIC),
+        IntegerColumn(name="months", minimum=200, maximum=1400, **PUBLIC),
+    )
+    table, _, _ = coarse(frame, *columns, constraints=(Formula(column="months", equals="age * 12"),))
+    assert table["months"].max() == 12 * 90

@@ -4,8 +4,9 @@ An effect that jumps at an age, or that two covariates make together, is smoothe
 the jump all are wrong in the same way, and how much they differ does not show it. Held-out patients do. Half
 of them grow a small tree of the residuals of the R-loss, of covariates and of the effect that was said; the
 other half say in each leaf how much the effect missed there, d, and how surely, s (halves as in Athey and
-Imbens 2016, doi 10.1073/pnas.1510489113). d^2 - s^2 is an honest estimate of the square of what was missed:
-its mean over many halvings and both ways is added to the variance of the patients who fall into the leaf.
+Imbens 2016, doi 10.1073/pnas.1510489113). d^2 - s^2 estimates the square of what was missed, without bias
+where patients weigh alike; its mean over many halvings and both ways, if above 0, is added to the variance of
+the patients who fall into the leaf. Where nothing was missed, or a few patients weigh most, that is too wide.
 """
 
 import numpy as np

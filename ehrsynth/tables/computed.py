@@ -83,10 +83,8 @@ def draw_in_computed(
         themselves beyond a result's bounds, or formulas that share inputs do not settle.
     """
     sources = computed_from(schema, columns)
-    rules = [c for c in schema.constraints if isinstance(c, Formula) and c.column in sources]
-    alone = schema.changed(constraints=tuple(rules))
-    moved = {n: ~_same(before[n], values[n]) for n in set().union(*sources.values())}
-    new = dict(values) | _anew(values, sources, moved, alone)
+    inputs, alone = set().union(*sources.values()), _formulas_of(sources, schema)
+    new = dict(values) | computed_anew(before, values, columns, schema)
     drawn = {n: _bounds(columns[n], new[n]) for n in sources}
     clipped = _clipped(new, drawn, alone)
     unset, new = new, new | clipped
@@ -101,7 +99,7 @@ def draw_in_computed(
             break
     else:
         return None
-    touched = {n for n in (*sources, *moved) if not _same(before[n], new[n]).all()}
+    touched = {n for n in (*sources, *inputs) if not _same(before[n], new[n]).all()}
     pulled = {n: np.logical_or.reduce([~_same(start[i], new[i]) for i in sources[n]]) for n in sources}
     told = {
         n: Drawn(
@@ -137,25 +135,21 @@ def computed_anew(
 ) -> dict[str, Floats]:
     """Computed columns, written anew in the rows of which an input was moved; see `draw_in_computed`."""
     sources = computed_from(schema, columns)
-    rules = [c for c in schema.constraints if isinstance(c, Formula) and c.column in sources]
+    fresh = _written(values, sources, _formulas_of(sources, schema))
     moved = {n: ~_same(before[n], values[n]) for n in set().union(*sources.values())}
-    return _anew(values, sources, moved, schema.changed(constraints=tuple(rules)))
+    # Elsewhere the last digit stays as it was.
+    rows = {name: np.logical_or.reduce([moved[i] for i in inputs]) for name, inputs in sources.items()}
+    return {name: np.where(rows[name], fresh[name], values[name]) for name in sources}
+
+
+def _formulas_of(sources: Mapping[str, frozenset[str]], schema: Schema) -> Schema:
+    """The schema with no rules but the formulas of some columns."""
+    rules = [c for c in schema.constraints if isinstance(c, Formula) and c.column in sources]
+    return schema.changed(constraints=tuple(rules))
 
 
 def _same(a: Floats, b: Floats) -> Mask:
     return np.asarray((a == b) | (np.isnan(a) & np.isnan(b)))
-
-
-def _anew(
-    values: Mapping[str, Floats],
-    sources: Mapping[str, frozenset[str]],
-    moved: Mapping[str, Mask],
-    alone: Schema,
-) -> dict[str, Floats]:
-    """Computed columns, written anew where an input was moved: elsewhere the last digit stays as it was."""
-    fresh = _written(values, sources, alone)
-    rows = {name: np.logical_or.reduce([moved[i] for i in inputs]) for name, inputs in sources.items()}
-    return {name: np.where(rows[name], fresh[name], values[name]) for name in sources}
 
 
 def _written(values: Mapping[str, Floats], names: Iterable[str], alone: Schema) -> dict[str, Floats]:

@@ -1,4 +1,4 @@
-"""Which columns are computed from others: copies, totals, parts of a constant, products and quotients.
+"""Which columns are computed from others: copies, units, totals, parts of a constant, products, quotients.
 
 A column that a generator learns beside its inputs comes out near what they give (a BMI off by one,
 percentages that sum to 97): a proposed formula is recomputed instead. Only what holds in every row is
@@ -28,6 +28,7 @@ _LOOKED_AT = 2000  # rows of the first look; what holds there is tried on all
 _FIRST = 100  # of them, for products
 _POWERS = tuple(range(-4, 5))  # of ten, between the units of a product and of its factors
 _CLOSE = 1e-6
+_FACTOR_DIGITS = range(1, 10)  # of a unit's factor: the fewest that do
 _ONE = ""  # stands for the number 1 among columns: no column is called so
 
 
@@ -54,7 +55,7 @@ def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
     steps = {c.name: 1.0 / grid(c).scale for c in varied}
     found: dict[str, _Found] = {}
     used: set[str] = set()
-    for look in (_copies, _totals, _constants, _products):
+    for look in (_copies, _multiples, _totals, _constants, _products):
         for one in look({n: some[n] for n in steps if n not in found}, steps):
             free = one.column not in found and one.column not in used and not found.keys() & set(one.inputs)
             if free and _holds(values[one.column], one.compute(values), steps[one.column]):
@@ -93,6 +94,37 @@ def _copies(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
         low, high = (first, second) if steps[first] <= steps[second] else (second, first)
         if _holds(values[high], values[low], steps[high]):
             yield _Found(high, (low,), quoted(low), itemgetter(low))
+
+
+def _times_constant(factor: float, name: str, values: Values) -> Floats:
+    return values[name] * factor
+
+
+def _multiples(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
+    """A column that is another in a smaller or larger unit: an age in months, a weight in pounds.
+
+    An age that is written twice would be told by the one that nobody takes for an age.
+    """
+    for pair in combinations(_varied(values)[:_MOST], 2):
+        # The finer of both is computed: years from months would be many months for each year.
+        size = {name: steps[name] / float(np.nanmax(np.abs(values[name]))) for name in pair}
+        fine, coarse = sorted(pair, key=size.__getitem__)
+        for of, to in ((coarse, fine), (fine, coarse)):
+            factor = _factor(values[of], values[to], 0.5 * steps[to])
+            if factor is not None and _holds(values[to], values[of] * factor, steps[to]):
+                equals = f"{quoted(of)} * {factor:.9g}"
+                yield _Found(to, (of,), equals, partial(_times_constant, factor, of))
+
+
+def _factor(of: Floats, to: Floats, half: float) -> float | None:
+    """The factor of fewest digits that takes one column to another, up to `half`; None if none does."""
+    known = ~(np.isnan(of) | np.isnan(to)) & (of != 0)
+    if not known.any():
+        return None
+    ends = np.stack([to[known] - half, to[known] + half]) / of[known]
+    least, most = ends.min(axis=0).max(), ends.max(axis=0).min()
+    rounded = (float(f"{(least + most) / 2:.{digits}g}") for digits in _FACTOR_DIGITS)
+    return next((factor for factor in rounded if least <= factor <= most and factor != 0), None)
 
 
 def _alike(values: Values) -> Iterator[dict[str, Floats]]:

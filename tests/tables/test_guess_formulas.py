@@ -102,3 +102,20 @@ def test_what_is_proposed_is_a_rule_that_synthetic_patients_keep() -> None:
     known = made[["height", "weight", "bmi", "neutro", "lympho", "mono"]].astype(float)
     assert (known["neutro"] + known["lympho"] + known["mono"]).sub(100).abs().max() < 1e-9
     assert (known["bmi"] - known["weight"] / (known["height"] / 100) ** 2).abs().max() <= 0.05 + 1e-9
+
+
+@pytest.mark.parametrize(("factor", "decimals"), [(12.0, 0), (2.20462, 1), (0.0113, 2)])
+def test_another_unit_is_proposed(factor: float, decimals: int) -> None:
+    own = np.random.default_rng(2).integers(20, 101, N).astype(float)
+    other = (own * factor).round(decimals)
+    found = formulas({"own": own, "other": other})
+    assert list(found) == ["other"]
+    name, proposed = found["other"].split(" * ")
+    assert name == "own"
+    assert np.abs(own * float(proposed) - other).max() <= 0.5 * 10**-decimals * (1 + 1e-6)
+    assert "other" not in formulas({"own": own, "other": np.append(other[:-1], other[-1] + 1)})
+
+
+def test_months_are_computed_from_years_wherever_they_stand() -> None:
+    age = np.random.default_rng(2).integers(20, 101, N).astype(float)
+    assert formulas({"months": 12 * age, "age": age}) == {"months": "age * 12"}

@@ -26,11 +26,10 @@ from ehrsynth.schema import (
 )
 from ehrsynth.schema.binding import columns_of
 from ehrsynth.tables.grids import Floats, grid
-from ehrsynth.tables.times import SECONDS_A_DAY
+from ehrsynth.tables.times import DAYS_A_YEAR, SECONDS_A_DAY
 from ehrsynth.tables.values import to_values, values_series
 
 Banded = IntegerColumn | NumberColumn | DateColumn | DatetimeColumn | DurationColumn
-DAYS_A_YEAR = 365.25
 
 
 def band_of(column: LearntColumn) -> float | None:

@@ -40,7 +40,7 @@ from ehrsynth.tables.constraints import violations
 from ehrsynth.tables.evidence import few
 from ehrsynth.tables.extremes import common_bounds
 from ehrsynth.tables.grids import Floats
-from ehrsynth.tables.identifiers import DAYS_FROM, OLDEST_AGE, is_age_in_years
+from ehrsynth.tables.identifiers import DAYS_FROM, OLDEST_AGE, oldest_told
 from ehrsynth.tables.merging import Merge, merge_rare
 from ehrsynth.tables.times import SECONDS_A_DAY
 from ehrsynth.tables.values import to_values, values_series
@@ -144,9 +144,9 @@ def _gather_bands(work: _Work) -> None:
 
 
 def _gather_ages(work: _Work) -> None:
-    oldest = OLDEST_AGE + 1
     for name, column in work.columns.items():
-        if not isinstance(column, IntegerColumn | NumberColumn) or not is_age_in_years(name, column):
+        oldest = oldest_told(name, column)
+        if oldest is None or not isinstance(column, IntegerColumn | NumberColumn):
             continue
         if column.maximum <= oldest:
             continue

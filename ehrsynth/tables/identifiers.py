@@ -26,10 +26,20 @@ from ehrsynth.tables.evidence import NUMBER, Evidence, evidence, few
 from ehrsynth.tables.guess_moments import guess_durations, guess_moments
 from ehrsynth.tables.guess_numbers import guess_numbers
 from ehrsynth.tables.guess_words import guess_identifiers, guess_text
+from ehrsynth.tables.times import DAYS_A_YEAR
 from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.vocabulary import meanings, tokens
 
 OLDEST_AGE = 89
+# How many of a unit are in a year: 90 times as many stand for the oldest.
+_IN_A_YEAR = {
+    **dict.fromkeys(("", "years", "year", "a", "y"), 1.0),
+    **dict.fromkeys(("months", "month", "mo", "monate", "mois", "meses", "mesi"), 12.0),
+    **dict.fromkeys(("weeks", "week", "wk"), DAYS_A_YEAR / 7),
+    **dict.fromkeys(("days", "day", "d", "tage"), DAYS_A_YEAR),
+    **dict.fromkeys(("hours", "hour", "h"), DAYS_A_YEAR * 24),
+}
+_NAMED_UNITS = {"days", "weeks", "months", "hours", "tage", "monate", "mois", "meses", "mesi"}
 DAYS_FROM = "days from "  # the unit of a date that became days from an index date
 HIPAA_CLASSES = (
     "names",
@@ -233,23 +243,29 @@ def _written(found: Evidence) -> list[Finding]:
 
 
 def _old_ages(found: Evidence, column: Column | None) -> list[Finding]:
-    if not is_age_in_years(found.name, column):
+    oldest = oldest_told(found.name, column)
+    if oldest is None:
         return []
 
     def is_old(word: str) -> bool:
-        return bool(NUMBER.fullmatch(word)) and float(word) > OLDEST_AGE + 1
+        return bool(NUMBER.fullmatch(word)) and float(word) > oldest
 
     count = _rows(found, is_old)
     if not count:
         return []
-    return [_finding(found, "dates", count, f"ages above {OLDEST_AGE}, not gathered in 90")]
+    return [_finding(found, "dates", count, f"ages above {OLDEST_AGE} years, not gathered in {oldest:,}")]
 
 
-def is_age_in_years(name: str, column: Column | None = None) -> bool:
-    """Whether a column is an age in years, by its name and its unit."""
-    unit = getattr(column, "unit", "")
-    fine = {"days", "weeks", "months", "hours", "tage", "monate", "mois", "meses", "mesi"} & set(tokens(name))
-    return "age" in meanings(name) and not fine and unit in {"", "years", "year", "a", "y"}
+def oldest_told(name: str, column: Column | None = None) -> int | None:
+    """The value that stands for an age of 90 and above, in the column's unit; None for what is no age.
+
+    The unit is the column's own, or that of its name (``age_months``); years where neither says one.
+    """
+    if "age" not in meanings(name):
+        return None
+    unit = getattr(column, "unit", "") or next((word for word in tokens(name) if word in _NAMED_UNITS), "")
+    in_a_year = _IN_A_YEAR.get(unit)
+    return None if in_a_year is None else int((OLDEST_AGE + 1) * in_a_year)
 
 
 def _unique(found: Evidence) -> list[Finding]:

@@ -12,6 +12,7 @@ from ehrsynth.schema import (
 )
 
 SECONDS_A_DAY = 86_400
+DAYS_A_YEAR = 365.25
 
 
 def time_lies_between(schema: Schema, one: LearntColumn, other: LearntColumn) -> bool:

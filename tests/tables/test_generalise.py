@@ -413,3 +413,21 @@ def test_no_result_tells_an_age_where_its_formula_is_lost(monkeypatch) -> None:
     )
     table, _, _ = coarse(frame, *columns, constraints=(Formula(column="months", equals="age * 12"),))
     assert table["months"].max() == 12 * 90
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "oldest"),
+    [
+        ("age_months", "", 1_080),
+        ("age", "months", 1_080),
+        ("Alter in Monate", "", 1_080),
+        ("age", "days", 32_872),
+    ],
+)
+def test_an_age_in_another_unit_tells_none_above_89_either(name, unit, oldest):
+    ages = (np.linspace(20, 104, 400) * oldest / 90).round().astype(np.int64)
+    column = IntegerColumn(name=name, minimum=0, maximum=2 * oldest, unit=unit, **PUBLIC)
+    table, schema, actions = coarse(pd.DataFrame({name: ages}), column)
+    assert table[name].max() == schema.column(name).maximum == oldest
+    assert any(action.startswith(f"{name}: ages above {oldest} became {oldest}") for action in actions)
+    assert (table[name][ages <= oldest] == ages[ages <= oldest]).all()

@@ -176,12 +176,20 @@ def _find_delimiter(sample: str, expected: Collection[str]) -> str:
 
 
 def _score(sample: str, delimiter: str, expected: set[str]) -> _Score:
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, skipinitialspace=True)
+    text, cut = io.StringIO(sample, newline=""), len(sample) == _SAMPLE
+    rows: list[list[str]] = []
+    # As strict as the reading will be: quotes that break are no sign of this delimiter.
+    reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
-        rows = [row for row in islice(reader, _SAMPLE_ROWS) if row]
+        rows.extend(islice(reader, _SAMPLE_ROWS))  # those before an error stay
     except csv.Error:
+        ends_in_a_field = cut and not text.read(1)
+        if not ends_in_a_field:
+            return _Score(0, clean=False, even=0.0, width=0)
+    rows = [row for row in rows if row]
+    if not rows:
         return _Score(0, clean=False, even=0.0, width=0)
-    if len(sample) == _SAMPLE and 1 < len(rows) < _SAMPLE_ROWS:
+    if cut and 1 < len(rows) < _SAMPLE_ROWS:
         rows = rows[:-1]  # the sample ends within a row
     named = len(expected & {*rows[0], *(name.strip() for name in rows[0])})
     width, agreeing = Counter(map(len, rows)).most_common(1)[0]

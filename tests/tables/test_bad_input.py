@@ -180,6 +180,19 @@ def test_any_delimiter(read, delimiter):
     assert read(GOOD.replace(",", delimiter)).equals(read(GOOD))
 
 
+def test_a_delimiter_that_breaks_quotes_is_not_taken(tmp_path):
+    """A column is called by one quote, another by a bar."""
+    for rows in (1, 20_000):  # the sample is the whole file, or a piece of it
+        (tmp_path / "a.csv").write_text('"""","|"\n' + "0,0\n" * rows)
+        assert list(read_raw(tmp_path / "a.csv").columns) == ['"', "|"]
+
+
+def test_a_sample_that_ends_within_quotes_tells_the_delimiter(tmp_path):
+    long = '"' + "line, and\n" * 8_000 + '"'
+    (tmp_path / "a.csv").write_text(f"x;y\n1;2\n3;{long}\n")
+    assert list(read_raw(tmp_path / "a.csv")["y"]) == ["2", "line, and\n" * 8_000]
+
+
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"]
 
 

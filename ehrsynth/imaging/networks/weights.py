@@ -84,5 +84,6 @@ def lite0() -> Lite0:
     network = Lite0()
     network.load_state_dict(read_weights(Path(spec.submodule_search_locations[0]) / _FILE))
     network.eval().requires_grad_(requires_grad=False)
+    network.fold()
     # The order of memory that the processor's convolutions are quickest in.
     return network.to(memory_format=torch.channels_last)

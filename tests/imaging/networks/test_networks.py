@@ -97,7 +97,7 @@ def test_the_feature_network_knows_a_palace_from_a_daisy(seeing, picture, known)
     with torch.inference_mode():
         scores = seeing(as_colour(image[..., 106:533], 224))
     assert int(scores.argmax()) == known
-    assert count(seeing) == 4_652_008
+    assert count(Lite0()) == 4_652_008
 
 
 @pytest.mark.parametrize("side", [56, 57, 64, 100])
@@ -116,6 +116,24 @@ def test_padding_is_that_of_tensorflow():
         for side in (64, 65, 67):
             stem = network._conv_stem(torch.zeros(1, 3, side, side))
             assert stem.shape[-1] == -(-side // 2)
+
+
+def test_folded_normalisation_is_the_same_function():
+    generator = torch.Generator().manual_seed(3)
+    network = Lite0().eval()
+    for name, values in network.named_buffers():
+        if name.endswith("running_mean"):
+            values.copy_(0.1 * torch.randn(values.shape, generator=generator))
+        elif name.endswith("running_var"):
+            values.copy_(0.5 + torch.rand(values.shape, generator=generator))
+    images = 255 * torch.rand(2, 3, 65, 65, generator=generator)
+    with torch.inference_mode():
+        before = network(images)
+        network.fold()
+        after = network(images)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    assert float(before.std()) > 0
+    assert torch.allclose(before, after, rtol=1e-3, atol=1e-3 * float(before.abs().max()))
 
 
 @pytest.mark.parametrize("side", SIDES)

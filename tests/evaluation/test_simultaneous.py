@@ -89,6 +89,36 @@ def test_a_planted_leak_is_found_and_every_statistic_is_the_share_exposed() -> N
         assert bound.value <= bound.high <= 1
 
 
+def few_members_and_rare_successes(rng, shift):
+    """One attack that ranks members a little higher, and thirty that hardly ever succeed on anybody."""
+    members, others = 100, 1500
+    scores = rng.normal(size=members + others)
+    scores[:members] += shift
+    weak = Evidence("weak", "", True, scores[:members], scores[members:])
+    rare = [
+        Evidence(f"rare {k}", "", False, success[:members], success[members:])
+        for k, success in enumerate(rng.random((30, members + others)) < 0.002)
+    ]
+    return [weak, *rare], [everybody(members, others)]
+
+
+def test_rare_successes_do_not_hide_what_another_attack_shows() -> None:
+    """A single success among few members lies many standard deviations out, and is what chance makes."""
+    found = sum(
+        simultaneous(*few_members_and_rare_successes(np.random.default_rng(n), 0.5), seed=n).p_value <= 0.01
+        for n in range(10)
+    )
+    assert found >= 7  # in standard deviations: 2
+
+
+def test_rare_successes_are_no_finding() -> None:
+    flagged = sum(
+        simultaneous(*few_members_and_rare_successes(np.random.default_rng(n), 0.0), seed=n).p_value <= 0.1
+        for n in range(40)
+    )
+    assert flagged <= 10  # more than 10 of 40 at a level of 0.1 happen about once in 700 times
+
+
 def test_the_bound_is_wider_after_more_attempts_and_the_finding_is_not_blinder() -> None:
     rng = np.random.default_rng(4)
     given = evidence(rng, 0.04), [everybody()]

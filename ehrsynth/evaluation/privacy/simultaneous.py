@@ -17,6 +17,7 @@ They do not divide the level of the finding: that would make each attempt blinde
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import norm
 
 from ehrsynth.evaluation.base import Evidence
 from ehrsynth.evaluation.matrix import Floats
@@ -42,6 +43,7 @@ from ehrsynth.statistics import permutation_maxima
 PERMUTATIONS = 1_000
 _MOST_PERMUTATIONS = 10_000
 _CELLS = 6_000_000  # patients x labellings held at once
+_UPPER_TAIL = 0.99, 0.998
 _ROUNDING = 1e-12  # an attack that says the same of everybody has a spread of so little, and no more
 
 
@@ -134,16 +136,33 @@ def _family(
     left_out: tuple[LeftOut, ...],
 ) -> Simultaneous:
     found = [measure(looked, statistic) for looked, statistic in keys]
-    centre, spread = null.mean(axis=0), null.std(axis=0)
-    unit = np.where(spread > _ROUNDING, spread, np.inf)
-    drawn = (null - centre) / unit
-    p_values = permutation_maxima((_linear(keys, found) - centre) / unit, drawn)
+    spread = null.std(axis=0)
+    drawn = (null - null.mean(axis=0)) / np.where(spread > _ROUNDING, spread, np.inf)
+    p_values = _p_values(_linear(keys, found), null)
     bounds = [
         _bound(looked, statistic, one, p=float(p), spread=float(sd))
         for (looked, statistic), one, p, sd in zip(keys, found, p_values, spread, strict=True)
     ]
     bounds = bounded(bounds, drawn, np.ones(len(bounds), np.bool_), level / attempts)
     return Simultaneous(level, attempts, len(null), float(p_values.min()), tuple(bounds), left_out, drawn)
+
+
+def _p_values(observed: Floats, null: Floats) -> Floats:
+    """P-values against the largest of all statistics, each in units of its own upper tail.
+
+    A rare success leans to the right: a single one among the members lies many standard deviations out. In
+    standard deviations such statistics alone would say how large the largest is, and hide what others show.
+    So the unit is what reaches as far up as a normal statistic's at one labelling in 100 or in 500, where
+    that is more. The labelling observed counts among those that the units come from: if nothing leaks it is
+    one like any other.
+    """
+    every = np.vstack([observed, null])
+    centre, unit = every.mean(axis=0), every.std(axis=0)
+    for share in _UPPER_TAIL:
+        reach = np.quantile(every, share, axis=0, method="higher") - centre
+        unit = np.maximum(unit, reach / float(norm.ppf(share)))
+    unit = np.where(null.std(axis=0) > _ROUNDING, unit, np.inf)
+    return permutation_maxima((observed - centre) / unit, (null - centre) / unit)
 
 
 def _linear(keys: Sequence[tuple[Looked, Statistic]], found: Sequence[Measured]) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ehrsynth.errors import DataError, ModelError, ReleaseBlocked, RequestError
 from ehrsynth.files import check_seal, sha256
+from ehrsynth.generators.storage import BESIDE, MODEL
 from ehrsynth.release.manifest import MANIFEST, hashes
 from ehrsynth.release.sealing import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
 from ehrsynth.release.withdrawal import withdrawal
@@ -88,6 +89,8 @@ def verify(folder: Path | str) -> Verification:
         problems += [*_seal(internal, INTERNAL), *_modes(internal), *_agree(folder, manifest)]
         files += len(hashes(internal))
         decision = str(manifest.get("decision", decision))
+    if share != folder and not (folder / MODEL).is_file():  # a model that stands alone has a seal of its own
+        problems += _beside(folder)
     return Verification(folder, decision, files, tuple(problems), _withdrawn(folder))
 
 
@@ -120,6 +123,13 @@ def _shared(share: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         elif written[name] != found[name]:
             yield f"{SHARE}/{name} was changed"
     yield from _seal(share, SHARE)
+
+
+def _beside(folder: Path) -> Iterator[str]:
+    """What lies in a release beside its two folders is under no seal, and might be taken for a part of it."""
+    for place in sorted(folder.iterdir()):
+        if place.name not in {SHARE, *BESIDE}:
+            yield f"{place.name} lies beside {SHARE} and {INTERNAL}, and no hash covers it: move it elsewhere"
 
 
 def _seal(folder: Path, name: str) -> Iterator[str]:

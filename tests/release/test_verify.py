@@ -44,6 +44,14 @@ def test_one_changed_byte_is_found(copy, name):
     assert all(problem in str(error.value) for problem in found.problems)
 
 
+def test_what_lies_beside_the_folders_is_found(copy):
+    (copy / "patients.csv").write_text("x")
+    (copy / "more").mkdir()
+    found = verify(copy)
+    assert [problem.split()[0] for problem in found.problems] == ["more", "patients.csv"]
+    assert all("beside share and internal" in problem for problem in found.problems)
+
+
 @pytest.mark.parametrize("name", ["report.json", "model/weights.safetensors", "manifest.json", "schema.yaml"])
 def test_a_changed_byte_inside_is_found(copy, name):
     file = copy / "internal" / name

@@ -37,6 +37,7 @@ ABLATION = (
     ("synthetic (class-wise VAE)", "class-wise VAE"),
     ("both", "class-wise VAE, flips and rotations"),
 )
+_MOST_SECONDS = 600  # on two cores, from reading to the verdict
 METHOD = """\
 The primary contrast was named before: class-wise VAE less class weights, minority recall at the specificity
 of class weights, with a tuned linear head on frozen ImageNet features (EfficientNet-Lite0, and not
@@ -231,7 +232,8 @@ def main():
         seconds = given.out / f"{name}.seconds.json"
         if seconds.is_file():
             told = json.loads(seconds.read_text())
-            lines += ["", f"Time: {told['seconds']:.0f} s with {told['processes']} processes."]
+            taken = f"{told['seconds']:.0f} s with {told['processes']} processes"
+            lines += ["", f"Time: {taken}; at most {_MOST_SECONDS} were asked for."]
     for place in sorted(given.out.glob("*-*/report.json")):
         lines += whole(place)
     OUT.mkdir(parents=True, exist_ok=True)

@@ -138,6 +138,7 @@ def _made(given: Mapping[str, Any], progress: "Progress") -> "TwinsResult":
         wanted=_wanted(given),
         seed=given["seed"],
         policy=load_policy(given["policy"]),
+        register=given["register"],
         train_on_synthetic=given["train_on_synthetic"],
         command=command_line(),
         progress=progress,
@@ -169,8 +170,10 @@ def _check(given: Mapping[str, Any]) -> None:
 
     if given["epsilon"] is not None:
         _check_private(given)
-    elif lost := [f"--{n.replace('_', '-')}" for n in ("delta", "public_rows", "register") if given[n]]:
+    elif lost := [f"--{n.replace('_', '-')}" for n in ("delta", "public_rows") if given[n]]:
         raise RequestError(f"{' and '.join(lost)} means nothing without --epsilon")
+    elif given["register"] and given["synthetic"] is None:
+        raise RequestError("--register means nothing without --synthetic: twins of real patients stay inside")
     if given["synthetic"] is not None and given["target"] is not None:
         raise RequestError("the cohort is either --target or --synthetic patients: leave one out")
     if given["trial"] and given["design"] is Design.observational:

@@ -121,15 +121,24 @@ def attempts(folder: Path, data_hash: str) -> int:
 
 
 def secrets_of(
-    data: Path | str | pd.DataFrame, table: pd.DataFrame, out: Path, *, seed: int | None, key: bytes | None
+    data: Path | str | pd.DataFrame,
+    table: pd.DataFrame,
+    out: Path,
+    *,
+    seed: int | None,
+    key: bytes | None,
+    looked: int = 0,
 ) -> Secrets:
-    """The seed and the key of a job that writes `out`, fresh where they are None, and which attempt it is."""
+    """The seed and the key of a job that writes `out`, fresh where they are None, and which attempt it is.
+
+    `looked` is how many looks at the same patients a register holds (`ehrsynth.release.looks`).
+    """
     data_hash = hash_of_data(data, table)
     return Secrets(
         secrets.token_bytes(KEY_BYTES) if key is None else key,
         fresh_seed() if seed is None else seed,
         data_hash,
-        1 + attempts(out.parent, data_hash),
+        1 + max(attempts(out.parent, data_hash), looked),
     )
 
 

@@ -23,7 +23,7 @@ from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed
 from ehrsynth.release.books import Books, owing
 from ehrsynth.release.gate import Facts, decide, facts_of, refuse_identifiers
-from ehrsynth.release.looks import marks_of
+from ehrsynth.release.looks import enter_look, looks, marks_of
 from ehrsynth.release.manifest import Secrets, secrets_of
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.private_twin_folders import PrivateTwinProduct, write_private_twins
@@ -136,8 +136,9 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
     books.check(chosen, seed, remedies=False)
     report(0.0, "reading the table")
     table = whole_table(data, schema)
-    books = replace(books, marks=marks_of(table, schema))
-    hidden = secrets_of(data, table, out, seed=None, key=key)
+    marks = marks_of(table, schema)
+    books = replace(books, marks=marks)
+    hidden = secrets_of(data, table, out, seed=None, key=key, looked=looks(books.register, marks))
     real = _real(table, form, request, hidden, policy=policy, accepted=train_on_synthetic)
     # The noise comes from a key that is kept nowhere.
     model = chosen.fit(
@@ -154,6 +155,7 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
         answer, found.cohort, found.decision, provenance, model=model, secrets=hidden, policy=policy
     )
     write_private_twins(out, product)
+    enter_look(books.register, marks, out, released=found.decision.released)
     report(1.0, found.decision.sentence)
     return TwinsResult({**answer, "release": found.decision.as_json()}, found.decision, out)
 

@@ -15,10 +15,12 @@ import pandas as pd
 from ehrsynth.errors import Refused, ReleaseBlocked, RequestError
 from ehrsynth.files import must_be_free
 from ehrsynth.progress import Progress, silent
+from ehrsynth.release.looks import enter_look, looks, marks_of
 from ehrsynth.release.manifest import secrets_of
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.provenance import provenance_of
 from ehrsynth.release.reading import whole_table
+from ehrsynth.release.register import place_of
 from ehrsynth.release.twin_answers import TwinAnswers, answers
 from ehrsynth.release.twin_folders import TwinProduct, write_twins
 from ehrsynth.release.twin_patients import TwinPatients, patients_for_twins
@@ -81,6 +83,7 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     key: bytes | None = None,
     policy: Policy | None = None,
     train_on_synthetic: bool = False,
+    register: Path | None = None,
     command: str = "",
     renewal: TwinRenewal | None = None,
     progress: Progress | None = None,
@@ -94,6 +97,9 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         lets go.
     seed, key
         None: fresh. The key splits off the patients whom nothing sees; both stand in the internal manifest.
+    register
+        The register of what was learnt from this data set, default beside `out`: each cohort of synthetic
+        twins is a look at the patients, which divides the level of the next, be it a release or twins.
     renewal
         Where this takes the place of an earlier job (`ehrsynth.deletion`): what is done otherwise.
 
@@ -112,7 +118,9 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")
     report(0.0, "reading the table")
     table = whole_table(data, schema)
-    hidden = secrets_of(data, table, out, seed=seed, key=key)
+    book, marks = place_of(out, register), None if wanted.synthetic is None else marks_of(table, schema)
+    looked = 0 if marks is None else looks(book, marks)
+    hidden = secrets_of(data, table, out, seed=seed, key=key, looked=looked)
     if renewal is not None:
         hidden = replace(hidden, attempt=hidden.attempt + renewal.attempt)
     asked = asked_for(table, schema, request, wanted, key=hidden.key, accepted=train_on_synthetic)
@@ -127,6 +135,8 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
     provenance = _provenance(real, found, wanted, policy, command)
     note = TwinNote(asked, renewal)
     write_twins(out, TwinProduct(answer, found.cohort, found.decision, provenance, real.hidden, policy, note))
+    if marks is not None and found.decision is not None:
+        enter_look(book, marks, out, released=found.decision.released)
     report(1.0, str(answer["verdict"]))
     return TwinsResult(answer, found.decision, out)
 

@@ -130,6 +130,7 @@ def test_a_private_cohort_is_drawn_and_paid_for(trial_folder: Path) -> None:
     assert 0 < report["provenance"]["guarantee"]["epsilon"] <= 2 * (1 + 1e-6)
     register = json.loads((trial_folder / "ehrsynth-register.json").read_text())
     assert [entry["what"] for entry in register["data"]["trial"]] == ["blocked"]
+    assert [look["what"] for look in register["looks"]["kept"]] == ["blocked"]
     again = twins(*ARMS, "--outcome", "score", *asked)
     assert again.exit_code == 2
     assert "exists already" in again.output

@@ -102,6 +102,22 @@ def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None
     assert verify(tmp_path / "out").intact
 
 
+def test_each_cohort_is_a_look_at_the_patients_that_the_register_counts(tmp_path: Path) -> None:
+    wanted = {"synthetic": 60, "generator": "independent"}
+    register = tmp_path / "register.json"
+    for number in (1, 2):
+        place = tmp_path / str(number) / "out"  # another folder: only the register knows of the first
+        place.parent.mkdir()
+        job(place, n=300, wanted=wanted, register=register)
+        report = json.loads((place / "internal" / "report.json").read_text())
+        assert report["provenance"]["attempt"] == number
+    looks = json.loads(register.read_text())["looks"]["kept"]
+    assert [look["what"] for look in looks] == ["blocked", "blocked"]
+    (tmp_path / "3").mkdir()
+    job(tmp_path / "3" / "out", n=300, register=register)  # twins of real patients stay inside: no look
+    assert len(json.loads(register.read_text())["looks"]["kept"]) == 2
+
+
 def test_a_cohort_that_the_gate_lets_go_is_shared_without_seed_or_small_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """`ehrsynth images`: a study of synthetic images, models of images, images, and raters' answers."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -320,7 +321,7 @@ def _with_views(fitted: "Fitted", data: Path, text: str, seed: int) -> "Fitted":
 
     if not isinstance(fitted, FittedVAE):
         raise RequestError(f"{fitted.recipe.kind} has no detail to put back: leave --data out")
-    rules = _rules(fitted.size, text, True, None, None, 1)
+    rules = replace(_rules(fitted.size, text, False, None, None, 1), unsplit=True)
     return with_views(fitted, read_images(data, rules).images, seed=seed)
 
 

@@ -19,6 +19,7 @@ from ehrsynth.imaging.models.vae import FittedVAE, ImageVAE
 from ehrsynth.imaging.patient_images import PatientImages, PublicImages
 from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress, part, silent
+from ehrsynth.randomness import numpy_generator
 
 KINDS = ("class_wise_vae", "conditional_vae", "latent_diffusion")
 FOLDS = 5
@@ -130,7 +131,8 @@ def fit_kept(
     if len(holdout) >= FEWEST:
         counts = dict.fromkeys(range(len(images.classes)), max(1, _GATED // len(images.classes)))
         made = draw(model, counts, seed=seed)
-        rows = np.arange(len(holdout))[:_GATED]
+        # At random: images come class by class, and the first would leave the last class without a control.
+        rows = np.sort(numpy_generator(seed, "gate").permutation(len(holdout))[:_GATED])
         gate = memorisation(
             train.pixels, holdout.pixels[rows], made.pixels, side=feature_side(images.size), seed=seed
         )

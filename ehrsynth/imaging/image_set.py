@@ -1,11 +1,13 @@
 """A set of images with their classes and patients, as one value; and an image's own id.
 
-Pixels are whole numbers from 0 to 255, all images have one size. An id is a hash of an image's pixels: it
-follows the image through folds and into what is made of it, and nothing of a file's name is in it. It can be
-tested by whoever holds the image, so ids stay inside the hospital.
+Pixels are whole numbers from 0 to 255, all images have one size. An id is made of two hashes, of the pixels
+as they were stored and as they stand here, masked and scaled: it follows the image through folds and into
+what is made of it, and whatever was done at the door the image is known again. Nothing of a file's name is in
+it. It can be tested by whoever holds the image, so ids stay inside the hospital.
 """
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,12 +22,18 @@ ID_BYTES = 16
 FEWEST_CLASSES, MOST_CLASSES = 2, 12
 SMALLEST, LARGEST = 28, 256  # pixels a side
 _GREY, _COLOUR = 1, 3
+_BETWEEN = "-"
 
 
-def image_id(pixels: Pixels) -> str:
+def image_id(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> str:
     """Hex hash of one image's pixels and shape, the same for equal images."""
     shape = repr(pixels.shape).encode()
     return hashlib.blake2b(shape + pixels.tobytes(), digest_size=ID_BYTES).hexdigest()
+
+
+def hashes_in(ids: Iterable[str]) -> frozenset[str]:
+    """The hashes that ids are made of: images that share one are the same image."""
+    return frozenset(one for own in ids for one in own.split(_BETWEEN) if one)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +52,7 @@ class ImageSet:
         n numbers: images with the same number never stand on two sides of a split. A number may stand for a
         patient, for a source such as a photograph, or for patients whose images are nearly the same.
     ids
-        n ids, see `image_id`.
+        n ids: the `image_id` as stored and as it stands here.
     """
 
     pixels: Pixels
@@ -66,10 +74,19 @@ class ImageSet:
             raise DataError("a label names no class")
 
     @classmethod
-    def of(cls, pixels: Pixels, labels: Whole, classes: tuple[str, ...], patients: Whole) -> Self:
-        """A set whose ids are made from its pixels."""
-        ids = tuple(image_id(image) for image in pixels)
-        return cls(pixels, labels, classes, patients, ids)
+    def of(
+        cls,
+        pixels: Pixels,
+        labels: Whole,
+        classes: tuple[str, ...],
+        patients: Whole,
+        *,
+        stored: Sequence[str] | None = None,
+    ) -> Self:
+        """A set with ids; `stored` is the `image_id` of each as it was stored, if that was otherwise."""
+        here = [image_id(image) for image in pixels]
+        pairs = zip(here if stored is None else stored, here, strict=True)
+        return cls(pixels, labels, classes, patients, tuple(_BETWEEN.join(pair) for pair in pairs))
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -18,9 +18,8 @@ from PIL.PngImagePlugin import PngInfo
 from ehrsynth.errors import DataError, OutputError, ReleaseBlocked
 from ehrsynth.files import whole_file, whole_folder
 from ehrsynth.generators.base import PrivacySpent
-from ehrsynth.imaging.synthetic import SyntheticImages
+from ehrsynth.imaging.synthetic import ORIGIN, SyntheticImages
 
-ORIGIN = "synthetic: made by ehrsynth, no patient's image"
 _SHARED = {"images", "labels", "classes", "origin"}
 
 
@@ -110,6 +109,8 @@ def write_images(
             plain = pixels[..., 0] if pixels.shape[2] == 1 else pixels
             Image.fromarray(plain).save(folder / f"synthetic-{place + 1:05d}.png", pnginfo=mark)
         (draft / "origin.json").write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    if not sharing.shared:
+        out.chmod(0o700)
 
 
 def _write_archive(

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.errors import DataError, RequestError
-from ehrsynth.imaging.image_set import ImageSet, Pixels, Whole
+from ehrsynth.imaging.image_set import ImageSet, Pixels, Whole, hashes_in
 
+ORIGIN = "synthetic: made by ehrsynth, no patient's image"  # written into every file of them
 Parents = tuple[str, str]
 NO_PARENTS: Parents = ("", "")
 
@@ -89,9 +90,9 @@ def refuse_leaks(
     RequestError
         Says how many synthetic images have a parent there, and how many images there were learnt from.
     """
-    held = set(judges.ids)
-    leaking = sum(1 for pair in synthetic.parents if held & set(pair))
-    learnt = len(held & synthetic.learnt_from)
+    held = hashes_in(judges.ids)
+    leaking = sum(1 for pair in synthetic.parents if held & hashes_in(pair))
+    learnt = sum(1 for one in synthetic.learnt_from if held & hashes_in([one]))
     if leaking or learnt:
         raise RequestError(
             f"{leaking} of {len(synthetic)} synthetic images have a parent on the side that judges, and "

@@ -35,6 +35,22 @@ def test_images_of_one_kind_are_not_the_same():
     assert not len(similar_pairs(describe(tissue(60, 64, seed=2))))
 
 
+def round_view(pixels):
+    """The same behind the black surround of an endoscope."""
+    size = pixels.shape[1]
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    seen = np.hypot(y, x) < 0.45 * size
+    return (pixels * seen[..., None]).astype(np.uint8)
+
+
+def test_a_black_surround_makes_nobody_alike_and_hides_nothing():
+    pixels = round_view(tissue(40, 128, seed=4))
+    assert not len(similar_pairs(describe(pixels)))
+    again = round_view(np.clip(1.1 * tissue(40, 128, seed=4)[:20], 0, 255))
+    pairs = similar_pairs(describe(np.concatenate([pixels, again])))
+    assert [[k, k + 40] for k in range(20)] == pairs.tolist()
+
+
 def test_even_images_are_like_nothing():
     assert not len(similar_pairs(describe(np.full((4, 32, 32, 1), 7, np.uint8))))
 

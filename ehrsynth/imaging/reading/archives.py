@@ -51,6 +51,11 @@ def open_archive(path: Path, hashing: Hashing) -> ArchiveSource:
         If it is damaged, holds objects, lacks an array, or its arrays do not fit together.
     """
     arrays = _arrays(path)
+    if "origin" in arrays:
+        raise DataError(
+            "the npz is marked as synthetic: nothing is learnt from it, and it judges nothing; a study takes "
+            "it with --synthetic"
+        )
     parts = _parts(arrays)
     pixels = [_images(images) for images, _, _ in parts]
     if len({p.shape[1:] for p in pixels}) > 1 or len({p.dtype for p in pixels}) > 1:

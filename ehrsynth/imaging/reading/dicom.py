@@ -124,7 +124,8 @@ def decode(path: Path, *, fraction: float = 0.5, masked: bool = False) -> Frame:
         getattr(whole, "file_meta", None), "TransferSyntaxUID", pydicom.uid.ImplicitVRLittleEndian
     )
     kept.file_meta.TransferSyntaxUID = syntax
-    return Frame(_pixels(kept, fraction), _dropped(whole, kept), _remark(kept))
+    declared = _declares_text(whole)
+    return Frame(_pixels(kept, fraction), _dropped(whole, kept), _remark(kept), declares_text=declared)
 
 
 def _refuse_what_shows_a_person(whole: Any, *, masked: bool) -> None:
@@ -133,12 +134,18 @@ def _refuse_what_shows_a_person(whole: Any, *, masked: bool) -> None:
         raise Unusable(message)
     if masked:
         return
-    if str(whole.get("BurnedInAnnotation", "")).upper() == "YES":
+    if _declares_text(whole):
         message = "its header says that text is burned into its pixels: mask it (--text mask)"
         raise Unusable(message)
-    if str(whole.get("SOPClassUID", "")).startswith(_SCREEN_CAPTURES):
+    kind = str(whole.get("SOPClassUID", ""))
+    # Not ...1.1.77 and on: these are endoscopes, microscopes and cameras.
+    if kind == _SCREEN_CAPTURES or kind.startswith(_SCREEN_CAPTURES + "."):
         message = "it is a capture of a screen, which carries text as a rule: mask it (--text mask)"
         raise Unusable(message)
+
+
+def _declares_text(whole: Any) -> bool:
+    return str(whole.get("BurnedInAnnotation", "")).upper() == "YES"
 
 
 def _dropped(whole: Any, kept: Any) -> tuple[str, ...]:
@@ -159,12 +166,7 @@ def _remark(kept: Any) -> str:
 
 
 def _pixels(kept: Any, fraction: float) -> NDArray[np.uint8]:
-    from pydicom.pixels.processing import (
-        apply_color_lut,
-        apply_rescale,
-        apply_voi_lut,
-        convert_color_space,
-    )
+    from pydicom.pixels.processing import apply_color_lut, apply_rescale, apply_voi_lut
 
     try:
         values = np.asarray(kept.pixel_array)
@@ -173,8 +175,8 @@ def _pixels(kept: Any, fraction: float) -> NDArray[np.uint8]:
         if kind == "PALETTE COLOR":
             return _eight_bits(np.asarray(apply_color_lut(values, kept)))
         if int(kept.get("SamplesPerPixel", 1)) > 1:
-            coloured = convert_color_space(values, kind, "RGB") if kind.startswith("YBR") else values
-            return _eight_bits(np.asarray(coloured), int(kept.BitsStored))
+            # Whatever the file stores, YBR too, is red, green and blue by now.
+            return _eight_bits(values, int(kept.BitsStored))
         greys = np.asarray(apply_rescale(values, kept), dtype=np.float64)
         if kept.get("WindowWidth") is not None:
             greys = np.asarray(apply_voi_lut(greys, kept), dtype=np.float64)

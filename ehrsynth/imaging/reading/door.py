@@ -18,7 +18,6 @@ from ehrsynth.errors import DataError, NotEnoughData, Refused, RequestError
 from ehrsynth.files import keyed_hash
 from ehrsynth.imaging.captions.across import Looking, Marks, Zone
 from ehrsynth.imaging.captions.masking import masked
-from ehrsynth.imaging.duplicates import describe, grouped, similar_pairs
 from ehrsynth.imaging.image_set import (
     FEWEST_CLASSES,
     LARGEST,
@@ -27,7 +26,9 @@ from ehrsynth.imaging.image_set import (
     ImageSet,
     Pixels,
     Whole,
+    image_id,
 )
+from ehrsynth.imaging.reading.alike import join_alike
 from ehrsynth.imaging.reading.archives import open_archive
 from ehrsynth.imaging.reading.depth import bits_used, depth_remarks, eight_bits, refuse_mixed
 from ehrsynth.imaging.reading.folders import Listing, list_folder
@@ -39,13 +40,6 @@ Text = Literal["refuse", "mask", "accept"]
 _KEY_BYTES = 32
 _NAMED = 3  # images of a place that a refusal names by ordinal
 _SHOWN = 12  # examples kept for the picture of what was found
-_STRICTER = (
-    0.96,
-    0.98,
-    0.99,
-    0.999,
-)  # correlations from which images are the same, where 0.94 joins too many
-_JOINED, _FEW_JOINED = 0.2, 4  # share, and number, of images that a joined group may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +59,8 @@ class Rules:
         A list of patients, or the part of a file's name that is the patient.
     slices
         How many slices of a volume are taken.
+    unsplit
+        Declares that the images are not split, so that it does not matter whose they are.
     """
 
     size: int | None = None
@@ -74,6 +70,7 @@ class Rules:
     patients: Path | None = None
     pattern: str | None = None
     slices: int = 1
+    unsplit: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
@@ -81,6 +78,12 @@ class Rules:
             raise RequestError(f"--size {self.size}: images have {SMALLEST} to {LARGEST} pixels a side")
         if self.slices < 1:
             raise RequestError(f"--slices {self.slices}: at least one slice of a volume is taken")
+        if self.slices > 1 and self.one_image_per_patient:
+            raise RequestError(
+                f"--slices {self.slices} takes several images of a volume, and --one-image-per-patient "
+                "declares that no patient has two: say whose each volume is (--patients, --patient-pattern, "
+                "or a folder for each patient), or take one slice"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,10 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """What the first passage saw: text, the bits that each image uses, sizes, kinds of metadata."""
+    """What the first passage saw: text, the bits that each image uses, sizes, kinds of metadata.
+
+    `declaring` are the images (from 0) whose files say themselves that text is burned into their pixels.
+    """
 
     marks: Marks
     examples: tuple[Pixels, ...]
@@ -123,6 +129,7 @@ class Looked:
     coloured: bool
     dropped: dict[str, int]
     remarks: tuple[str, ...]
+    declaring: tuple[int, ...] = ()
 
 
 def open_source(place: Path, rules: Rules) -> Source:
@@ -165,7 +172,7 @@ def read_images(place: Path | str, rules: Rules | None = None, progress: Progres
     rules, report = rules or Rules(), progress or silent
     source = open_source(Path(place), rules)
     looked = look(source, rules, part(report, 0.0, 0.6))
-    refuse_text(looked.marks, rules, source)
+    refuse_text(looked, rules, source)
     return admit(source, looked, rules, part(report, 0.6, 1.0))
 
 
@@ -176,12 +183,13 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
     check_patients(source, rules)
     looking, coloured, bits = Looking(), False, list[int]()
     sizes, broken, examples = list[tuple[int, int]](), list[str](), list[Pixels]()
-    dropped, remarks = Counter[str](), Counter[str]()
+    dropped, remarks, declaring = Counter[str](), Counter[str](), list[int]()
     for number, frame in _frames(source, broken):
         sizes.append((frame.pixels.shape[0], frame.pixels.shape[1]))
         coloured = coloured or frame.pixels.ndim == 3  # noqa: PLR2004
         bits.append(bits_used(frame.pixels))
         dropped.update(frame.dropped)
+        declaring += [number] if frame.declares_text else []
         remarks.update([frame.remark] if frame.remark else [])
         if looking.show(shown := eight_bits(frame.pixels, bits[-1])) and len(examples) < _SHOWN:
             examples.append(shown)
@@ -199,6 +207,7 @@ def look(source: Source, rules: Rules, progress: Progress | None = None) -> Look
         coloured,
         dict(dropped),
         said,
+        tuple(declaring),
     )
 
 
@@ -237,7 +246,9 @@ def check_patients(source: Source, rules: Rules) -> None:
         If it is not known of some, or of any.
     """
     unknown = [number for number, patient in enumerate(source.patients) if patient is None]
-    if not unknown or rules.one_image_per_patient:
+    if rules.one_image_per_patient:
+        _check_declared(source)
+    if not unknown or rules.one_image_per_patient or rules.unsplit:
         return
     if len(unknown) < len(source.patients):
         summary = f"{len(unknown)} of {len(source.patients)} images have no patient: {HOW}"
@@ -245,14 +256,27 @@ def check_patients(source: Source, rules: Rules) -> None:
     raise RequestError(f"it is not known whose images these are, so a patient could be on both sides: {HOW}")
 
 
-def refuse_text(marks: Marks, rules: Rules, source: Source) -> None:
-    """Raise where text was found and nothing was said about it.
+def _check_declared(source: Source) -> None:
+    known = [patient for patient in source.patients if patient is not None]
+    several = len(known) - len(set(known))
+    if several:
+        raise DataError(
+            f"{several} images are of a patient who has another, though --one-image-per-patient declares "
+            "that none has: leave it out, and the patients that the data name stay together"
+        )
+
+
+def refuse_text(looked: Looked, rules: Rules, source: Source) -> None:
+    """Raise where text was found and nothing was said about it, or declared and not found to be masked.
 
     Raises
     ------
     Refused
         Lists each place, how many images show it, and where the first of these are to be looked at.
     """
+    marks = looked.marks
+    if rules.text == "mask":
+        _refuse_hidden_text(looked, source)
     if not marks.zones or rules.text != "refuse":
         return
     raise Refused(
@@ -260,6 +284,21 @@ def refuse_text(marks: Marks, rules: Rules, source: Source) -> None:
         "--text mask to cover these places in every image, or --text accept if they are harmless",
         [f"{zone.where}: {zone.sign}{_looked_at(zone, source)}" for zone in marks.zones],
     )
+
+
+def _refuse_hidden_text(looked: Looked, source: Source) -> None:
+    """A file that declares text in its pixels is let in masked only if some of it was found."""
+    zones = looked.marks.zones
+    if any(not zone.images for zone in zones):  # of all images together, this one among them
+        return
+    found = {number for zone in zones for number in zone.images}
+    hidden = [number for number in looked.declaring if number not in found]
+    if hidden:
+        raise Refused(
+            f"the headers of {len(hidden)} images say that text is burned into their pixels, and none was "
+            "found to mask: cover it beforehand, or leave them out",
+            few([source.place(number) for number in hidden]),
+        )
 
 
 def _looked_at(zone: Zone, source: Source) -> str:
@@ -282,27 +321,30 @@ def admit(source: Source, looked: Looked, rules: Rules, progress: Progress | Non
     n, size = len(source.labels), rules.size or _own_size(looked.sizes, rules.most)
     pixels = np.empty((n, size, size, 3 if looked.coloured else 1), np.uint8)
     zones = looked.marks.zones if rules.text == "mask" else ()
+    stored = list[str]()
     for number in range(n):
-        shown = eight_bits(source.frame(number).pixels, deepest)
+        frame = source.frame(number).pixels
+        stored.append(image_id(frame))
+        shown = eight_bits(frame, deepest)
         pixels[number] = scaled(masked(shown, zones), size, coloured=looked.coloured)
         report((number + 1) / n, f"letting in image {number + 1} of {n}")
     patients = patient_numbers(source.patients, rules)
-    groups, joined = _groups(pixels, source.labels, patients, source)
+    joined = join_alike(pixels, source.labels, patients, source.place)
     entry = Entry(
         images=n,
         sizes=(_pair(looked.sizes.min(axis=0)), _pair(looked.sizes.max(axis=0))),
         dropped=looked.dropped,
-        remarks=looked.remarks,
+        remarks=(*looked.remarks, *joined.remarks),
         patients=len(np.unique(patients)),
-        groups=len(np.unique(groups)),
-        joined=joined,
-        largest_group=int(np.bincount(groups).max()),
+        groups=len(np.unique(joined.groups)),
+        joined=joined.images,
+        largest_group=int(np.bincount(joined.groups).max()),
         one_image_per_patient=rules.one_image_per_patient,
         masked_places=tuple(f"{zone.where}: {zone.sign}" for zone in zones),
     )
-    whole = ImageSet.of(pixels, source.labels, source.classes, groups)
+    whole = ImageSet.of(pixels, source.labels, source.classes, joined.groups, stored=stored)
     # What is nearly the same as an image that is set aside is set aside with it.
-    outside = np.isin(groups, groups[source.external])
+    outside = np.isin(joined.groups, joined.groups[source.external])
     return Admitted(
         whole.at(~outside), whole.at(source.external) if source.external.any() else None, entry, looked.marks
     )
@@ -327,30 +369,8 @@ def scaled(pixels: Pixels, size: int, *, coloured: bool) -> Pixels:
 
 def patient_numbers(patients: tuple[bytes | None, ...], rules: Rules) -> Whole:
     """The patient of each image as a number from 0."""
-    if rules.one_image_per_patient:
+    if rules.one_image_per_patient or rules.unsplit:
         return np.arange(len(patients))
     # Numbered as they come, not as their hashes sort: the key is new each time, and the folds must not be.
     order: dict[bytes | None, int] = {}
     return np.array([order.setdefault(p, len(order)) for p in patients], dtype=np.int64)
-
-
-def _groups(pixels: Pixels, labels: Whole, patients: Whole, source: Source) -> tuple[Whole, int]:
-    """Patients joined where their images are nearly the same, and how many images that concerns.
-
-    In a set whose images are all alike, as frames of films or slices in one position, the measure is made
-    stricter until no group that it joins holds a fifth of the images: what is joined then is still the
-    likest.
-    """
-    pairs = similar_pairs(described := describe(pixels))
-    for least in _STRICTER:
-        groups = grouped(patients, pairs)
-        most = max(_FEW_JOINED, _JOINED * len(pixels), np.bincount(patients).max())
-        if np.bincount(groups).max() <= most:
-            break
-        pairs = similar_pairs(described, least=least)
-    same = [(a, b) for a, b in pairs if labels[a] != labels[b] and np.array_equal(pixels[a], pixels[b])]
-    if same:
-        listed = [f"{source.place(a)} and {source.place(b)}" for a, b in same]
-        raise DataError(f"{len(same)} pairs of images are the same and stand in two classes", few(listed))
-    across = pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
-    return grouped(patients, pairs), len(np.unique(across))

@@ -201,7 +201,8 @@ def _told(items: list[_Item], folder: Path, listing: Listing) -> list[_Item]:
     if listing.patients is not None:
         told: tuple[bytes, ...] = from_list(listing.patients, files, listing.hashing)
     elif listing.pattern is not None:
-        told = from_pattern(listing.pattern, files, listing.hashing)
+        # Without the class: a patient with images of two classes is one patient.
+        told = from_pattern(listing.pattern, [file.partition("/")[2] for file in files], listing.hashing)
     else:
         return items
     return [_Item(i.path, i.label, i.ordinal, i.fraction, p) for i, p in zip(items, told, strict=True)]

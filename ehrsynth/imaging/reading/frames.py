@@ -29,11 +29,14 @@ class Frame:
         Kinds of metadata that the file carried and that are left behind: names of kinds, never a value.
     remark
         A word for the report on how it was decoded, for instance that its greys were inverted.
+    declares_text
+        Whether the file itself says that text is burned into its pixels.
     """
 
     pixels: Raw
     dropped: tuple[str, ...] = ()
     remark: str = ""
+    declares_text: bool = False
 
 
 class Unusable(Exception):

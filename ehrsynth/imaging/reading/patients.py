@@ -46,7 +46,12 @@ def _plain(name: str | None) -> str:
 
 
 def from_pattern(pattern: str, files: Sequence[str], hashing: Hashing) -> tuple[bytes, ...]:
-    """Patients from the first group of a regular expression (or all of what it matches) in a file's name.
+    """Patients from the first group of a regular expression (or all of what it matches) in files' names.
+
+    Parameters
+    ----------
+    files
+        Names within the folder of their class, with the folders between.
 
     Raises
     ------
@@ -59,11 +64,12 @@ def from_pattern(pattern: str, files: Sequence[str], hashing: Hashing) -> tuple[
         message = f"--patient-pattern {pattern!r} is no regular expression: {error.msg}"
         raise RequestError(message) from error
     found = [compiled.search(name) for name in files]
-    missing = sum(1 for match in found if match is None)
+    group = 1 if compiled.groups else 0
+    told = [match[group] for match in found if match is not None and match[group]]
+    missing = len(files) - len(told)
     if missing:
         message = (
             f"--patient-pattern {pattern!r} finds nothing in the names of {missing} of {len(files)} images"
         )
         raise RequestError(message)
-    group = 1 if compiled.groups else 0
-    return tuple(hashing(f"name {match[group]}") for match in found if match is not None)
+    return tuple(hashing(f"name {name}") for name in told)

@@ -68,8 +68,8 @@ def read_patients(
     check_patients(source, rules)
     labels = _public_labels(source, public.classes)
     looked = look(source, rules, part(report, 0.0, 0.6))
-    refuse_text(looked.marks, rules, source)
-    patients = _patients(source, rules)
+    refuse_text(looked, rules, source)
+    patients = patient_numbers(source.patients, rules)
     inside = np.flatnonzero(~source.external)
     pixels = np.empty((len(inside), public.size, public.size, public.channels), np.uint8)
     deep: list[str] = []
@@ -98,14 +98,3 @@ def _public_labels(source: Source, classes: tuple[str, ...]) -> Whole:
             [f"class {name!r}" for name in unknown],
         )
     return np.array([classes.index(name) for name in source.classes], dtype=np.int64)[source.labels]
-
-
-def _patients(source: Source, rules: Rules) -> Whole:
-    known = [patient for patient in source.patients if patient is not None]
-    several = len(known) - len(set(known))
-    if rules.one_image_per_patient and several:
-        raise DataError(
-            f"{several} images are of a patient who has another, though --one-image-per-patient declares "
-            "that none has: leave it out, and the patients that the data name are the unit of privacy"
-        )
-    return patient_numbers(source.patients, rules)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ehrsynth.imaging.reading.frames import Frame, Raw, Unusable
+from ehrsynth.imaging.synthetic import ORIGIN
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -62,6 +63,9 @@ def decode(path: Path) -> Frame:
 def _frame(picture: Image.Image) -> Frame:
     if getattr(picture, "n_frames", 1) > 1:
         message = "it holds several pages or frames: save each as a file"
+        raise Unusable(message)
+    if picture.info.get("Comment") == ORIGIN:
+        message = "it is marked as synthetic: nothing is learnt from it, and it judges nothing"
         raise Unusable(message)
     dropped = _metadata(picture)
     inverted = _white_is_zero(picture)

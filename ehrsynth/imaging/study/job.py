@@ -153,7 +153,7 @@ def _show_marks(looked: Looked, out: Path, rules: Rules, source: Source) -> None
         with whole_file(out / MARKS) as draft:
             Image.fromarray(marks_picture(looked.marks, looked.examples)).save(draft, format="PNG")
         (out / MARKS).chmod(0o600)
-    refuse_text(looked.marks, rules, source)
+    refuse_text(looked, rules, source)
 
 
 def check_out(out: Path) -> None:

@@ -87,15 +87,20 @@ def kept_and_filled(split: Split) -> dict[str, Any]:
 
 
 def _covered(split: Split) -> dict[str, float]:
-    """Means over minority classes: by training images, with synthetic ones, with as many changed copies."""
+    """Means over minority classes: by training images, with synthetic ones, with as many changed copies.
+
+    So many synthetic images count as there are changed copies of the class.
+    """
     labels, judges = split.fold.train.images.labels, split.fold.test.images
     made = split.material.synthetic(split.model, split.plan.sampling(split.settings.mix), split.per_class)
     copied = np.tile(labels, len(split.material.changed) // len(labels))
     found: dict[str, list[float]] = {"before": [], "after": [], "changed copies instead": []}
     for label in split.minority:
         own, held = split.material.real[labels == label], split.test[judges.labels == label]
-        added = made.features[made.images.labels == label]
-        changed = split.material.changed[copied == label][: len(added)]
+        added, changed = made.features[made.images.labels == label], split.material.changed[copied == label]
+        # As many of each: more images cover more, whatever they are.
+        as_many = min(len(added), len(changed))
+        added, changed = added[:as_many], changed[:as_many]
         found["before"].append(covered(held, own))
         found["after"].append(covered(held, np.concatenate([own, added])))
         found["changed copies instead"].append(covered(held, np.concatenate([own, changed])))

@@ -191,6 +191,7 @@ def run_splits(
     work = _worked(data, folds, plan, todo, pace=pace, report=report)
     for done, (place, result) in enumerate(work, start=before + 1):
         write_json(_file(folder, place), result)
+        _file(folder, place).chmod(0o600)
         report(done / whole, f"split {done} of {whole} done")
     return [
         json.loads(_file(folder, p).read_bytes()) for p in range(len(folds)) if _file(folder, p).is_file()
@@ -215,8 +216,9 @@ def _file(folder: Path, place: int) -> Path:
 
 def _same_study(folder: Path, mine: Mapping[str, str]) -> None:
     file = folder / PLAN
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # what is kept of a split shows real images
     if not file.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         write_json(file, mine)
         return
     if json.loads(file.read_bytes()) != mine:

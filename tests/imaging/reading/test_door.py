@@ -10,6 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 from ehrsynth.errors import DataError, NotEnoughData, Refused, RequestError
 from ehrsynth.imaging.folds import split_folds
 from ehrsynth.imaging.reading import Rules, read_images
+from ehrsynth.imaging.release import Sharing, write_images
+from ehrsynth.imaging.synthetic import NO_PARENTS, SyntheticImages, refuse_leaks
 from pictures import captioned, shapes, tissue
 
 ALONE = Rules(one_image_per_patient=True)
@@ -224,6 +226,66 @@ def test_a_film_does_not_join_all_of_its_patients(tmp_path):
     entry = read_images(file).entry
     assert entry.largest_group <= 8
     assert entry.groups >= 5
+
+
+def test_a_film_says_that_the_measure_was_made_stricter(tmp_path):
+    frames = np.stack([np.clip(tissue(1, 64, colour=False)[0] + 0.4 * k, 0, 255) for k in range(30)])
+    noisy = np.clip(frames + np.random.default_rng(1).normal(0, 4, frames.shape), 0, 255).astype(np.uint8)
+    np.savez(tmp_path / "film.npz", images=noisy, labels=np.arange(30) % 2)
+    found = read_images(tmp_path / "film.npz", ALONE)
+    assert any("joined from a correlation of 0.9" in remark for remark in found.entry.remarks)
+    assert read_images(folder(tmp_path / "others"), ALONE).entry.remarks == ()
+
+
+def test_a_pattern_looks_at_the_name_and_not_at_the_class(tmp_path):
+    for k in range(4):
+        for label in ("grade1", "grade2"):
+            (tmp_path / label).mkdir(exist_ok=True)
+            Image.fromarray(tissue(1, 32, seed=2 * k + (label == "grade1"), colour=False)[0]).save(
+                tmp_path / label / f"P{k}_{label}.png"
+            )
+    for pattern in (r"^(P\d+)", r"^([^_]+)_", r"(\d+)"):
+        assert read_images(tmp_path, Rules(pattern=pattern)).entry.patients == 4
+    with pytest.raises(RequestError, match="finds nothing in the names of 2 of 8"):
+        read_images(tmp_path, Rules(pattern=r"P([0-2])|Q(\d)"))
+    with pytest.raises(RequestError, match="finds nothing in the names of 2 of 8"):
+        read_images(tmp_path, Rules(pattern=r"P([0-2])|P3"))
+
+
+def test_who_has_several_images_is_not_declared_to_have_one(tmp_path):
+    place = folder(tmp_path)
+    for k, file in enumerate(sorted(place.rglob("*.png"))):
+        home = file.parent / f"case {k % 3}"
+        home.mkdir(exist_ok=True)
+        file.rename(home / file.name)
+    with pytest.raises(DataError, match="4 images are of a patient who has another"):
+        read_images(place, ALONE)
+    assert len(read_images(place, Rules(unsplit=True)).images) == 7
+    with pytest.raises(RequestError, match="--slices 3"):
+        Rules(one_image_per_patient=True, slices=3)
+
+
+@pytest.mark.parametrize("ending", ["", ".npz"])
+def test_synthetic_images_do_not_come_back_as_real_ones(tmp_path, ending):
+    pixels, labels = shapes((3, 3), 32)
+    none = np.full(6, np.nan)
+    made = SyntheticImages(pixels, labels, (NO_PARENTS,) * 6, frozenset(), none)
+    out = tmp_path / f"made{ending}"
+    write_images(made, ("a", "b"), out, sharing=Sharing(), facts={})
+    with pytest.raises(DataError, match=r"(6 of 6 images cannot be used|marked as synthetic)") as error:
+        read_images(out, ALONE)
+    assert "marked as synthetic" in str(error.value)
+
+
+def test_an_image_is_known_again_however_it_was_let_in(tmp_path):
+    place = folder(tmp_path, size=40)
+    plain = read_images(place, ALONE).images
+    small = read_images(place, Rules(one_image_per_patient=True, size=28)).images
+    pair = (plain.ids[0], plain.ids[1])
+    made = SyntheticImages(plain.pixels[:1], plain.labels[:1], (pair,), frozenset(pair), np.array([0.5]))
+    with pytest.raises(RequestError, match="1 of 1 synthetic images have a parent"):
+        refuse_leaks(made, small.at(np.array([0])))
+    assert refuse_leaks(made, small.at(np.array([5]))) is made
 
 
 def test_one_image_in_two_classes_is_refused(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ehrsynth.errors import DataError
+from ehrsynth.errors import DataError, Refused
 from ehrsynth.imaging.reading import Rules, read_images
 from pictures import shapes
 
@@ -106,6 +106,40 @@ def test_files_that_show_a_person_are_refused_by_ordinal(ward, tags, says):
         read_images(ward)
     assert "file 5 of class '1'" in str(error.value)
     assert SECRET not in str(error.value)
+
+
+def test_an_endoscope_is_no_screen(ward):
+    for file in ward.rglob("*.dcm"):
+        made = pydicom.dcmread(file)
+        made.SOPClassUID = "1.2.840.10008.5.1.4.1.1.77.1.1"
+        made.save_as(file)
+    assert len(read_images(ward).images) == 8
+
+
+@pytest.mark.parametrize("kind", ["RGB", "YBR_FULL"])
+def test_colours_are_what_they_were_however_they_are_stored(tmp_path, kind):
+    from pydicom.pixels import convert_color_space
+
+    mucosa = np.empty((2, 32, 32, 3), np.uint8)
+    mucosa[0], mucosa[1] = (190, 90, 70), (120, 60, 160)
+    for k, image in enumerate(mucosa):
+        home = tmp_path / str(k)
+        home.mkdir()
+        stored = image if kind == "RGB" else convert_color_space(image, "RGB", kind)
+        tags = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": kind}
+        dicom(home / "a.dcm", stored, patient=f"P{k}", series=f"1.2.{k}", **tags)
+    found = read_images(tmp_path).images.pixels.astype(int)
+    assert np.abs(found - mucosa).max() <= 2
+
+
+def test_text_that_a_header_declares_and_nobody_finds_is_not_let_in_as_masked(ward):
+    files = sorted(ward.rglob("*.dcm"))
+    made = pydicom.dcmread(files[2])
+    made.BurnedInAnnotation = "YES"
+    made.save_as(files[2])
+    with pytest.raises(Refused, match="headers of 1 images say that text is burned") as error:
+        read_images(ward, Rules(text="mask"))
+    assert "file 3 of class '0'" in str(error.value)
 
 
 def test_a_series_is_one_volume_and_gives_its_middle(ward):

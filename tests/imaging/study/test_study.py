@@ -86,6 +86,8 @@ def test_the_report_holds_together_and_its_json_begins_with_the_verdict(made):
         assert words in page
     assert {p.name for p in out.iterdir()} >= {"report.html", "turing.html", "turing_key.json"}
     assert (out / "report.html").stat().st_mode & 0o777 == 0o600
+    assert (out / "splits").stat().st_mode & 0o077 == 0
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (out / "splits").glob("split-*.json"))
 
 
 def test_a_study_that_is_done_is_not_done_again(made, place, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import time
 from multiprocessing import active_children
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ehrsynth.imaging.models.sampling import Sampling
 from ehrsynth.imaging.models.vae import ImageVAE
 from ehrsynth.imaging.networks.weights import lite0
 from ehrsynth.imaging.reading import Rules
+from ehrsynth.imaging.study import looks
 from ehrsynth.imaging.study import splits as splitting
 from ehrsynth.imaging.study.arms import ARMS, CLASS_WEIGHTS, FLIPS, NONE, SAMPLER, SMOTE, VAE
 from ehrsynth.imaging.study.attention import agreement
@@ -320,6 +322,32 @@ def test_plans_say_what_they_do():
     assert plan.hash() != quick_plan(folds=3, seeds=3, seed=1).hash()
     with pytest.raises(ValueError, match="go up"):
         StudyPlan(low=0.9, high=0.1)
+
+
+def test_coverage_is_of_as_many_copies_as_synthetic_images(monkeypatch):
+    """More images cover more, whatever they are."""
+    given = []
+    monkeypatch.setattr(looks, "covered", lambda _held, points: given.append(len(points)) or 0.5)
+    labels = np.repeat([0, 1], [40, 6])
+    images = SimpleNamespace(labels=labels)
+    made = SimpleNamespace(features=np.zeros((80, 3)), images=SimpleNamespace(labels=np.repeat([0, 1], 40)))
+    material = SimpleNamespace(
+        synthetic=lambda *_: made, real=np.zeros((46, 3)), changed=np.zeros((3 * 46, 3))
+    )
+    fold = SimpleNamespace(train=SimpleNamespace(images=images), test=SimpleNamespace(images=images))
+    plan = SimpleNamespace(sampling=lambda mix: mix)
+    split = SimpleNamespace(
+        fold=fold,
+        plan=plan,
+        material=material,
+        test=np.zeros((46, 3)),
+        settings=SimpleNamespace(mix=None),
+        per_class=40,
+        model=None,
+        minority=(1,),
+    )
+    looks._covered(split)
+    assert given == [6, 6 + 18, 6 + 18]
 
 
 def test_agreement_of_maps():

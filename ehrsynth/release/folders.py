@@ -15,7 +15,14 @@ from ehrsynth.release.manifest import Secrets, internal_manifest, public_manifes
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Request
-from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
+from ehrsynth.release.sealing import (
+    INTERNAL,
+    PRIVATE_FOLDER,
+    SHARE,
+    seal_internal,
+    seal_share,
+    without_codes,
+)
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.page import render
 from ehrsynth.report.provenance import Provenance
@@ -59,7 +66,7 @@ def write_release(out: Path, made: Product) -> None:
 def _write_share(folder: Path, made: Product) -> dict[str, str]:
     folder.mkdir()
     _write_table(folder, made)
-    save_schema(made.schema, folder / "schema.yaml")
+    save_schema(without_codes(made.schema), folder / "schema.yaml")
     _write(folder / "report.html", _page(made, shareable=True))
     _write(folder / "card.md", card(made.decision, made.provenance, made.evaluation, made.schema))
     return seal_share(folder, public_manifest(made.decision, made.provenance))

@@ -6,9 +6,21 @@ from typing import Any
 
 from ehrsynth.files import seal
 from ehrsynth.release.manifest import hashes, write_manifest
+from ehrsynth.schema import Schema
 
 SHARE, INTERNAL = "share", "internal"
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+
+
+def without_codes(schema: Schema) -> Schema:
+    """The schema as it may leave: what one patient's cell says in the place of a value may be a missing code.
+
+    A synthetic table has none: what is missing is an empty field.
+    """
+    columns = [
+        type(column).model_validate({**column.model_dump(), "missing_codes": ()}) for column in schema.columns
+    ]
+    return schema.changed(columns=columns, missing_codes=())
 
 
 def seal_share(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:

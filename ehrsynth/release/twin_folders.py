@@ -9,7 +9,14 @@ from typing import Any
 from ehrsynth.files import canonical_json, plain, whole_folder
 from ehrsynth.release.manifest import FORMAT, Secrets
 from ehrsynth.release.policy import Policy
-from ehrsynth.release.sealing import INTERNAL, PRIVATE_FOLDER, SHARE, seal_internal, seal_share
+from ehrsynth.release.sealing import (
+    INTERNAL,
+    PRIVATE_FOLDER,
+    SHARE,
+    seal_internal,
+    seal_share,
+    without_codes,
+)
 from ehrsynth.release.twin_request import TwinNote
 from ehrsynth.report.decision import Decision
 from ehrsynth.report.provenance import Provenance
@@ -161,7 +168,7 @@ def write_twin_table(folder: Path, name: str, table: Table) -> None:
     """Write a table in both formats, and its schema beside it."""
     for ending in ("csv", "parquet"):
         write_table(table.frame, table.schema, folder / f"{name}.{ending}")
-    save_schema(table.schema, folder / f"{name}.yaml")
+    save_schema(without_codes(table.schema), folder / f"{name}.yaml")
 
 
 def _page(made: TwinProduct, *, shareable: bool) -> str:

@@ -43,6 +43,8 @@ class Evidence:
         For each row the place of its word in `words`; -1 where it holds none.
     codes
         Words that were taken as missing codes, besides the empty field.
+    commas
+        Whether a comma was read as a decimal point.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Evidence:
     counts: Places
     places: Places
     codes: tuple[str, ...] = ()
+    commas: bool = False
 
     @property
     def present(self) -> int:
@@ -74,7 +77,7 @@ class Evidence:
         renumber = np.append(np.where(gone, -1, np.cumsum(~gone) - 1), -1)
         words = tuple(w for w, out in zip(self.words, gone, strict=True) if not out)
         every_code = (*self.codes, *(c for c in codes if c))
-        return Evidence(self.name, words, self.counts[~gone], renumber[self.places], every_code)
+        return Evidence(self.name, words, self.counts[~gone], renumber[self.places], every_code, self.commas)
 
     def absent(self, codes: Sequence[str]) -> NDArray[np.bool_]:
         """Which rows hold no word, if these codes mean missing."""
@@ -112,13 +115,14 @@ def evidence(name: str, series: "pd.Series[Any]", *, decimal_comma: bool = False
     bare = [str(word).strip() for word in distinct]
     # A point in a word that is no number says nothing of commas: k.A. is a missing code.
     points = any("." in word and NUMBER.fullmatch(word) for word in bare)
-    if decimal_comma and any(map(_COMMA_NUMBER.fullmatch, bare)) and not points:
+    commas = decimal_comma and any(map(_COMMA_NUMBER.fullmatch, bare)) and not points
+    if commas:
         bare = [w.replace(",", ".") if _COMMA_NUMBER.fullmatch(w) else w for w in bare]
     places = {word: place for place, word in enumerate(dict.fromkeys(bare))}
     # Words that differ in outer spaces only are one; the last place is that of nulls.
     rows = np.array([*(places[word] for word in bare), -1], np.int64)[codes]
     counts = np.bincount(rows[rows >= 0], minlength=len(places)).astype(np.int64)
-    found = Evidence(name, tuple(places), counts, rows)
+    found = Evidence(name, tuple(places), counts, rows, commas=commas)
     return found.without([w for w in found.words if not w or w.casefold() in MISSING_WORDS])
 
 

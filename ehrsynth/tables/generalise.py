@@ -80,7 +80,8 @@ def generalise(
     table
         As `ehrsynth.tables.read_table` gives it for `schema`; not changed.
     index_date
-        A date column from which the others are counted in days; without it every date becomes its year.
+        A date column from which the others are counted in days; without it every date becomes its year, as a
+        date of birth does with it too.
     by_schema_alone
         Do only what the schema decides, and say no count: for differential privacy, where what is done may
         not depend on who is in the table. Rare categories stay then, since the schema lists them in public.
@@ -95,7 +96,7 @@ def generalise(
     Raises
     ------
     RequestError
-        If `index_date` is no date column.
+        If `index_date` is no date column, or a date of birth.
     ReleaseBlocked
         If a category of fewer than 11 patients cannot be merged; every such column is listed.
     """
@@ -165,7 +166,8 @@ def _latest_year(work: _Work) -> int:
         for name, column in work.columns.items()
         if isinstance(column, DateColumn | DatetimeColumn) and not names_a_birth(name)
     ]
-    return max(seen, default=dt.datetime.now(dt.UTC).year)
+    now = dt.datetime.now(dt.UTC).year  # nobody was seen later, whatever a generous bound allows
+    return min(max(seen, default=now), now)
 
 
 def _gather_birth_years(work: _Work, latest: int) -> None:
@@ -174,7 +176,7 @@ def _gather_birth_years(work: _Work, latest: int) -> None:
     for name, column in work.columns.items():
         if not isinstance(column, IntegerColumn) or not names_a_birth(name):
             continue
-        if column.minimum >= earliest or column.maximum <= _FIRST_YEAR or column.unit not in {"", "year"}:
+        if column.minimum >= earliest or column.maximum <= _FIRST_YEAR or column.unit.startswith(DAYS_FROM):
             continue
         old = work.values[name] < earliest
         work.values[name] = np.maximum(work.values[name], earliest)
@@ -189,8 +191,13 @@ def _coarsen_dates(work: _Work, index_date: str | None) -> None:
     if index_date is not None and index_date not in dated:
         raise RequestError(unknown("date column", index_date, list(dated)))
     days = {name: _days(work.values[name], column) for name, column in dated.items()}
+    if index_date is not None and names_a_birth(index_date):
+        raise RequestError(
+            f"days from {index_date!r} are an age to the day: count from another date, such as an admission"
+        )
     for name, column in dated.items():
-        if index_date is None or name == index_date:
+        # Days from a birth to a date of the patient's are an age too, above 89 as well.
+        if index_date is None or name == index_date or names_a_birth(name):
             _to_years(work, name, column)
         else:
             _to_days(work, column, days[name] - days[index_date], dated[index_date])

@@ -10,7 +10,7 @@ from ehrsynth.schema import CategoryColumn, DateColumn, DatetimeColumn, Duration
 from ehrsynth.tables.evidence import NUMBER, Evidence, Guess, code_reason, shared
 from ehrsynth.tables.guess_numbers import bounds
 from ehrsynth.tables.parsing import parse_words
-from ehrsynth.tables.vocabulary import tokens
+from ehrsynth.tables.vocabulary import names_a_birth, tokens
 
 # In the order in which they are tried: of two that fit, the first is taken and the doubt is written down.
 _DATES = (
@@ -173,6 +173,11 @@ def _dated(found: Evidence, candidates: list[tuple[str, Moments]], order: str) -
         return Guess(
             LeftOut(name=found.name, reason="moments with fractions of a second: round them to seconds")
         )
+    if "%y" in form:
+        if names_a_birth(found.name) or max(moments).year > dt.datetime.now(dt.UTC).year:
+            why = "years of two digits, of which nobody can tell the century: write all four"
+            return Guess(LeftOut(name=found.name, reason=why))
+        reasons.append("years of two digits: 69 to 99 are taken for 19.., the others for 20..")
     return Guess(_column(found, form, moments), (*reasons, "bounds are whole years"))
 
 

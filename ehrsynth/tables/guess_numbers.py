@@ -49,7 +49,14 @@ def guess_numbers(found: Evidence) -> Guess | None:
         return _too_large(found)
     found, values = _without_sentinels(found, values)
     whole = bool(np.all(values == np.rint(values)))
+    if whole and _repeats_a_patient(found):
+        return None  # a key with several rows, as of any other word
     return _whole(found, values) if whole else _decimal(found, values)
+
+
+def _repeats_a_patient(found: Evidence) -> bool:
+    named = "patient" in meanings(found.name) and names_an_identifier(found.name)
+    return named and len(found.words) > 1 and not found.unique
 
 
 def _stray(found: Evidence) -> list[str]:

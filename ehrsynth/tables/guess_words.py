@@ -8,6 +8,7 @@ import numpy as np
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, IdentifierColumn, LeftOut
 from ehrsynth.tables.evidence import FEW, NUMBER, Evidence, Guess, code_reason, shared
 from ehrsynth.tables.guess_numbers import FEWEST_NUMBERS, MOST_STRAY, id_pattern
+from ehrsynth.tables.parsing import THOUSANDS
 from ehrsynth.tables.vocabulary import names_an_identifier, names_codes
 
 _TRUTHS = {
@@ -116,6 +117,18 @@ def guess_unread_numbers(found: Evidence) -> Guess | None:
         if few_others and not all(w.isdigit() for w in fitting):
             return Guess(LeftOut(name=found.name, reason=reason))
     return None
+
+
+def guess_thousands(found: Evidence) -> Guess | None:
+    """Left out, if every point stands between thousands, in a file that writes decimal commas elsewhere.
+
+    6.413 is six thousand there, and 861 beside it is not: read as decimals, their order would be lost.
+    """
+    pointed = [word for word in found.words if "." in word]
+    if found.commas or not pointed or not all(map(THOUSANDS.fullmatch, pointed)):
+        return None
+    reason = "points between thousands, in a file with decimal commas: write the digits alone"
+    return Guess(LeftOut(name=found.name, reason=reason))
 
 
 def guess_text(found: Evidence) -> Guess | None:

@@ -31,15 +31,21 @@ from ehrsynth.tables.typed import words_of_frame
 from ehrsynth.tables.vocabulary import meanings, tokens
 
 OLDEST_AGE = 89
-# How many of a unit are in a year: 90 times as many stand for the oldest.
+# How many of a unit are in a year: 90 times as many stand for the oldest. Words without accents; what is not
+# among them counts as years, since an age that is gathered in vain harms less than one that is told.
 _IN_A_YEAR = {
-    **dict.fromkeys(("", "years", "year", "a", "y"), 1.0),
-    **dict.fromkeys(("months", "month", "mo", "monate", "mois", "meses", "mesi"), 12.0),
-    **dict.fromkeys(("weeks", "week", "wk"), DAYS_A_YEAR / 7),
-    **dict.fromkeys(("days", "day", "d", "tage"), DAYS_A_YEAR),
-    **dict.fromkeys(("hours", "hour", "h"), DAYS_A_YEAR * 24),
+    word: count
+    for words, count in (
+        ("months month mo mon monate monat mois meses mes mesi mese maanden miesiace", 12.0),
+        ("weeks week wk wks wochen woche semaines semanas settimane weken tygodnie", DAYS_A_YEAR / 7),
+        ("days day d tage tag jours jour dias dia giorni dagen dni", DAYS_A_YEAR),
+        ("hours hour h hr hrs stunden heures horas ore uren", DAYS_A_YEAR * 24),
+        ("minutes minute min", DAYS_A_YEAR * 1_440),
+        ("seconds second s sec", DAYS_A_YEAR * 86_400),
+    )
+    for word in words.split()
 }
-_NAMED_UNITS = {"days", "weeks", "months", "hours", "tage", "monate", "mois", "meses", "mesi"}
+_LONG_ENOUGH = 3  # letters of a unit in a column's name: "d" and "h" there mean something else
 DAYS_FROM = "days from "  # the unit of a date that became days from an index date
 HIPAA_CLASSES = (
     "names",
@@ -259,13 +265,15 @@ def _old_ages(found: Evidence, column: Column | None) -> list[Finding]:
 def oldest_told(name: str, column: Column | None = None) -> int | None:
     """The value that stands for an age of 90 and above, in the column's unit; None for what is no age.
 
-    The unit is the column's own, or that of its name (``age_months``); years where neither says one.
+    The unit is the column's own, or that of its name (``age_months``); years where neither says one that is
+    known.
     """
     if "age" not in meanings(name):
         return None
-    unit = getattr(column, "unit", "") or next((word for word in tokens(name) if word in _NAMED_UNITS), "")
-    in_a_year = _IN_A_YEAR.get(unit)
-    return None if in_a_year is None else int((OLDEST_AGE + 1) * in_a_year)
+    unit = tokens(getattr(column, "unit", ""))
+    words = unit or [word for word in tokens(name) if len(word) >= _LONG_ENOUGH]
+    in_a_year = next((_IN_A_YEAR[word] for word in words if word in _IN_A_YEAR), 1.0)
+    return int((OLDEST_AGE + 1) * in_a_year)
 
 
 def _unique(found: Evidence) -> list[Finding]:

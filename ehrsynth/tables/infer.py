@@ -42,6 +42,7 @@ from ehrsynth.tables.guess_words import (
     guess_codes,
     guess_identifiers,
     guess_text,
+    guess_thousands,
     guess_unread_numbers,
 )
 from ehrsynth.tables.parsing import parse_words
@@ -104,7 +105,8 @@ def infer_schema(
     commas = bool(frame.attrs.get(DECIMAL_COMMA, False))
     found = [evidence(column, frame[column], decimal_comma=commas) for column in frame.columns]
     order = _date_order(found)
-    guesses = [_guess(each, order) for each in found]
+    with_commas = any(each.commas for each in found)
+    guesses = [(with_commas and guess_thousands(each)) or _guess(each, order) for each in found]
     if known is not None:
         guesses = [advised(g, e, known, decimal_comma=commas) for g, e in zip(guesses, found, strict=True)]
     guesses = _one_patient_key([_with_roles(g, e) for g, e in zip(guesses, found, strict=True)])
@@ -157,8 +159,10 @@ def _repeated_key(found: Evidence) -> Guess | None:
     """A key whose words repeat. The patient's stays: were it left out, a visit would pass for a patient."""
     if not names_an_identifier(found.name) or len(found.words) < 2:  # noqa: PLR2004 - a constant tells nobody apart
         return None
-    if "patient" in meanings(found.name) and len(found.words) >= _FEWEST_PATIENTS and not found.missing:
-        column = IdentifierColumn(pattern=id_pattern(found.words), roles=("patient_key",), **shared(found))
+    if "patient" in meanings(found.name) and len(found.words) >= _FEWEST_PATIENTS:
+        # A row without a key is said when the table is read, and decides nothing here.
+        given = shared(found) | {"missing": False}
+        column = IdentifierColumn(pattern=id_pattern(found.words), roles=("patient_key",), **given)
         reason = (
             "taken as the patient key, and patients have several rows: ehrsynth takes one row per patient"
         )

@@ -35,6 +35,7 @@ SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86_400, "weeks": 
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
 _FLOAT_WORD = re.compile(r"[+-]?\d+\.\d+", re.ASCII)
 _CLOCK = re.compile(r"([+-]?)(\d+):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
@@ -56,6 +57,7 @@ class Problem(Enum):
 
     TEXT = auto()
     DECIMAL_COMMA = auto()
+    THOUSANDS = auto()
     INFINITE = auto()
     TOO_LARGE = auto()
     NOT_WHOLE = auto()
@@ -109,6 +111,7 @@ def parse_words(
     variants = _variants(words, codes, stored_as)
     is_number = isinstance(column, IntegerColumn | NumberColumn | DurationColumn)
     with_comma = decimal_comma and is_number and _all_commas(words, codes)
+    whole_with_points = decimal_comma and isinstance(column, IntegerColumn) and stored_as == "text"
     numbers = {float(code) for code in codes if _NUMBER.fullmatch(code)} if is_number else set()
     listed = _listed(column, stored_as)
     parse = _parser(column, stored_as)
@@ -121,6 +124,8 @@ def parse_words(
         word = word.strip()
         if any(variant in codes for variant in variants(word)):
             return None
+        if whole_with_points and THOUSANDS.fullmatch(word):
+            return Problem.THOUSANDS
         if with_comma:
             word = word.replace(",", ".")
         if numbers and _NUMBER.fullmatch(word) and float(word) in numbers:

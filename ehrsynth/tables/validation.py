@@ -225,6 +225,10 @@ def _said(problem: Problem, column: LearntColumn) -> tuple[str, str]:
             "a decimal comma",
             "write points; commas are read only where semicolons separate and the column has no points",
         ),
+        Problem.THOUSANDS: (
+            "points as between thousands, in a file that semicolons separate",
+            "write the digits alone, or declare kind: number if the points are decimal points",
+        ),
         Problem.INFINITE: ("an infinite number", _CORRECT),
         Problem.TOO_LARGE: (
             "a number above 2^53, which a computer's number does not hold exactly",

@@ -10,6 +10,8 @@ from functools import cache
 from ehrsynth.schema import Role
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_COMPOUND_AGE = re.compile(r"[a-z]{4,}alter")
+_NO_AGE = re.compile(r"(?:verw|erh|zeit|mittel|fold|beh)alter$")
 _SEPARATORS = re.compile(r"[\W_]+")
 
 # English, German, French, Spanish, Italian, Portuguese, Dutch, Polish; without accents.
@@ -98,11 +100,16 @@ def tokens(name: str) -> tuple[str, ...]:
 def meanings(name: str) -> tuple[str, ...]:
     """What the words of a name stand for, keys of `MEANINGS`, in the name's order and each once.
 
-    >>> meanings("patient_sex")
-    ('patient', 'sex')
+    >>> meanings("patient_sex"), meanings("Aufnahmealter"), meanings("Schalter")
+    (('patient', 'sex'), ('age',), ())
     """
-    words = (*tokens(name), "".join(tokens(name)))
+    words = [_plain_age(word) for word in (*tokens(name), "".join(tokens(name)))]
     return tuple(dict.fromkeys(_BY_WORD[w] for w in words if w in _BY_WORD))
+
+
+def _plain_age(word: str) -> str:
+    """German writes an age in one word: Patientenalter, Aufnahmealter."""
+    return "alter" if _COMPOUND_AGE.fullmatch(word) and not _NO_AGE.search(word) else word
 
 
 def roles(name: str) -> tuple[Role, ...]:

@@ -109,3 +109,9 @@ def test_a_damaged_manifest_is_a_problem_and_no_crash(copy, content):
 def test_what_is_no_release_is_refused(tmp_path):
     with pytest.raises(RequestError, match="no release"):
         verify(tmp_path)
+
+
+def test_a_cell_that_was_taken_for_a_missing_code_does_not_leave(released):
+    assert "Huber" in (released.folder / "internal" / "schema.yaml").read_text()
+    for file in (released.folder / "share").iterdir():
+        assert b"Huber" not in file.read_bytes(), file.name

@@ -55,6 +55,51 @@ def test_nothing_to_do_changes_nothing():
     assert actions == ()
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "oldest"),
+    [
+        ("age", "Jahre", 90),
+        ("age", "Years", 90),
+        ("age", "yrs.", 90),
+        ("edad", "años", 90),
+        ("Patientenalter", "", 90),
+        ("age", "whatever", 90),
+        ("Aufnahmealter", "Monate", 1080),
+        ("age", "completed weeks", 4696),
+        ("age", "minutes", 47_336_400),
+    ],
+)
+def test_ages_are_gathered_however_their_unit_is_written(name, unit, oldest):
+    frame = pd.DataFrame({name: [oldest // 3, oldest - 1, oldest + 1, oldest + 7]})
+    column = IntegerColumn(name=name, minimum=0, maximum=2 * oldest, unit=unit)
+    table, schema, actions = coarse(frame, column)
+    assert table[name].max() == oldest
+    assert schema.column(name).maximum == oldest
+    assert any("became" in action for action in actions)
+
+
+def test_a_birth_never_becomes_days():
+    frame = pd.DataFrame({"birth_date": ["1924-02-01", "1950-07-09"], "admission": ["2022-09-01"] * 2})
+    born = DateColumn(name="birth_date", minimum=dt.date(1900, 1, 1), maximum=END, **PUBLIC)
+    seen = DateColumn(name="admission", minimum=START, maximum=END, **PUBLIC)
+    table, schema, _ = coarse(frame, born, seen, index_date="admission")
+    assert schema.column("birth_date").unit == "year"
+    assert table["birth_date"].tolist() == [2022 - 90, 1950]
+    with pytest.raises(RequestError, match="age to the day"):
+        coarse(frame, born, seen, index_date="birth_date")
+
+
+@pytest.mark.parametrize("unit", ["years", "Jahr", ""])
+def test_birth_years_are_gathered_by_who_may_have_been_seen(unit):
+    """A bound far ahead says nothing of when patients were seen."""
+    frame = pd.DataFrame({"birth_year": [1910, 1950, 1990], "next_visit": ["2021-05-01"] * 3})
+    year = IntegerColumn(name="birth_year", minimum=1900, maximum=2020, unit=unit)
+    visit = DateColumn(name="next_visit", minimum=START, maximum=dt.date(2099, 12, 31), **PUBLIC)
+    table, _, _ = coarse(frame, year, visit)
+    earliest = dt.datetime.now(dt.UTC).year - 90
+    assert table["birth_year"].tolist() == [earliest, 1950, 1990]
+
+
 def test_ages_above_89_become_90():
     frame = pd.DataFrame({"age": [30, 89, 90, 95, 101, None]})
     column = IntegerColumn(name="age", minimum=0, maximum=120, missing=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ehrsynth.errors import DataError
-from ehrsynth.schema import IdentifierColumn, LeftOut, PresentTogether, Schema
+from ehrsynth.schema import IdentifierColumn, IntegerColumn, LeftOut, PresentTogether, Schema
 from ehrsynth.tables.bundled import bundled, names
 from ehrsynth.tables.infer import infer_schema
 from ehrsynth.tables.reading import read_raw, read_table, table_from_frame
@@ -190,9 +190,48 @@ def test_patients_with_several_rows_are_refused_by_their_key(name, tmp_path):
 
 
 def test_a_repeated_number_is_never_an_identifier():
-    column, _ = guessed([str(i // 2) for i in range(N)], "patient_id")
+    column, _ = guessed([str(i // 2) for i in range(N)], "record_id")
     assert isinstance(column, LeftOut)
     assert "repeat" in column.reason
+
+
+@pytest.mark.parametrize("blank", [False, True])
+@pytest.mark.parametrize("form", ["P{:04d}", "{}"])
+def test_visits_do_not_pass_for_patients_whatever_their_numbers_look_like(form, blank):
+    keys = [form.format(100000 + i // 2) for i in range(N)]
+    if blank:
+        keys[3] = ""
+    words = {"PatientID": keys, "Fallnummer": [f"F{i:05d}" for i in range(N)], "age": ["60", "70"] * (N // 2)}
+    schema, comments = infer_schema(pd.DataFrame(words), name="t")
+    assert schema.patient_key == "PatientID"
+    assert "patients have several rows" in comments["PatientID"]
+    with pytest.raises(DataError, match="PatientID"):
+        table_from_frame(pd.DataFrame(words), schema)
+
+
+def test_points_between_thousands_are_no_decimals(tmp_path):
+    costs = ["6.413", "861", "2.980", "1.200.000"]
+    rows = [f"{costs[i % 4]};{20 + i % 9},{i % 10}" for i in range(40)]
+    file = tmp_path / "excel.csv"
+    file.write_text("Kosten;BMI\n" + "\n".join(rows) + "\n")
+    schema, _ = infer_schema(file, name="t")
+    assert [left.name for left in schema.left_out] == ["Kosten"]
+    assert "thousands" in schema.left_out[0].reason
+    file.write_text("Kosten;Name\n" + "\n".join(row.split(";")[0] + ";a" for row in rows) + "\n")
+    whole = Schema(name="t", columns=[IntegerColumn(name="Kosten", minimum=0, maximum=2_000_000)])
+    with pytest.raises(DataError, match="between thousands"):
+        read_table(file, whole)
+
+
+def test_years_of_two_digits_are_left_out_where_the_century_is_in_doubt():
+    born, _ = guessed(repeated("21.01.41", "03.12.75", "30.06.99"), "geburtsdatum")
+    assert isinstance(born, LeftOut)
+    assert "two digits" in born.reason
+    ahead, _ = guessed(repeated("21.01.41", "03.12.22"), "kontrolle")
+    assert isinstance(ahead, LeftOut)
+    seen, why = guessed(repeated("26.05.22", "03.12.21"), "aufnahmedatum")
+    assert seen.kind == "date"
+    assert "19.., the others for 20.." in why
 
 
 @pytest.mark.parametrize(

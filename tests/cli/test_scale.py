@@ -54,6 +54,28 @@ def test_a_url_may_stand_wherever_a_table_may(run: Run, hospital: Path) -> None:
     assert found["provenance"]["measured_on"]["train"] == 60
 
 
+def test_synthetic_patients_are_never_thinned_with_the_real_ones(
+    run: Run, hospital: Path, monkeypatch
+) -> None:
+    from ehrsynth.tables import streaming
+
+    done(run(*FIT, "--json"))
+    for seed, name in enumerate(("made", "others", "more")):
+        done(
+            run("sample", "model", "--rows", "90", "--out", f"{name}.parquet", "--seed", str(seed), "--json")
+        )
+    words = ("--synthetic", "made.parquet", "--synthetic", "more.parquet", *SCHEMA, "--evaluated-rows", "60")
+    sides = ("evaluate", "--train", "patients.csv", "--holdout", "others.parquet", *words, "--json")
+    whole = done(run(*sides, "--out", "whole"))
+    assert whole["scores"]["copied_rows"]["details"]["rows"] == 180
+    assert "not read" not in json.dumps(whole["reasons"])
+    monkeypatch.setattr(streaming, "MOST_CELLS", 400)
+    part = done(run(*sides, "--out", "part"))
+    unread = 180 - part["scores"]["copied_rows"]["details"]["rows"]
+    assert unread > 0
+    assert sum(f"{unread} synthetic rows were not read" in reason for reason in part["reasons"]) > 5
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

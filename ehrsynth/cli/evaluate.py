@@ -95,12 +95,16 @@ def evaluate(
     meaning, limits = load_schema(schema), load_policy(policy)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     seed = fresh_seed() if seed is None else seed
-    # Patients may be thinned. What an attacker holds is not: a leak would shrink with it.
-    places = [(train, rows), (holdout, rows), *((copy, None) for copy in synthetic)]
-    (real, trained), (unseen, held_out), *copies = (
-        read_at_most(file, meaning, most, seed=derived_seed(seed, "evaluate", str(place)))
-        for place, (file, most) in enumerate(places)
+    # Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. What an attacker
+    # holds is not: a leak would shrink with it.
+    (real, trained), (unseen, held_out) = (
+        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", "real"))
+        for file in (train, holdout)
     )
+    copies = [
+        read_at_most(file, meaning, None, seed=derived_seed(seed, "evaluate", "synthetic", str(place)))
+        for place, file in enumerate(synthetic)
+    ]
     (made, drawn_rows), *others = copies
     pieces = _SIDE_BY_SIDE if len(real) >= _LONG else 1
     with drawn() as progress, engine(asked, workers, pieces):

@@ -17,6 +17,7 @@ from ehrsynth.randomness import derived_seed
 from ehrsynth.release.attack_checks import held
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
+from ehrsynth.release.overlap import refuse_overlap
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.provenance import provenance_of
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
@@ -87,8 +88,14 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     remedy_seconds
         After a no of the attacks, look for so long for bands that would pass, and name them; none are
         applied. The generator is not here, so that nothing is fitted. 0 does not look.
+
+    Raises
+    ------
+    DataError
+        If the holdout holds patients who were learnt from (see `ehrsynth.release.overlap`).
     """
     policy = load_policy() if policy is None else policy
+    refuse_overlap(train, holdout, schema)
     asked, bands = schema, bands_of(schema)
     schema = with_bands(schema, bands)
     train, holdout, synthetic, *copies = (in_bands(t, schema) for t in (train, holdout, synthetic, *copies))

@@ -77,7 +77,8 @@ def evaluate(
 ) -> None:
     """Measure a synthetic table and say what the gate would; with --policy, a no ends with exit code 3.
 
-    Of tables that do not fit into memory a uniform subsample is measured, and the report says of how many.
+    Of tables that do not fit into memory a uniform subsample is measured, and the report says of how many;
+    of synthetic ones all must fit, or the attacks' checks are not computed, which is a no.
     With --remedies a no of the attacks names bands that would pass. Where the schema has bands, all tables
     are put in them first, and OUT also holds the synthetic table in bands.
     """
@@ -94,10 +95,17 @@ def evaluate(
     meaning, limits = load_schema(schema), load_policy(policy)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     seed = fresh_seed() if seed is None else seed
-    (real, trained), (unseen, held_out), (made, drawn_rows), *others = (
-        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", str(place)))
-        for place, file in enumerate((train, holdout, *synthetic))
+    # Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. What an attacker
+    # holds is not: a leak would shrink with it.
+    (real, trained), (unseen, held_out) = (
+        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", "real"))
+        for file in (train, holdout)
     )
+    copies = [
+        read_at_most(file, meaning, None, seed=derived_seed(seed, "evaluate", "synthetic", str(place)))
+        for place, file in enumerate(synthetic)
+    ]
+    (made, drawn_rows), *others = copies
     pieces = _SIDE_BY_SIDE if len(real) >= _LONG else 1
     with drawn() as progress, engine(asked, workers, pieces):
         found = appraise(
@@ -111,6 +119,7 @@ def evaluate(
             attempts=attempts,
             copies=[table for table, _ in others],
             given={"train": trained, "holdout": held_out, "synthetic": drawn_rows},
+            unread=sum(there - len(table) for table, there in copies),
             remedy_seconds=remedies or 0.0,
             second_opinion=second_opinion,
             progress=progress,

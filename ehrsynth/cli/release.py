@@ -54,7 +54,8 @@ SplitKey = Annotated[
     typer.Option(
         "--split-key",
         metavar="HEX",
-        help="With --seed, makes an earlier release again: both stand in its internal/manifest.json.",
+        help="With --seed, makes an earlier release again: both stand in its internal/manifest.json."
+        " (default: that of the earlier releases of this data set, else a fresh one)",
     ),
 ]
 AtMost = Annotated[

@@ -43,7 +43,8 @@ class Evaluation:
         In the schema's order: both tables' shares, the real one being the training table. Internal: see
         `suppressed` for what may be shared.
     rows
-        Rows that were used of "train", "holdout" and "synthetic".
+        Rows that were used of "train", "holdout" and "synthetic"; of the latter by the metrics, since the
+        attacks use all.
     protocol_hash
         Hash of the protocol: two evaluations compare only when theirs are equal.
     rows_given
@@ -56,6 +57,8 @@ class Evaluation:
         What several copies say together of each effect (see `combined_effects`); None for one copy.
     second_opinions
         The same three risks as the package anonymeter finds them, its counting mended; empty where not asked.
+    unread
+        Synthetic rows of all copies that were not given: the attacks could not look at them.
     """
 
     scores: Mapping[str, Score]
@@ -68,6 +71,7 @@ class Evaluation:
     table_one: tuple[Row, ...] = ()
     combined: Mapping[str, Any] | None = None
     second_opinions: Mapping[str, Risk] = field(default_factory=dict)
+    unread: int = 0
 
     def suppressed(self, small_cell: int = SMALL_CELL) -> tuple[ColumnSummary, ...]:
         """The columns without cells of 1 to `small_cell` patients."""
@@ -100,8 +104,10 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     metrics, attacks
         Registered names; all when None, none when empty.
     rows
-        At most so many rows of each table, drawn by the seed; all when None. Learners and attacks keep to
-        the protocol's own limits in any case.
+        At most so many patients of each real table, drawn by the seed; all when None. Attacks, copied rows
+        and broken rules look at every synthetic row all the same, as an attacker would: a leak is no smaller
+        where fewer patients are measured. The other metrics take so many synthetic rows. Learners and attacks
+        keep to the protocol's own limits in any case.
     level
         Family-wise level of the simultaneous bound: how often it may find a leak where there is none.
     attempts
@@ -127,12 +133,9 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
         message = f"rows is {rows}; at least 1 can be used"
         raise RequestError(message)
     given = {"train": train, "holdout": holdout, "synthetic": synthetic}
-    drawn = {f"copy {number}": copy for number, copy in enumerate(copies, 2)}
-    used = {n: _subsample(table, schema, rows, seed, n) for n, table in (given | drawn).items()}
-    every = [used["synthetic"], *(used[name] for name in drawn)]
+    used = {n: _subsample(table, schema, rows, seed, n) for n, table in given.items()}
     control = _controls(used["holdout"], schema, seed)
-    before = [_subsample(t, schema, rows, seed, f"earlier {n}") for n, t in enumerate(earlier, 1)]
-    scene = _Scene(used["train"], used["holdout"], every, control, before)
+    scene = _Scene(**used, control=control, copies=[synthetic, *copies], earlier=earlier)
     scores, risks = _measured(scene, schema, metrics, attacks, seed=seed, progress=progress)
     bound, opinions = None, {}
     if control is not None:
@@ -143,29 +146,31 @@ def evaluate(  # noqa: PLR0913 - the tables, and what the command line can choos
     return Evaluation(
         scores,
         risks,
-        summarise(scene.train, every[0], schema),
+        summarise(scene.train, scene.synthetic, schema),
         {name: len(used[name]) for name in given},
         protocol().hash,
         {name: len(table) for name, table in given.items()},
         bound,
-        table_one(scene.train, every[0], schema),
-        _combined(scene, schema, seed) if copies else None,
+        table_one(scene.train, scene.synthetic, schema),
+        _combined(train, scene.copies, schema, seed) if copies else None,
         opinions,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The tables as they are used: `copies` holds at least one, `control` is what the attacks need.
+    """The tables as they are used: `control` is what the attacks need.
 
-    `earlier` are tables that left before; only the attacks look at them.
+    Of the real tables and of `synthetic`, which the metrics take, perhaps a subsample; `copies`, at least
+    one, and the `earlier` tables, which left before, as an attacker holds them: all of each.
     """
 
     train: pd.DataFrame
     holdout: pd.DataFrame
-    copies: Sequence[pd.DataFrame]
+    synthetic: pd.DataFrame
     control: tuple[pd.DataFrame, pd.DataFrame] | None
-    earlier: Sequence[pd.DataFrame] = ()
+    copies: Sequence[pd.DataFrame]
+    earlier: Sequence[pd.DataFrame]
 
     @property
     def union(self) -> pd.DataFrame:
@@ -235,7 +240,7 @@ def _each(
 def _one(task: _Task, wanted: tuple[str, str], progress: Progress = silent) -> Score | Risk:
     (what, name), scene = wanted, task.scene
     if what == "metric":
-        made = scene.union if name in _OF_EVERY_ROW else scene.copies[0]
+        made = scene.union if name in _OF_EVERY_ROW else scene.synthetic
         tables: tuple[pd.DataFrame, ...] = (scene.train, scene.holdout, made)
     elif scene.control is None:
         return _no_control(name, len(scene.holdout))
@@ -247,11 +252,13 @@ def _one(task: _Task, wanted: tuple[str, str], progress: Progress = silent) -> S
     return found
 
 
-def _combined(scene: _Scene, schema: Schema, seed: int) -> Mapping[str, Any]:
+def _combined(
+    train: pd.DataFrame, copies: Sequence[pd.DataFrame], schema: Schema, seed: int
+) -> Mapping[str, Any]:
     # Here and not above: SciPy's statistics change the warning filters of whoever imports ehrsynth.
     from ehrsynth.evaluation.utility.copies import combined_effects
 
-    return combined_effects(scene.train, scene.copies, schema, seed=seed)
+    return combined_effects(train, copies, schema, seed=seed)
 
 
 def _second_opinions(

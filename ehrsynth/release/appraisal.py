@@ -17,6 +17,7 @@ from ehrsynth.randomness import derived_seed
 from ehrsynth.release.attack_checks import held
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.gate import decide, facts_of
+from ehrsynth.release.overlap import refuse_overlap
 from ehrsynth.release.policy import Policy, load_policy
 from ehrsynth.release.provenance import provenance_of
 from ehrsynth.release.remedies import Terms, attacked, remedies, with_remedies
@@ -60,6 +61,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     copies: Sequence[pd.DataFrame] = (),
     second_opinion: bool = False,
     given: Mapping[str, int] | None = None,
+    unread: int = 0,
     remedy_seconds: float = 0.0,
     progress: Progress | None = None,
 ) -> Appraisal:
@@ -80,11 +82,20 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     given
         How many rows "train", "holdout" and "synthetic" have of which these tables are subsamples; None if
         they are all.
+    unread
+        Synthetic rows of all copies that are not in these tables: what the attacks could not look at cannot
+        get a yes.
     remedy_seconds
         After a no of the attacks, look for so long for bands that would pass, and name them; none are
         applied. The generator is not here, so that nothing is fitted. 0 does not look.
+
+    Raises
+    ------
+    DataError
+        If the holdout holds patients who were learnt from (see `ehrsynth.release.overlap`).
     """
     policy = load_policy() if policy is None else policy
+    refuse_overlap(train, holdout, schema)
     asked, bands = schema, bands_of(schema)
     schema = with_bands(schema, bands)
     train, holdout, synthetic, *copies = (in_bands(t, schema) for t in (train, holdout, synthetic, *copies))
@@ -102,11 +113,12 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         second_opinion=second_opinion,
     )
     evaluation = held(evaluation, policy)
-    evaluation = replace(evaluation, rows_given=dict(evaluation.rows_given if given is None else given))
+    all_rows = dict(evaluation.rows_given if given is None else given)
+    evaluation = replace(evaluation, rows_given=all_rows, unread=unread)
     real = pd.concat([train, holdout], ignore_index=True)
     facts = facts_of(real, len(holdout), schema, policy)
     decision = decide(evaluation, policy, rows=facts, privacy=None)
-    if remedy_seconds > 0 and attacked(decision, policy):
+    if remedy_seconds > 0 and not unread and attacked(decision, policy):
         tried = remedies(
             train,
             holdout,

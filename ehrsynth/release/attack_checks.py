@@ -35,19 +35,26 @@ def held(evaluation: Evaluation, policy: Policy) -> Evaluation:
     return replace(evaluation, bound=bound.held(limits))
 
 
-def leak(bound: Simultaneous | None, policy: Policy) -> Check:
-    """Whether some attack was shown to do better on members, over everything that was looked at together."""
+def leak(bound: Simultaneous | None, policy: Policy, *, unread: int = 0) -> Check:
+    """Whether some attack was shown to do better on members, over everything that was looked at together.
+
+    Parameters
+    ----------
+    unread
+        Synthetic rows that were not looked at: a leak that was found stays one, and none found says nothing.
+    """
     limit = policy.family_wise_level
     # A level that so few permutations cannot reach could never find anything.
     fine = bound is not None and 1 / (1 + bound.permutations) <= bound.level <= limit.value
     known = bound if fine else None
+    hidden = _unseen(unread) if known is None or known.finding is None else ""
     return Check(
         LEAK,
-        None if known is None else known.p_value,
+        None if known is None or hidden else known.p_value,
         limit.value,
         "at least",
-        known is not None and known.finding is None,
-        _leak_in_words(known, limit.value, measured_error_rates(policy.limits_hash())),
+        known is not None and known.finding is None and not hidden,
+        hidden or _leak_in_words(known, limit.value, measured_error_rates(policy.limits_hash())),
         limit.source,
         limit.citation,
     )
@@ -83,9 +90,10 @@ def attacks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
         bounds = evaluation.bound.of(name) if evaluation.bound is not None else ()
         risk = evaluation.risks.get(name)
         upper = _upper_of_identity(risk)
-        if name in policy.identity_attacks and risk is not None and upper is not None:
-            declared = str(risk.details.get("population_is", "")).startswith("declared")
-            yield _identity(name, upper, policy, declared=declared)
+        if evaluation.unread:
+            yield _check(name, None, _own_limit(name, policy), _unseen(evaluation.unread))
+        elif name in policy.identity_attacks and risk is not None and upper is not None:
+            yield _identity(risk, upper, evaluation.bound, policy)
         elif bounds and evaluation.bound is not None:
             check = _bounded(name, bounds, evaluation.bound, policy)
             if more and not check.computed:
@@ -93,6 +101,16 @@ def attacks(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
             yield check
         else:
             yield _alone(name, risk, policy)
+
+
+def _unseen(unread: int) -> str:
+    """Why nothing is said where a part of the synthetic rows was not read; empty where all were."""
+    if not unread:
+        return ""
+    return (
+        f"{NOT_COMPUTED} {unread:,} synthetic rows were not read, for they do not fit into memory, and what "
+        "leaks in them would not be seen: evaluate fewer synthetic rows, all that are to leave."
+    )
 
 
 def limit_of(bound: Bound, policy: Policy) -> Limit:
@@ -105,10 +123,15 @@ def limit_of(bound: Bound, policy: Policy) -> Limit:
 
 
 def _bounded(name: str, bounds: tuple[Bound, ...], whole: Simultaneous, policy: Policy) -> Check:
-    kept = [bound for bound in bounds if bound.judged]
-    unknown = _unknown(name, bounds, policy)
-    if unknown is None:
+    """One attack by the simultaneous bound: the worst of what can be judged, and what cannot by name."""
+    if _unknown(name, bounds, policy) is None:
         return _not_measurable(name, bounds, policy)
+    return _worst(name, bounds, whole, policy)
+
+
+def _worst(name: str, bounds: tuple[Bound, ...], whole: Simultaneous, policy: Policy) -> Check:
+    """The judged statistic that is nearest to its limit, or furthest above it; at least one is judged."""
+    kept = [bound for bound in bounds if bound.judged]
     worst = max(kept, key=lambda bound: bound.high / max(limit_of(bound, policy).value, 1e-9))
     limit = limit_of(worst, policy)
     claim = _claim(name)
@@ -119,9 +142,18 @@ def _bounded(name: str, bounds: tuple[Bound, ...], whole: Simultaneous, policy: 
             f"A leak above the limit cannot be ruled out: up to {worst.high:.3f} of the patients may be "
             f"exposed ({worst.name}), the limit is {limit.value:g}. {claim}"
         )
-    groups = {b.stratum for b in bounds} | {o.stratum for o in whole.left_out if o.attack == name}
-    left_out = (_not_told(unknown), _too_small(groups - {b.stratum for b in kept}))
-    return _check(name, worst.high, limit, " ".join(part for part in (found, *left_out) if part))
+    return _also(_check(name, worst.high, limit, found), bounds, whole)
+
+
+def _also(check: Check, bounds: tuple[Bound, ...], whole: Simultaneous) -> Check:
+    """The check with what was searched for a leak and is too small to be judged; groups by number outside."""
+    attack = bounds[0].attack
+    groups = {b.stratum for b in bounds} | {o.stratum for o in whole.left_out if o.attack == attack}
+    small = groups - {ALL} - {b.stratum for b in bounds if b.judged}
+    said = f"{check.explanation} {_not_told(bounds)}".strip()
+    # The name of a group may say who is in it: "parity: 12" is a patient.
+    outside = f"{said} {_too_small(small, by_name=False)}".strip()
+    return replace(check, explanation=f"{said} {_too_small(small)}".strip(), outside=outside)
 
 
 def _unknown(name: str, bounds: tuple[Bound, ...], policy: Policy) -> set[str] | None:
@@ -144,13 +176,24 @@ def _upper_of_identity(risk: Risk | None) -> float | None:
     return None if interval is None else float(interval["high"])
 
 
-def _identity(name: str, upper: float, policy: Policy, *, declared: bool) -> Check:
-    limit = policy.identity_disclosure
+def _identity(risk: Risk, upper: float, whole: Simultaneous | None, policy: Policy) -> Check:
+    """The worse of the risk itself and of the simultaneous bound, wherever the latter judges some group."""
+    name = risk.name
+    bounds = () if whole is None else whole.of(name)
+    itself = _identity_itself(risk, upper, policy)
+    if whole is None or not any(bound.judged for bound in bounds):
+        return itself
+    bound = _worst(name, bounds, whole, policy)
+    return bound if bound.value is not None and bound.value > upper else _also(itself, bounds, whole)
+
+
+def _identity_itself(risk: Risk, upper: float, policy: Policy) -> Check:
+    name, limit = risk.name, policy.identity_disclosure
     if upper <= limit.value:
         # Without the number: what may be shared has it rounded up, and so must this sentence.
         return _check(name, upper, limit, f"{_claim(name)} It stays within the limit.")
     claim = f"{_claim(name)} It may be as high as {upper:.3f}, above the limit of {limit.value:g}."
-    if not declared:
+    if not str(risk.details.get("population_is", "")).startswith("declared"):
         claim += (
             " The patients of this table were taken for the whole population: `population` in the schema "
             "says from how many they are drawn."
@@ -213,13 +256,28 @@ def _blindness(bound: Bound, policy: Policy) -> float:
     return bound.detectable / max(limit_of(bound, policy).value, 1e-9)
 
 
-def _too_small(strata: set[str]) -> str:
-    return f"Too small to be judged on their own: {_named(strata, 'groups')}." if strata else ""
+def _too_small(strata: set[str], *, by_name: bool = True) -> str:
+    if not strata:
+        return ""
+    if by_name:
+        return f"Too small to be judged on their own: {_named(strata, 'groups')}."
+    return f"Too small to be judged on their own: {len(strata):,} group{'s' if len(strata) > 1 else ''}."
 
 
-def _not_told(variants: set[str]) -> str:
-    """Secrets that the attack nearly always guesses leave too few patients to tell anything by."""
-    return f"Searched for a leak, but too few patients to judge by: {_named(variants)}." if variants else ""
+def _not_told(bounds: tuple[Bound, ...]) -> str:
+    """What was measured over all patients, of whom too few can tell anything by it.
+
+    Of a variant of which nothing is judged the name alone: a secret that is nearly always guessed leaves too
+    few. Else the statistic.
+    """
+    everybody = [bound for bound in bounds if bound.stratum == ALL]
+    told = {bound.variant for bound in everybody if bound.judged}
+    unknown = {
+        f"{b.statistic} of {b.variant}" if b.variant and b.variant in told else b.variant or b.statistic
+        for b in everybody
+        if not b.judged
+    }
+    return f"Searched for a leak, but too few patients to judge by: {_named(unknown)}." if unknown else ""
 
 
 def _named(names: set[str], what: str = "") -> str:
@@ -229,7 +287,7 @@ def _named(names: set[str], what: str = "") -> str:
 
 def _alone(name: str, risk: Risk | None, policy: Policy) -> Check:
     """An attack outside the simultaneous bound, by the upper end of its own 95 % interval."""
-    limit = policy.identity_disclosure if name in policy.identity_attacks else policy.risk_upper_end
+    limit = _own_limit(name, policy)
     upper = None if risk is None or risk.value is None else risk.high
     if upper is None:
         reason = risk.reason.strip() if risk is not None else ""
@@ -239,6 +297,10 @@ def _alone(name: str, risk: Risk | None, policy: Policy) -> Check:
     else:
         said = f"It may be as high as {upper:.3f}, above the limit of {limit.value:g}. {_claim(name)}"
     return _check(name, upper, limit, said)
+
+
+def _own_limit(name: str, policy: Policy) -> Limit:
+    return policy.identity_disclosure if name in policy.identity_attacks else policy.risk_upper_end
 
 
 def _check(name: str, value: float | None, limit: Limit, explanation: str) -> Check:

@@ -114,9 +114,9 @@ class Books:
     def _cap(self) -> float:
         return self.policy.epsilon_cap.value
 
-    def earlier(self, model: AbstractFitted) -> tuple[Path, ...]:
-        """The tables that left before without a guarantee; none where the model has one."""
-        return () if model.privacy is not None else earlier_tables(*self._known)
+    def earlier(self, *, private: bool) -> tuple[Path, ...]:
+        """The tables that left before without a guarantee; none where what is learnt now has one."""
+        return () if private else earlier_tables(*self._known)
 
     def enter_private(self, out: Path, model: AbstractFitted, *, released: bool) -> float | None:
         """Write down what a private model cost, before anything of it is shown; epsilon over all so far.

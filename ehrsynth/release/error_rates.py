@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ehrsynth.evaluation.protocol import protocol
 from ehrsynth.files import shipped_yaml
+from ehrsynth.release.attack_code import attack_code
 from ehrsynth.schema.columns import Strict
 
 
@@ -20,13 +21,17 @@ class Runs(Strict):
 
 
 class ErrorRates(Strict):
-    """What the script wrote; `level`, `protocol` and `policy` say what it was measured with."""
+    """What the script wrote; `level`, `protocol`, `policy` and `attacks` say what it was measured with.
+
+    `attacks` is `attack_code`; empty in a file that is older than it.
+    """
 
     date: str
     version: str
     level: float = Field(gt=0, lt=1)
     protocol: str
     policy: str
+    attacks: str = ""
     measured: tuple[Runs, ...] = Field(min_length=1)
 
     @property
@@ -60,6 +65,8 @@ def measured_error_rates(policy: str) -> str:
         return "How often this test errs was not measured yet."
     if known.protocol != protocol().hash:
         return f"{known.sentence} That was with another protocol than the present one."
+    if not known.attacks or known.attacks != attack_code():
+        return f"{known.sentence} That was with earlier attacks."
     if known.policy != policy:
         return f"{known.sentence} That was with the limits of the default policy."
     return known.sentence

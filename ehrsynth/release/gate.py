@@ -1,7 +1,7 @@
 """The gate: an evaluation and a policy in, a decision out. What was not computed is a no."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -84,8 +84,8 @@ def refuse_identifiers(facts: Facts, policy: Policy) -> None:
 def decide(evaluation: Evaluation, policy: Policy, *, rows: Facts, privacy: PrivacySpent | None) -> Decision:
     """Hold an evaluation against a policy.
 
-    The explanations carry no number computed from 1 to 10 patients, so a decision to release may itself
-    be shown.
+    In their `shareable` form the explanations carry no number computed from 1 to 10 patients, nor the name of
+    a group of so few, so that a decision to release may itself be shown.
 
     Parameters
     ----------
@@ -115,10 +115,10 @@ def of_the_table(evaluation: Evaluation, policy: Policy) -> Iterator[Check]:
     evaluation
         As `ehrsynth.release.attack_checks.held` gives it, with the metrics `MEASURED`.
     """
-    yield leak(evaluation.bound, policy)
+    yield leak(evaluation.bound, policy, unread=evaluation.unread)
     yield from attacks(evaluation, policy)
     yield _copied_rows(evaluation.scores.get("copied_rows"), policy)
-    yield _violations(evaluation.scores.get("constraint_violations"), policy)
+    yield _violations(evaluation.scores.get("constraint_violations"), policy, unread=evaluation.unread)
 
 
 def _check(name: str, value: float | None, limit: Limit, comparison: Comparison, explanation: str) -> Check:
@@ -133,13 +133,19 @@ def _copied_rows(score: Score | None, policy: Policy) -> Check:
     excess = None
     if score is not None and score.value is not None and score.reference is not None:
         excess = max(0.0, _surely_above(score, score.value, score.reference))
-    if excess is not None and excess > limit.value:
-        found = "Rows of training patients occur in the synthetic table more often than those of unseen ones."
-    else:
-        found = (
-            "Rows of training patients occur in the synthetic table no more often than those of unseen ones."
-        )
-    return _check(COPIED, excess, limit, "at most", found)
+    often = "Rows of training patients occur in the synthetic table"
+    if score is None or excess is None or excess > limit.value:
+        return _check(COPIED, excess, limit, "at most", f"{often} more often than those of unseen ones.")
+    if (score.value or 0.0) <= (score.reference or 0.0):
+        return _check(COPIED, excess, limit, "at most", f"{often} no more often than those of unseen ones.")
+    said = f"{often} not surely more often than those of unseen ones"
+    made = int(score.details.get("rows", 0))
+    copies, by_chance = (round((share or 0.0) * made) for share in (score.value, score.reference))
+    counts = (
+        f": of {made:,} synthetic rows {copies:,} equal a training patient and {by_chance:,} an unseen one"
+    )
+    found = _check(COPIED, excess, limit, "at most", f"{said}{counts if made else ''}.")
+    return replace(found, outside=f"{said}.")
 
 
 def _surely_above(score: Score, value: float, reference: float) -> float:
@@ -150,9 +156,9 @@ def _surely_above(score: Score, value: float, reference: float) -> float:
     return (value if score.low is None else score.low) - reference
 
 
-def _violations(score: Score | None, policy: Policy) -> Check:
+def _violations(score: Score | None, policy: Policy, *, unread: int) -> Check:
     value = None if score is None else score.value
-    found = "Every synthetic row keeps the rules of the schema."
+    found = f"Every synthetic row {'that was read ' if unread else ''}keeps the rules of the schema."
     if value:
         found = "Some synthetic rows break a rule of the schema."
     return _check("Constraint violations", value, policy.constraint_violations, "at most", found)

@@ -31,10 +31,14 @@ WORTH_KEEPING = 2_000_000  # bytes of the table: smaller ones are learnt in seco
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The seed and the key of a job: given, fresh, or those of the run that is gone on from."""
+    """The seed and the key of a job: given, fresh, or those of the run that is gone on from.
+
+    `given` says whether the key was.
+    """
 
     seed: int = field(repr=False)
     key: bytes = field(repr=False)
+    given: bool
     _kept: Checkpoints | None = None
 
     @contextmanager
@@ -70,7 +74,7 @@ def going_on(
     fresh, secret = fresh_seed(), secrets.token_bytes(KEY_BYTES)
     size, state = _state(data)
     if chosen.asked is not None or size < WORTH_KEEPING:
-        yield Drawn(fresh if seed is None else seed, secret if key is None else key)
+        yield Drawn(fresh if seed is None else seed, secret if key is None else key, key is not None)
         return
     said = {
         **asked,
@@ -84,7 +88,8 @@ def going_on(
     with checkpoints(out, said, {"drawn": fresh, "secret": secret.hex()}) as found:
         drawn, hidden = found.asked["drawn"], bytes.fromhex(found.asked["secret"])
         try:
-            yield Drawn(drawn if seed is None else seed, hidden if key is None else key, found)
+            own, secret = drawn if seed is None else seed, hidden if key is None else key
+            yield Drawn(own, secret, key is not None, found)
         except EhrSynthError:
             shutil.rmtree(found.folder, ignore_errors=True)  # the same command would end as it did now
             raise

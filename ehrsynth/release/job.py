@@ -29,6 +29,7 @@ from ehrsynth.release.renewal import Renewal, with_checks
 from ehrsynth.release.request import Options
 from ehrsynth.release.steps import Order, account, draw, gather, learn, measure, mend, read_real
 from ehrsynth.release.together import earlier_copies
+from ehrsynth.release.unseen import unseen
 from ehrsynth.report.decision import Decision
 from ehrsynth.schema import Schema
 
@@ -96,8 +97,10 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         So many tables are drawn from the one model, for inference that combines them. The attacks look at
         all of them together: whoever gets one gets all.
     seed, key
-        None: fresh. The split is keyed by a secret apart from the seed, because a seed can be guessed; both
-        stand in the internal manifest, and giving both makes the same table again. Under differential
+        None: fresh, but for the key where tables of this data set left before without a guarantee: theirs is
+        taken again, so that the same patients stay unseen. The split is keyed by a secret apart from the
+        seed, because a seed can be guessed; both stand in the internal manifest, and giving both makes the
+        same table again. Under differential
         privacy a seed is refused, and the noise can never be made again.
     policy
         The gate's limits; default `schemas/policy.yaml`.
@@ -145,17 +148,20 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
     books.check(chosen, seed, remedies=remedy_seconds > 0)
-    check_at_most(schema, at_most, private=chosen.asked is not None)
+    private = chosen.asked is not None
+    check_at_most(schema, at_most, private=private)
     report(0.0, "reading the table")
     place = str(books.register.absolute())
     options = Options(
         rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most, index_date
     )
     order = Order(schema, chosen, options, policy, remedy_seconds, command, renewal)
-    with going_on(out, chosen, data, order.as_json(), seed=seed, key=key) as drawing:
+    # They decide who is learnt from: a run that was cut off goes on only where they are still the same.
+    asked = order.as_json() | {"earlier": [str(path) for path in books.earlier(private=private)]}
+    with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
         real = read_real(data, out, drawing, order)
         books = replace(books, marks=real.marks)
-        begun = books.begun(private=chosen.asked is not None)
+        begun = books.begun(private=private)
         with drawing.learning():
             model = learn(real, order, part(report, 0.05, 0.5))
         books.check_learnt(model)
@@ -178,8 +184,9 @@ def _judged(
 ) -> tuple[tuple[pd.DataFrame, ...], Evaluation, Decision]:
     """The tables drawn from a model, what was measured on them, and what the gate says of it."""
     drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
-    tables = drawn, earlier_copies(books.earlier(model), drawn, real.schema)
+    tables = drawn, earlier_copies(books.earlier(private=model.privacy is not None), drawn, real.schema)
     evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
     found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
+    found = Decision.from_checks([*found.checks, *unseen(real.unknown)])
     decision = with_checks(found, order.renewal)
     return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

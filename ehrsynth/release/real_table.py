@@ -12,8 +12,10 @@ from ehrsynth.release.looks import Marks, looks, marks_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.reading import Sampled, read
+from ehrsynth.release.register import earlier_tables, likeness
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Options
+from ehrsynth.release.unseen import key_of_split
 from ehrsynth.schema import Schema
 from ehrsynth.tables import split
 from ehrsynth.tables.generalise import generalise
@@ -35,6 +37,7 @@ class RealTable:
     census: Census
     marks: Marks
     sampled: Sampled | None
+    unknown: str = ""  # why it is not known whom an earlier table never saw (`ehrsynth.release.unseen`)
 
 
 def real_table(  # noqa: PLR0913 - what a person decided
@@ -55,7 +58,7 @@ def real_table(  # noqa: PLR0913 - what a person decided
     out
         The folder of the release: attempts on the same patients beside it count.
     drawing
-        The seed and the key of the job.
+        The seed and the key of the job; a key that was not given gives way to that of the earlier releases.
     private
         Whether the table is learnt under differential privacy: then the schema alone says how it is made
         coarser.
@@ -68,21 +71,26 @@ def real_table(  # noqa: PLR0913 - what a person decided
         If the table does not fit the schema, or has fewer than two patients.
     ReleaseBlocked
         If columns look like identifiers.
+    RequestError
+        If an earlier table is not where it was written.
     """
     reading = read(data, schema, options.at_most, seed=drawing.seed, accepted=options.train_on_synthetic)
-    table = reading.table
-    data_hash = hash_of_data(data, table)
-    census, marks = take_census(table, schema, certificate_key(drawing.key)), marks_of(table, schema)
+    plain, said, register = reading.table, schema, Path(options.register)
+    data_hash, marks = hash_of_data(data, plain), marks_of(plain, said)
     table, schema, generalised = generalise(
-        table, schema, index_date=options.index_date, by_schema_alone=private
+        plain, said, index_date=options.index_date, by_schema_alone=private
     )
-    train, holdout = split(table, schema, key=drawing.key)
-    tried = max(attempts(out.parent, data_hash), looks(Path(options.register), marks))
-    hidden = Secrets(drawing.key, drawing.seed, data_hash, 1 + tried)
+    before = () if private else earlier_tables(register, said.name, likeness(said), marks.kept)
+    by = key_of_split(before, schema, drawing.key, given=drawing.given)
+    train, holdout = split(table, schema, key=by.key)
+    census = take_census(plain, said, certificate_key(by.key))
+    tried = max(attempts(out.parent, data_hash), looks(register, marks))
+    hidden = Secrets(by.key, drawing.seed, data_hash, 1 + tried)
     facts = facts_of(table, len(holdout), schema, policy)
     refuse_identifiers(facts, policy)
     actions = (*reading.actions, *generalised)
-    real = RealTable(table, schema, train, holdout, actions, hidden, facts, census, marks, reading.sampled)
+    whose = hidden, facts, census, marks, reading.sampled
+    real = RealTable(table, schema, train, holdout, actions, *whose, unknown=by.unknown)
     return real if renewal is None else _renewed(real, renewal)
 
 

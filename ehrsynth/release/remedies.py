@@ -18,6 +18,7 @@ from ehrsynth.evaluation.suite import evaluate
 from ehrsynth.generators.base import AbstractGenerator
 from ehrsynth.progress import Progress, silent
 from ehrsynth.randomness import derived_seed, numpy_generator
+from ehrsynth.registry import known
 from ehrsynth.release.attack_checks import held
 from ehrsynth.release.gate import COPIED, MEASURED, of_the_table
 from ehrsynth.release.policy import Policy
@@ -27,6 +28,7 @@ from ehrsynth.report.words import LEAK, title
 from ehrsynth.schema import Schema
 from ehrsynth.tables.bands import in_bands, with_bands
 
+TOGETHER = "combined"  # the risk of all attacks on membership as one
 _SHOWN = 3
 _MOST_ROWS = 20_000
 Tables = tuple[pd.DataFrame, ...]
@@ -210,7 +212,8 @@ def with_remedies(decision: Decision, tried: Sequence[Remedy], policy: Policy) -
 
 
 def _names(policy: Policy) -> set[str]:
-    return {LEAK, COPIED, *map(title, policy.attacks)}
+    """What checks of the attacks are called: of those that the policy asks for, and of all that are run."""
+    return {LEAK, COPIED, *map(title, (*policy.attacks, *known("attack"), TOGETHER))}
 
 
 def _drawn(table: pd.DataFrame, seed: int, name: str) -> pd.DataFrame:

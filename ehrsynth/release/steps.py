@@ -128,7 +128,8 @@ def mend(
     tables
         As in `measure`.
     """
-    if order.remedy_seconds <= 0 or not attacked(decision, order.policy):
+    # Where nobody is known to be unseen, nothing that is measured is a way to a yes.
+    if order.remedy_seconds <= 0 or real.unknown or not attacked(decision, order.policy):
         return decision
     (drawn, earlier), options = tables, order.options
     tried = remedies(

@@ -1,4 +1,7 @@
-"""What an attacker holds who kept every table of a data set: the earlier ones beside the new one."""
+"""What an attacker holds who kept every table of a data set: the earlier ones beside the new one.
+
+Attacks on all of them need patients whom none of them saw: see `ehrsynth.release.unseen`.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -32,6 +32,9 @@ class Check:
         Who set the limit: "regulator", or "ours".
     citation
         Where the limit comes from.
+    outside
+        The explanation as it may be shared, where what is found inside names too few patients for that; empty
+        where the explanation itself may be.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Check:
     explanation: str
     source: Origin
     citation: str
+    outside: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a yes without a number behind it."""
@@ -56,24 +60,29 @@ class Check:
 
     @property
     def shareable(self) -> "Check":
-        """The same check, its value rounded to two digits when it is a share: towards its limit.
+        """The same check in the words for outside, its value rounded to two digits when it is a share.
 
-        From the rounded value no count of patients can be worked back; it is never flattered, and never
-        carried over a limit that the value itself keeps. Counts, which are at least so much, stay.
+        It is rounded towards its limit: from the rounded value no count of patients can be worked back, it
+        is never flattered, and never carried over a limit that the value itself keeps. Counts, which are at
+        least so much, stay.
         """
+        return replace(self, value=self._rounded, explanation=self.outside or self.explanation, outside="")
+
+    @property
+    def _rounded(self) -> float | None:
         if self.value is None or self.limit is None:
-            return self
+            return self.value
         if self.comparison == "at least":
             if self.limit >= 1:
-                return self
+                return self.value
             value = math.floor(round(100 * self.value, 6)) / 100
-            return replace(self, value=max(value, self.limit) if self.passed else value)
+            return max(value, self.limit) if self.passed else value
         value = math.ceil(round(100 * self.value, 6)) / 100
-        return replace(self, value=min(value, self.limit) if self.passed else value)
+        return min(value, self.limit) if self.passed else value
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Plain values; the words for outside are the explanation of `shareable`."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "outside"}
 
 
 def compare(  # noqa: PLR0913 - the fields of a check
@@ -85,6 +94,7 @@ def compare(  # noqa: PLR0913 - the fields of a check
     explanation: str,
     source: Origin,
     citation: str,
+    outside: str = "",
 ) -> Check:
     """A check whose answer follows from the comparison; a number that is missing is a no.
 
@@ -95,7 +105,7 @@ def compare(  # noqa: PLR0913 - the fields of a check
         passed = False
     else:
         passed = value <= limit if comparison == "at most" else value >= limit
-    return Check(name, value, limit, comparison, passed, explanation, source, citation)
+    return Check(name, value, limit, comparison, passed, explanation, source, citation, outside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +138,8 @@ class Decision:
 
     @property
     def shareable(self) -> "Decision":
-        """The same decision with every share rounded up to two digits (see `Check.shareable`)."""
-        return replace(self, checks=tuple(check.shareable for check in self.checks))
+        """The same decision, every share rounded and every explanation for outside (see `Check`)."""
+        return Decision.from_checks(check.shareable for check in self.checks) if self.checks else self
 
     @property
     def released(self) -> bool:

@@ -56,7 +56,8 @@ def _measured_on(provenance: Provenance) -> tuple[str, ...]:
         return ()
     if all(provenance.measured_on.get(name) == count for name, count in whole.items()):
         return ("all rows",)
-    return tuple(f"{count:,} rows of {name}" for name, count in provenance.measured_on.items())
+    by = {"synthetic": " (attacks, copied rows and broken rules: all)"}
+    return tuple(f"{n:,} rows of {name}{by.get(name, '')}" for name, n in provenance.measured_on.items())
 
 
 def _guessed(items: tuple[str, ...]) -> tuple[str, ...]:

@@ -14,9 +14,7 @@ reports/calibration/privacy.md and, with --publish, the file that the gate reads
 """
 
 import argparse
-import ast
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
@@ -41,6 +39,7 @@ from ehrsynth.generators.recipes import recipe
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.registry import known
 from ehrsynth.release.attack_checks import attacks, held, leak
+from ehrsynth.release.attack_code import attack_code
 from ehrsynth.release.policy import load_policy
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table, write_table
@@ -163,24 +162,6 @@ def key(kind: str, name: str, number: int) -> dict[str, object]:
     return {"kind": kind, "table": name, "number": number, "how": how}
 
 
-@cache
-def attack_code() -> str:
-    """The attacks' own sources without their docstrings and comments: runs of other attacks do not count."""
-    sources = sorted((ROOT / "ehrsynth" / "evaluation" / "privacy").glob("*.py"))
-    plain = [ast.unparse(_undocumented(ast.parse(file.read_text(encoding="utf-8")))) for file in sources]
-    return hashlib.sha256("\n".join(plain).encode()).hexdigest()[:8]
-
-
-def _undocumented(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and ast.get_docstring(node) is not None
-        ):
-            node.body = [*node.body[1:], ast.Pass()]
-    return tree
-
-
 def wanted(given: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
     """Runs in turns over tables and kinds, so that whenever it stops all are about equally far."""
     for number in range(given.runs):
@@ -295,6 +276,7 @@ def publish(runs: list[dict[str, object]]) -> None:
         "level": load_policy().family_wise_level.value,
         "protocol": protocol().hash,
         "policy": load_policy().limits_hash(),
+        "attacks": attack_code(),
         "measured": measured,
     }
     head = "# Written by scripts/benchmark/gate.py --publish; reports/calibration/privacy.md explains it.\n"

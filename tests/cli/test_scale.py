@@ -26,6 +26,13 @@ def done(result) -> dict:
     return json.loads(result.stdout)
 
 
+def unseen(hospital: Path) -> str:
+    """A table of other patients."""
+    patients = (hospital / "patients.csv").read_text(encoding="utf-8")
+    (hospital / "unseen.csv").write_text(patients.replace("\nP0", "\nP1"), encoding="utf-8")
+    return "unseen.csv"
+
+
 def test_a_url_may_stand_wherever_a_table_may(run: Run, hospital: Path) -> None:
     real, made = "sqlite:///r.db?table=patients", "sqlite:///r.db?table=made"
     done(run(*FIT, "--json"))
@@ -46,12 +53,32 @@ def test_a_url_may_stand_wherever_a_table_may(run: Run, hospital: Path) -> None:
     again = run("sample", "model", "--rows", "90", "--out", made)
     assert again.exit_code == 2
     assert "exists already" in again.stderr
-    sides = ("--train", real, "--holdout", "patients.csv", "--synthetic", made, *SCHEMA)
+    sides = ("--train", real, "--holdout", unseen(hospital), "--synthetic", made, *SCHEMA)
     found = done(
         run("evaluate", *sides, "--out", "report", "--evaluated-rows", "60", "--seed", "1", "--json")
     )
     assert found["provenance"]["rows"]["train"] == 90
     assert found["provenance"]["measured_on"]["train"] == 60
+
+
+def test_synthetic_patients_are_never_thinned_with_the_real_ones(
+    run: Run, hospital: Path, monkeypatch
+) -> None:
+    from ehrsynth.tables import streaming
+
+    done(run(*FIT, "--json"))
+    for name, seed in {"made": "1", "more": "2"}.items():
+        done(run("sample", "model", "--rows", "90", "--out", f"{name}.parquet", "--seed", seed, "--json"))
+    words = ("--synthetic", "made.parquet", "--synthetic", "more.parquet", *SCHEMA, "--evaluated-rows", "60")
+    sides = ("evaluate", "--train", "patients.csv", "--holdout", unseen(hospital), *words, "--json")
+    whole = done(run(*sides, "--out", "whole"))
+    assert whole["scores"]["copied_rows"]["details"]["rows"] == 180
+    assert "not read" not in json.dumps(whole["reasons"])
+    monkeypatch.setattr(streaming, "MOST_CELLS", 400)
+    part = done(run(*sides, "--out", "part"))
+    unread = 180 - part["scores"]["copied_rows"]["details"]["rows"]
+    assert unread > 0
+    assert sum(f"{unread} synthetic rows were not read" in reason for reason in part["reasons"]) > 5
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,26 @@ def test_the_attacks_look_at_all_copies_together_and_the_scores_at_the_first(one
     assert (alone.combined, both.combined["copies"]) == (None, 2)
 
 
+def test_fewer_patients_make_no_leak_smaller(one_attack) -> None:
+    """An attacker holds the whole table, and the earlier ones, whoever is measured."""
+    train, holdout, fresh = cohort(1_200, 1), cohort(1_200, 2), cohort(1_200, 3)
+    leaky = pd.concat([fresh.iloc[:840], train.iloc[:360]], ignore_index=True).astype(fresh.dtypes)
+    settings = one_attack | {"metrics": [*QUICK, "constraint_violations"]}
+
+    def exposed(synthetic, **more):
+        found = evaluate(train, holdout, synthetic, COHORT, **settings, **more)
+        return found, next(one.value for one in found.bound.bounds if one.stratum == "all patients")
+
+    whole, shown = exposed(leaky)
+    for part, still in (exposed(leaky, rows=300), exposed(fresh, rows=300, earlier=[leaky])):
+        assert shown == pytest.approx(0.3, abs=0.01)
+        assert still == pytest.approx(0.3, abs=0.08)
+        assert part.bound.finding is not None
+        assert part.rows == {"train": 300, "holdout": 300, "synthetic": 300}
+        for name in ("copied_rows", "constraint_violations"):
+            assert part.scores[name].details["rows"] == whole.scores[name].details["rows"] == 1_200
+
+
 def test_a_second_opinion_is_given_when_asked_for_and_takes_no_part_in_the_bound(one_attack) -> None:
     pytest.importorskip("anonymeter")
     tables = cohort(150, 1), cohort(150, 2), cohort(150, 3)

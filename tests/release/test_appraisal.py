@@ -9,6 +9,7 @@ from ehrsynth.evaluation.base import Evidence, Risk
 from ehrsynth.evaluation.matrix import row_hashes, stacked
 from ehrsynth.release.appraisal import BANDED, appraise, write_appraisal
 from ehrsynth.release.policy import load_policy
+from ehrsynth.report.words import LEAK
 from ehrsynth.schema import NumberColumn, Schema
 from ehrsynth.schema.constraints import Implication
 from ehrsynth.tables import is_synthetic, read_table
@@ -92,6 +93,19 @@ def test_a_no_names_bands_and_the_schema_with_them_gets_the_yes(policy, vendors,
     assert made["weight"].tolist() == vendors[2]["weight"].tolist()
     write_appraisal(found, SCHEMA, tmp_path / "plain")
     assert {f.name for f in (tmp_path / "plain").iterdir()} == {"report.html", "report.json"}
+
+
+def test_synthetic_rows_that_were_not_read_are_no_yes_of_the_attacks(policy, vendors) -> None:
+    train, holdout, _ = vendors
+    fresh = lab(900, 6)
+    assert appraise(train, holdout, fresh, SCHEMA, seed=1, policy=policy).decision.released
+    found = appraise(train, holdout, fresh, SCHEMA, seed=1, policy=policy, unread=100, remedy_seconds=60)
+    assert {check.name for check in found.decision.failed} == {LEAK, "Known sodium"}
+    assert not any(check.computed for check in found.decision.failed)
+    assert all("100 synthetic rows were not read" in reason for reason in found.decision.reasons)
+    # A leak that is seen in a part is one.
+    leaking = appraise(*vendors, SCHEMA, seed=1, policy=policy, unread=100).decision
+    assert next(check for check in leaking.failed if check.name == LEAK).computed
 
 
 def test_a_part_of_a_table_is_not_written_as_if_it_were_all(policy, vendors, tmp_path) -> None:

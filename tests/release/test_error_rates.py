@@ -1,10 +1,16 @@
 """The gate says how often it errs, as measured, or that nobody measured it."""
 
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from pydantic import ValidationError
 
 from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.release import attack_code as code
 from ehrsynth.release import error_rates
+from ehrsynth.release.attack_code import attack_code
 from ehrsynth.release.error_rates import ErrorRates, measured_error_rates
 
 RATES = {
@@ -34,10 +40,13 @@ def test_what_was_not_measured_is_said(monkeypatch) -> None:
     assert "not measured yet" in measured_error_rates("")
 
 
-def test_rates_of_another_protocol_or_policy_are_called_so(monkeypatch) -> None:
-    own = RATES | {"protocol": protocol().hash}
+def test_rates_of_another_protocol_policy_or_attack_are_called_so(monkeypatch) -> None:
+    older = RATES | {"protocol": protocol().hash}
+    own = older | {"attacks": attack_code()}
     for rates, policy, said in (
         (RATES, "b", "with another protocol than the present one."),
+        (older, "b", "That was with earlier attacks."),
+        (own | {"attacks": "01234567"}, "b", "That was with earlier attacks."),
         (own, "c", "with the limits of the default policy."),
         (own, "b", "tables of a fresh real sample."),
     ):
@@ -45,6 +54,23 @@ def test_rates_of_another_protocol_or_policy_are_called_so(monkeypatch) -> None:
         text = measured_error_rates(policy)
         assert text.startswith("In trials")
         assert text.endswith(said)
+
+
+def test_the_attacks_are_known_by_their_code_and_not_by_what_is_said_of_it(monkeypatch) -> None:
+    def hashed(*sources: str) -> str:
+        with TemporaryDirectory() as folder, monkeypatch.context() as patch:
+            for number, source in enumerate(sources):
+                (Path(folder) / f"{number}.py").write_text(source)
+            patch.setattr(code, "files", lambda _: Path(folder))
+            return attack_code.__wrapped__()
+
+    plain, other = "def f(x):\n    return x\n", "def f(x):\n    return -x\n"
+    said = 'def f(x):\n    """Words."""  # more\n    return x\n'
+    # A docstring leaves its place behind: so it was when what is published was measured.
+    assert hashed(said) == hashed(said.replace("Words", "Other words")) != hashed(other)
+    assert hashed(plain, other) != hashed(other, plain)
+    assert hashed() == ""
+    assert re.fullmatch("[0-9a-f]{8}", attack_code())
 
 
 @pytest.mark.parametrize("change", [{"level": 0.0}, {"measured": []}, {"surprise": 1}])

@@ -191,6 +191,22 @@ def test_a_group_too_small_to_judge_is_left_out_and_named():
     assert "race: other" in check.explanation
 
 
+def test_what_may_be_shared_tells_how_many_groups_are_too_small_and_never_which():
+    one_patient = LeftOut("singling_out", "parity: 12", "all", "fewer than 50 attacked patients on a side")
+    blunt = bound(stratum="sex: missing", detectable=0.2, high=0.3, judged=False)
+    decision = decide(
+        evaluation(found=family(bound(), blunt, left_out=(one_patient,))), POLICY, rows=FACTS, privacy=None
+    )
+    (inside,) = [c for c in decision.checks if c.name == "Singling out"]
+    (outside,) = [c for c in decision.shareable.checks if c.name == "Singling out"]
+    assert "Too small to be judged on their own: parity: 12, sex: missing." in inside.explanation
+    assert "Too small to be judged on their own: 2 groups." in outside.explanation
+    assert outside.explanation.startswith(inside.explanation.split("Too small")[0].strip())
+    shared = str(decision.shareable.as_json())
+    assert "parity" not in shared
+    assert "missing" not in shared
+
+
 def test_a_group_that_can_be_judged_counts_like_all_patients():
     group = bound(stratum="sex: F", detectable=0.08, high=0.1)
     decision = decide(evaluation(found=family(bound(), group)), POLICY, rows=FACTS, privacy=None)
@@ -232,6 +248,43 @@ def test_the_regulators_limit_is_held_against_the_identity_risk_itself(upper, pa
     assert ("`population` in the schema" in check.explanation) != passes
 
 
+@pytest.mark.parametrize(
+    ("upper", "high", "value", "said"),
+    [(0.05, 0.2, 0.2, "cannot be ruled out"), (0.15, 0.08, 0.15, "may be as high as")],
+)
+def test_identity_is_held_against_the_worse_of_its_own_risk_and_the_bound(upper, high, value, said):
+    """The bound takes the control off, and knows of groups and of attempts; the risk itself does neither."""
+    known = {"risk_interval": {"value": 0.04, "low": 0.03, "high": upper}}
+    run = {"identity_disclosure": replace(risk("identity_disclosure", high=0.0), details=known)}
+    name = {"attack": "identity_disclosure"}
+    gone = LeftOut("identity_disclosure", "race: other", "all", "fewer than 50 attacked patients on a side")
+    for judged, worst in ((True, value), (False, upper)):
+        bounds = bound(**name, judged=judged), bound(**name, stratum="sex: F", high=high, judged=judged)
+        found = family(bound(), *bounds, left_out=(gone,))
+        decision = decide(evaluation(run, found=found), POLICY, rows=FACTS, privacy=None)
+        (check,) = [c for c in decision.checks if c.name == "Identity disclosure"]
+        assert (check.value, check.passed) == (worst, worst <= 0.09)
+        if judged:
+            assert said in check.explanation
+            assert "race: other" in check.explanation
+
+
+def test_a_statistic_that_was_too_blunt_to_judge_is_named():
+    """The others judge the attack; that the limit over all patients was not held is not hidden."""
+    sharp = bound("distance", graded=True, statistic="TPR at 1 % FPR", high=0.015, variant="gower")
+    blunt = bound("distance", graded=True, statistic="AUROC", high=0.4, variant="gower", judged=False)
+    decision = decide(
+        evaluation({"distance": risk("distance")}, found=family(bound(), sharp, blunt)),
+        POLICY,
+        rows=FACTS,
+        privacy=None,
+    )
+    assert decision.released
+    (check,) = [c for c in decision.checks if c.limit == 0.02]
+    assert "too few patients to judge by: AUROC of gower." in check.explanation
+    assert "AUROC of gower" in check.shareable.explanation
+
+
 def test_an_attack_beyond_the_policys_own_counts_too():
     leak = evaluation({"membership": risk("membership", high=0.5)})
     assert failed(decide(leak, POLICY, rows=FACTS, privacy=None)) == {"Membership"}
@@ -253,6 +306,26 @@ def test_copied_rows_may_not_stand_above_the_holdouts_beyond_their_interval(scor
     assert decision.released == passes
     if not passes:
         assert failed(decision) == {"Copied rows above the holdout's"}
+
+
+@pytest.mark.parametrize(
+    ("copies", "by_chance", "says"),
+    [(3, 0, "not surely more often"), (0, 3, "no more often"), (0, 0, "no more often")],
+)
+def test_a_few_copies_are_told_as_they_are_and_outside_without_their_number(copies, by_chance, says):
+    details = {"rows": 4_000, "copies": copies, "excess": {"value": 0.0, "low": -0.001, "high": 0.002}}
+    shares = copies / 4_000, 0.0, 0.002, by_chance / 4_000
+    run = {"copied_rows": Score("copied_rows", *shares, "lower", details)}
+    decision = decide(evaluation(scores=run), POLICY, rows=FACTS, privacy=None)
+    assert decision.released
+    inside, outside = (
+        next(c.explanation for c in d.checks if c.name.startswith("Copied"))
+        for d in (decision, decision.shareable)
+    )
+    assert says in inside
+    assert says in outside
+    assert ("3 equal a training patient and 0 an unseen one" in inside) == (copies == 3)
+    assert not re.findall(r"\d", outside)
 
 
 @pytest.mark.parametrize("value", [1e-4, 1.0, None])

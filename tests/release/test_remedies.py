@@ -13,6 +13,7 @@ from ehrsynth.release import remedies as module
 from ehrsynth.release.gate import COPIED
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.remedies import (
+    TOGETHER,
     Moved,
     Remedy,
     Terms,
@@ -22,6 +23,7 @@ from ehrsynth.release.remedies import (
 )
 from ehrsynth.release.remedy_changes import Change, _round_width, _smoother, changes
 from ehrsynth.report.decision import Decision, compare
+from ehrsynth.report.words import title
 from ehrsynth.schema import DateColumn, IdentifierColumn, IntegerColumn, NumberColumn, Schema
 
 SCHEMA = Schema(
@@ -99,6 +101,17 @@ def test_a_change_must_also_keep_copied_rows_and_rules(only_met_again) -> None:
     settings = {"policy": only_met_again, "seed": 1, "decision": NO}
     tried = remedies(lab(900, 1), lab(900, 2), SCHEMA, Cart(leaf=1), seconds=60, **settings)
     assert tried[0].left == (COPIED,)
+
+
+def test_a_no_by_all_attacks_as_one_gets_its_remedies_too() -> None:
+    """It is made by the gate, though no policy asks for it by name."""
+    policy, name = load_policy(), title("combined")
+    assert TOGETHER == "combined"
+    together = Decision.from_checks([compare(name, 0.3, 0.09, "at most", **SAID)])
+    assert attacked(together, policy)
+    way = Remedy("age in bands of 5", (Moved(name, 0.3, 0.05, 0.09),), ())
+    (reason,) = with_remedies(together, [way], policy).reasons
+    assert f"What would pass, as measured on the same patients: age in bands of 5: {name} 0.300" in reason
 
 
 def test_a_change_is_measured_on_the_terms_of_the_release(whatever_is_copied, monkeypatch) -> None:

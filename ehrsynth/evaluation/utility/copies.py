@@ -33,8 +33,11 @@ def combined_effects(
 
     Parameters
     ----------
+    train
+        All patients whom the generator learnt from.
     copies
-        Tables drawn from one fitted generator, of about the same number of rows.
+        Tables drawn from one fitted generator, of about the same number of rows; of each at most the
+        protocol's `rows` are used.
 
     Returns
     -------
@@ -43,9 +46,12 @@ def combined_effects(
         patients' own estimate and whether the interval for it holds it; and the share of all that do.
     """
     report, most = progress or silent, protocol().rows
-    tables = [
-        matrix(table, schema).shuffled(numpy_generator(seed, "copies", str(number)), most)
-        for number, table in enumerate((train, *copies))
+    # Never a part of the training patients: the estimate of a part is not the one that the copies were made
+    # from, and both intervals go by how many there are. That is one regression each.
+    tables = [matrix(train, schema)]
+    tables += [
+        matrix(copy, schema).shuffled(numpy_generator(seed, "copies", str(number)), most)
+        for number, copy in enumerate(copies, 1)
     ]
     asked = questions(schema)
     studies = {}

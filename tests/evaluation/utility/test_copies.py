@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ehrsynth.evaluation.protocol import protocol
+from ehrsynth.evaluation.utility import copies
 from ehrsynth.evaluation.utility.copies import combined_effects
 from ehrsynth.schema import NumberColumn, Schema
 from ehrsynth.tables.values import from_values
@@ -47,6 +49,24 @@ def test_a_generator_that_loses_the_effect_does_not_hold_the_originals_estimate(
     lost = combined_effects(train, [trial(1_000, s, slope=0.0) for s in range(2, 7)], SCHEMA, seed=0)
     assert of(lost, "dose")["held"] is False
     assert lost["share_held"] <= 0.5
+
+
+def test_many_training_patients_are_all_counted_and_only_copies_are_cut(monkeypatch) -> None:
+    """A perfect generator holds its own estimate in 95 of 100, however many patients it learnt from."""
+    few = protocol().model_copy(update={"rows": 400})
+    monkeypatch.setattr(copies, "protocol", lambda: few)
+    held, widths = [], []
+    for seed in range(60):
+        train = trial(4_000, 1_000 + seed)
+        rng = np.random.default_rng(seed)
+        # Copies of a generator that knows the training patients' own distribution, and nothing else.
+        made = [train.iloc[rng.integers(0, 4_000, 4_000)].reset_index(drop=True) for _ in range(5)]
+        dose = of(combined_effects(train, made, SCHEMA, seed=seed), "dose")
+        held.append(dose["held"])
+        widths.append(dose["population"][1] - dose["population"][0])
+    assert np.mean(held) > 0.85
+    # Of 4,000 patients and five copies of 400 of them: v / 4,000 + v / 2,000.
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.sqrt(1 / 4_000 + 1 / 2_000), rel=0.1)
 
 
 def test_without_an_outcome_nothing_is_combined() -> None:

@@ -4,8 +4,9 @@ Identifiers live as long as the call; what is kept of them is a keyed hash.
 """
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,19 +134,53 @@ def _last_of_equal(wanted: Sequence[bytes], table: pd.DataFrame, schema: Schema)
 
 
 def _words(path: Path, key: str) -> list[str]:
+    """The patient keys of a list, or of a table's column of the key's name.
+
+    Raises
+    ------
+    DataError
+        If it is no text, or a row of a table has no key or not as many cells as the header.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no text in UTF-8: give one patient key a line") from error
-    lines = [line.strip() for line in lines if line.strip()]
-    if not lines:
-        return []
-    for delimiter in _DELIMITERS:
-        header = next(csv.reader([lines[0]], delimiter=delimiter))
+    for delimiter in _DELIMITERS if key else ():
+        rows = _cells(path, text, delimiter)
+        header = [cell.strip(" ") for cell in next(rows, [])]
         if key in header:
-            place = header.index(key)
-            cells = csv.reader(lines[1:], delimiter=delimiter)
-            return [row[place].strip() for row in cells if len(row) > place and row[place].strip()]
-    return lines
+            return _column(path, [*rows], header, key)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _cells(path: Path, text: str, delimiter: str) -> Iterator[list[str]]:
+    """The rows of a table in which anything stands."""
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            if any(cell.strip() for cell in row):
+                yield row
+    except csv.Error:  # it may quote what it stumbled over
+        reason = f"{path.name} is no table: a quotation mark is left open, or a cell is too long"
+    else:
+        return
+    raise DataError(reason)
+
+
+def _column(path: Path, rows: Sequence[Sequence[str]], header: Sequence[str], key: str) -> list[str]:
+    """The cells of the key's column, in every row: who asks to be forgotten must not be passed over."""
+    if header.count(key) > 1:
+        raise DataError(f"{path.name} has {header.count(key)} columns {key!r}: leave one of them")
+    ragged = sum(len(row) != len(header) for row in rows)
+    words = [row[header.index(key)].strip() for row in rows if len(row) == len(header)]
+    without = words.count("")
+    problems = [f"{ragged:,} of its {len(rows):,} rows have more or fewer cells than the header"] * (
+        ragged > 0
+    )
+    problems += [f"{without:,} of its {len(rows):,} rows have no {key!r}"] * (without > 0)
+    if problems:
+        raise DataError(
+            f"{path.name} does not say who is to be forgotten: mend it, or give one key a line", problems
+        )
+    return words

@@ -122,6 +122,7 @@ def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
         "model" if made.table == "none" else "release": str(made.folder),
         "certificate": str(made.folder / "certificate.json"),
         "patients_forgotten": made.patients,
+        **({"named_and_never_drawn": made.never_drawn} if made.never_drawn else {}),
         "method": made.method,
         "table": made.table,
         "forgotten_since_the_last_table": made.pending,

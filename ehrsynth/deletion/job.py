@@ -40,6 +40,9 @@ class Forgotten:
         How many forgotten patients are still behind the last table that left.
     erased
         Files of the old one that were erased.
+    never_drawn
+        Patients who were named too and had never been drawn into a subsample (`release --at-most`): nothing
+        was learnt from them, and the certificate proves their absence.
     """
 
     decision: Decision | None
@@ -49,6 +52,7 @@ class Forgotten:
     table: Outcome
     pending: int
     erased: tuple[str, ...]
+    never_drawn: int = 0
 
 
 def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -153,7 +157,14 @@ def _released_again(  # noqa: PLR0913 - what a person decided
     erased = _withdraw(earlier, out, erase=not keep_old_model)
     table, ledger = outcome(made.decision), renewing.ledger(made.decision)
     return Forgotten(
-        made.decision, out, len(found.named.hashes), relearning.said, table, len(ledger.pending), erased
+        made.decision,
+        out,
+        len(who.hashes),
+        relearning.said,
+        table,
+        len(ledger.pending),
+        erased,
+        never_drawn=len(who.bystanders),
     )
 
 

@@ -6,8 +6,9 @@ Identifiers live as long as the call; what is kept of them is a keyed hash.
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from ehrsynth.release.census import hashed_patient
 from ehrsynth.release.reading import Sampled
 from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table
+from ehrsynth.tables.spelling import table_words
 from ehrsynth.tables.splitting import numbered, patient_bytes, row_bytes
 from ehrsynth.tables.streaming import draws
 
@@ -54,6 +56,7 @@ def named(
     key: bytes,
     *,
     sampled: Sampled | None = None,
+    nowhere: Collection[str] = (),
 ) -> Named:
     """Find patients in a table.
 
@@ -68,52 +71,79 @@ def named(
         Of the keyed hashes.
     sampled
         Who had been drawn into the table, if not all.
+    nowhere
+        The patient keys that are not in the table from which was drawn.
 
     Raises
     ------
     RequestError, DataError
-        If the file cannot be read or names nobody, or nobody who was drawn.
+        If the file cannot be read or names nobody, or nobody who was drawn; or somebody of whom nobody can
+        tell whether they were drawn.
     """
-    others: list[str] = []
+    known, others = list(patient_bytes(table, schema)), list[str]()
     if schema.patient_key is None:
         wanted = list(_rows(patients, schema))
     else:
-        words = _words(patients, schema.patient_key) if isinstance(patients, Path) else list(patients)
-        words, others = _parted(list(dict.fromkeys(words)), schema, sampled)
-        wanted = [f"key {word}".encode() for word in words]
+        words = keys_named(patients, schema.patient_key) if isinstance(patients, Path) else list(patients)
+        words = list(dict.fromkeys(words))
+        if sampled is not None and words:
+            words, others = _parted(words, {*known}, schema, sampled)
+            strangers = sum(word in nowhere for word in others)
+            if strangers:
+                # One who was never drawn and one who is misspelt look alike, were both certified as absent.
+                raise unknown(strangers, len(words) + len(others))
+            if not words:
+                raise DataError(
+                    f"none of the {len(others)} patients named was drawn into the subsample that it was made "
+                    "of: there is nothing to forget"
+                )
+        wanted = [_spelt(word) for word in words]
     if not wanted:
         raise DataError("nobody is named: give at least one patient to forget")
-    known = list(patient_bytes(table, schema))
     if schema.patient_key is None:
         wanted = _last_of_equal(wanted, table, schema)
     asked, there = {*wanted}, {*known}
     rows = np.array([one in asked for one in known], np.bool_)
     hashes = tuple(sorted(hashed_patient(key, one) for one in asked))
-    beside = tuple(sorted(hashed_patient(key, f"key {word}".encode()) for word in others))
+    beside = tuple(sorted(hashed_patient(key, _spelt(word)) for word in others))
     return Named(rows, hashes, len(asked - there), beside)
 
 
-def _parted(words: list[str], schema: Schema, sampled: Sampled | None) -> tuple[list[str], list[str]]:
-    """The patient keys that were drawn, and the others."""
-    if sampled is None or not words:
-        return words, []
+def _parted(
+    words: Sequence[str], known: Collection[bytes], schema: Schema, sampled: Sampled
+) -> tuple[list[str], list[str]]:
+    """The patient keys that were drawn, be they still there or not, and the others."""
     keys = pd.DataFrame({schema.patient_key: pd.Series(words, dtype="string")})
-    there = draws(keys, schema, seed=sampled.seed) <= sampled.highest
-    if not there.any():
-        raise DataError(
-            f"none of the {len(words)} patients named was drawn into the subsample that it was made of: there"
-            " is nothing to forget"
-        )
-    of_each = list(zip(words, there.tolist(), strict=True))
-    return [word for word, own in of_each if own], [word for word, own in of_each if not own]
+    drawn = draws(keys, schema, seed=sampled.seed) <= sampled.highest
+    own = [at or _spelt(word) in known for word, at in zip(words, drawn.tolist(), strict=True)]
+    return list(compress(words, own)), [word for word, at in zip(words, own, strict=True) if not at]
+
+
+def unknown(strangers: int, asked: int) -> DataError:
+    """The error for patients who were named and are nowhere."""
+    return DataError(
+        f"{strangers} of the {asked} patients named are not in the table, nor in what was made of it: check "
+        "the spelling of their keys"
+    )
+
+
+def keys_in(table: pd.DataFrame, schema: Schema) -> set[str]:
+    """The patient keys of a table, as a list would spell them; none where the schema has no key."""
+    key = schema.patient_key
+    return set() if key is None else {*table_words(table, schema.subset((key,)))[key]}
+
+
+def _spelt(word: str) -> bytes:
+    """As `patient_bytes` tells a patient by the key."""
+    return f"key {word}".encode()
 
 
 def hashes_of_keys(patients: Path, column: str, key: bytes) -> frozenset[bytes]:
     """The keyed hashes of listed patient keys (a file as for `named`), without any table."""
-    words = _words(patients, column)
+    words = keys_named(patients, column)
     if not words:
         raise DataError("nobody is named: give at least one patient")
-    return frozenset(hashed_patient(key, f"key {word}".encode()) for word in words)
+    return frozenset(hashed_patient(key, _spelt(word)) for word in words)
 
 
 def _rows(patients: Path | Sequence[str], schema: Schema) -> Sequence[bytes]:
@@ -133,7 +163,7 @@ def _last_of_equal(wanted: Sequence[bytes], table: pd.DataFrame, schema: Schema)
     ]
 
 
-def _words(path: Path, key: str) -> list[str]:
+def keys_named(path: Path, key: str) -> list[str]:
     """The patient keys of a list, or of a table's column of the key's name.
 
     Raises

@@ -88,9 +88,9 @@ def forget(
 
     The model forgets at once, also a single patient; RELEASE is marked as withdrawn and its model erased. OUT
     has a certificate, which `verify` checks. A new table is published when 11 patients or more were forgotten
-    since the last one, or under differential privacy: else it waits. Ends with 3 when the patients are
-    forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is made
-    again; of a twins' job, its question is answered again.
+    from whom the last one was learnt, or under differential privacy: else it waits. Ends with 3 when the
+    patients are forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is
+    made again; of a twins' job, its question is answered again.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine

@@ -22,6 +22,8 @@ from ehrsynth.release.withdrawal import withdraw, withdrawal
 
 Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
+# Earlier versions kept under "pending" also those who had been held out: of these nobody can be told apart.
+_PENDING = "learnt_by_the_last_table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Ledger:
     forgotten
         All that were forgotten in this release and those before it.
     pending
-        Those of them who were still behind the last table that left.
+        Those of them from whom the last table that left was learnt.
     published
         Whether a table left.
     """
@@ -42,10 +44,10 @@ class Ledger:
     pending: tuple[str, ...] = field(default=(), repr=False)
     published: bool = False
 
-    def with_more(self, hashes: tuple[bytes, ...]) -> "Ledger":
-        """After more were forgotten."""
-        more = [one.hex() for one in hashes]
-        pending = tuple(sorted({*self.pending, *more})) if self.published else ()
+    def with_more(self, hashes: tuple[bytes, ...], behind: tuple[bytes, ...]) -> "Ledger":
+        """After more were forgotten, from some of whom the last table that left was learnt."""
+        more, learnt = ({one.hex() for one in some} for some in (hashes, behind))
+        pending = tuple(sorted({*self.pending, *learnt})) if self.published else ()
         return Ledger(tuple(sorted({*self.forgotten, *more})), pending, self.published)
 
     def after_a_table(self) -> "Ledger":
@@ -54,7 +56,7 @@ class Ledger:
 
     def as_bytes(self) -> bytes:
         """As it is stored."""
-        kept = {"forgotten": self.forgotten, "pending": self.pending, "published": self.published}
+        kept = {"forgotten": self.forgotten, _PENDING: self.pending, "published": self.published}
         return canonical_json({name: list(v) if isinstance(v, tuple) else v for name, v in kept.items()})
 
 
@@ -205,4 +207,6 @@ def _ledger(file: Path, *, published: bool) -> Ledger:
     if not file.is_file():
         return Ledger(published=published)
     found: Mapping[str, Any] = _read(file)
-    return Ledger(tuple(found["forgotten"]), tuple(found["pending"]), bool(found["published"]) or published)
+    return Ledger(
+        tuple(found["forgotten"]), tuple(found.get(_PENDING, ())), bool(found["published"]) or published
+    )

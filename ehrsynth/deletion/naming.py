@@ -37,6 +37,8 @@ class Named:
         True for each row of the table that is one of theirs.
     hashes
         Their keyed hashes, sorted; also of those who are no longer in the table.
+    patients
+        As `patient_bytes` tells them apart, in the order of `hashes`: identifiers, never to be stored.
     absent
         How many of them are no longer in the table.
     bystanders
@@ -45,6 +47,7 @@ class Named:
 
     rows: NDArray[np.bool_] = field(repr=False)
     hashes: tuple[bytes, ...] = field(repr=False)
+    patients: tuple[bytes, ...] = field(repr=False)
     absent: int
     bystanders: tuple[bytes, ...] = field(default=(), repr=False)
 
@@ -104,9 +107,10 @@ def named(
         wanted = _last_of_equal(wanted, table, schema)
     asked, there = {*wanted}, {*known}
     rows = np.array([one in asked for one in known], np.bool_)
-    hashes = tuple(sorted(hashed_patient(key, one) for one in asked))
+    hashed = sorted((hashed_patient(key, one), one) for one in asked)
+    hashes, told_apart = tuple(h for h, _ in hashed), tuple(one for _, one in hashed)
     beside = tuple(sorted(hashed_patient(key, _spelt(word)) for word in others))
-    return Named(rows, hashes, len(asked - there), beside)
+    return Named(rows, hashes, told_apart, len(asked - there), beside)
 
 
 def _parted(

@@ -12,12 +12,16 @@ from ehrsynth.deletion.verify import verify
 from ehrsynth.errors import DataError, OutputError, RequestError
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release.job import release
+from ehrsynth.tables.splitting import HOLDOUT, held_out_patients
 
 SEED, KEY = 20_261_125_009, bytes(range(32))
 
 
-def names(n: int, start: int = 100) -> list[str]:
-    return [f"P{k:05d}" for k in range(start, start + n)]
+def names(n: int, start: int = 100, *, held: bool = False) -> list[str]:
+    """So many patients who were learnt from, or held out, from one number on."""
+    found = [f"P{k:05d}" for k in range(start, start + 8 * n + 20)]
+    out = held_out_patients([f"key {name}".encode() for name in found], key=KEY, holdout=HOLDOUT)
+    return [name for name, one in zip(found, out.tolist(), strict=True) if one is held][:n]
 
 
 def again(released: Path, place: Path) -> Path:
@@ -54,7 +58,7 @@ def test_no_identifier_is_stored(one_forgotten):
             if not name.startswith(
                 ("share/synthetic", "internal/synthetic")
             ):  # made-up patients have keys too
-                assert b"P00007" not in content, name
+                assert b"P00006" not in content, name
 
 
 def test_forgotten_patients_cannot_be_forgotten_from_a_withdrawn_release(one_forgotten, data, tmp_path):
@@ -111,10 +115,34 @@ def test_pending_patients_add_up_until_there_are_eleven(one_forgotten, data, pat
     assert (second.table, second.pending) == ("waits", 5)
     # The hospital has taken out those forgotten before, and half of those to be forgotten now.
     smaller = tmp_path / "smaller.csv"
-    patients[~patients["id"].isin(["P00007", *names(4), *names(3, 200)])].to_csv(smaller, index=False)
+    patients[~patients["id"].isin(["P00006", *names(4), *names(3, 200)])].to_csv(smaller, index=False)
     third = forget(second.folder, names(6, 200), smaller, tmp_path / "third")
     assert (third.table, third.pending) == ("published", 0)
     assert verify(third.folder).intact
+
+
+def test_patients_held_out_hide_nobody(released, data, tmp_path):
+    """Ten of them and one who was learnt: two tables would differ by one person."""
+    old = again(released, tmp_path / "old")
+    made = forget(old, [*names(10, held=True), *names(1)], data, tmp_path / "new")
+    assert (made.patients, made.table, made.pending) == (11, "waits", 1)
+    assert any("Patients forgotten since the last table" in reason for reason in made.decision.reasons)
+    second = forget(made.folder, names(10, 500), data, tmp_path / "second")
+    assert (second.patients, second.table, second.pending) == (10, "published", 0)
+
+
+def test_what_an_earlier_version_kept_counts_nobody(one_forgotten, data, tmp_path):
+    from ehrsynth.files import seal
+
+    folder = again(one_forgotten[1].folder, tmp_path / "first")
+    file = folder / "internal" / "forgotten.json"
+    kept = json.loads(file.read_bytes())
+    kept["pending"] = kept.pop("learnt_by_the_last_table")
+    file.write_text(json.dumps(kept))
+    seal(folder / "internal")
+    (folder / "internal" / "seal.json").chmod(0o600)
+    made = forget(folder, names(10), data, tmp_path / "new")
+    assert (made.table, made.pending) == ("waits", 10)
 
 
 def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):
@@ -187,7 +215,7 @@ def test_another_table_is_refused(released, patients, tmp_path):
 def test_patients_forgotten_before_are_refused(one_forgotten, data, tmp_path):
     _, made = one_forgotten
     with pytest.raises(DataError, match="1 of the 1 patients named were forgotten before"):
-        forget(again(made.folder, tmp_path / "old"), ["P00007"], data, tmp_path / "new")
+        forget(again(made.folder, tmp_path / "old"), ["P00006"], data, tmp_path / "new")
 
 
 def test_a_taken_place_changes_nothing(released, data, tmp_path):
@@ -274,3 +302,23 @@ def test_without_a_patient_key_rows_are_forgotten(patients, schema, lenient, tmp
     assert verify(tmp_path / "new").intact
     rows = json.loads((tmp_path / "new" / "internal" / "report.json").read_text())["provenance"]["rows"]
     assert rows["patients"] == 798
+
+
+def test_rows_count_as_learnt_where_their_side_is_known(patients, schema, lenient, tmp_path):
+    """Without a key a patient's side hangs on the whole table: it is known of the published one alone."""
+    keyless = schema.subset(tuple(n for n in schema.names if n != "id"))
+    table = patients.drop(columns="id").head(1_800)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    for name, rows in (("gone", slice(0, 40)), ("more", slice(40, 80))):
+        table.iloc[rows].to_csv(tmp_path / f"{name}.csv", index=False)
+    first = release(tmp_path / "rows.csv", keyless, tmp_path / "old", generator="independent", policy=lenient)
+    assert first.decision.released
+    table.iloc[:3].to_csv(tmp_path / "few.csv", index=False)
+    old = again(tmp_path / "old", tmp_path / "again")
+    few = forget(old, tmp_path / "few.csv", tmp_path / "rows.csv", tmp_path / "few")
+    assert few.table == "waits"
+    assert few.pending <= 3
+    more = forget(few.folder, tmp_path / "more.csv", tmp_path / "rows.csv", tmp_path / "more")
+    assert (more.table, more.pending) == ("waits", few.pending)
+    many = forget(tmp_path / "old", tmp_path / "gone.csv", tmp_path / "rows.csv", tmp_path / "many")
+    assert (many.table, many.pending) == ("published", 0)

@@ -84,9 +84,9 @@ def test_the_key_is_readable_by_the_owner_alone(one_forgotten):
 
 def test_a_patient_learns_from_the_hospital_whether_they_are_certified(one_forgotten, released, tmp_path):
     folder, ids = one_forgotten[1].folder, tmp_path / "ids.txt"
-    ids.write_text("id\nP00007\n")
+    ids.write_text("id\nP00006\n")
     assert verify(folder, patients=ids).intact
-    ids.write_text("id\nP00007\nP00008\n")
+    ids.write_text("id\nP00006\nP00008\n")
     (problem,) = verify(folder, patients=ids).problems
     assert "1 of the 2 patients named are not among those" in problem
     with pytest.raises(RequestError, match="has no certificate"):

@@ -91,10 +91,11 @@ def verify(folder: Path | str) -> Verification:
         decision = str(manifest.get("decision", decision))
     if share != folder and not (folder / MODEL).is_file():  # a model that stands alone has a seal of its own
         problems += _beside(folder)
-    return Verification(folder, decision, files, tuple(problems), _withdrawn(folder))
+    return Verification(folder, decision, files, tuple(problems), said_of_withdrawal(folder))
 
 
-def _withdrawn(folder: Path) -> str:
+def said_of_withdrawal(folder: Path) -> str:
+    """When a release, a part of one or a model was withdrawn, and what took its place; empty where not."""
     said = withdrawal(folder)
     if said is None:
         return ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ehrsynth.files import canonical_json, seal, whole_file
-from ehrsynth.generators.storage import FILES, WITHDRAWN
+from ehrsynth.generators.storage import FILES, WITHDRAWN, withdrawal_mark
 from ehrsynth.release.sealing import INTERNAL
 
 FORMAT = 1
@@ -57,14 +57,15 @@ def _erase(folder: Path, internal: Path) -> tuple[str, ...]:
 
 
 def withdrawal(folder: Path) -> Mapping[str, Any] | None:
-    """What a withdrawn release says of it; None for one that was not withdrawn.
+    """What a withdrawn release says of it, or of a part of it that is named; None where none was withdrawn.
 
     A file that cannot be read still means that it was.
     """
-    if not (folder / WITHDRAWN).is_file():
+    mark = withdrawal_mark(folder)
+    if mark is None:
         return None
     try:
-        found = json.loads((folder / WITHDRAWN).read_bytes())
+        found = json.loads(mark.read_bytes())
     except (OSError, ValueError):
         found = None
     return found if isinstance(found, dict) else {}

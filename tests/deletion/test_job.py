@@ -9,7 +9,7 @@ import pytest
 
 from ehrsynth.deletion.job import forget
 from ehrsynth.deletion.verify import verify
-from ehrsynth.errors import DataError, OutputError, RequestError
+from ehrsynth.errors import DataError, ModelError, OutputError, RequestError
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release.job import release
 from ehrsynth.tables.splitting import HOLDOUT, held_out_patients
@@ -247,8 +247,15 @@ def _held_out(folder: Path) -> int:
 def test_the_old_model_stays_where_that_is_asked_for(released, data, tmp_path):
     old = again(released, tmp_path / "old")
     forget(old, ["P00001"], data, tmp_path / "new", keep_old_model=True)
-    assert (old / "internal" / "model").is_dir()
+    model = old / "internal" / "model"
     assert verify(old).withdrawn
+    assert verify(model).withdrawn
+    with pytest.raises(ModelError, match="was withdrawn"):
+        load_model(model)
+    (old / "withdrawn.json").write_text("{")
+    with pytest.raises(ModelError, match="was withdrawn"):
+        load_model(model)
+    load_model(Path(shutil.copytree(released, tmp_path / "other")) / "internal" / "model")
 
 
 def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(

@@ -76,6 +76,19 @@ def test_a_damaged_mark_still_withdraws(one_forgotten, tmp_path):
     assert verify(old).withdrawn
 
 
+def test_the_part_that_was_shared_is_withdrawn_too(one_forgotten, tmp_path, monkeypatch):
+    old = shutil.copytree(one_forgotten[0], tmp_path / "old")
+    assert "new took its place" in verify(old / "share").withdrawn
+    assert verify(old / "share").intact
+    (old / "withdrawn.json").write_text("{")
+    assert verify(old / "share").withdrawn
+    monkeypatch.chdir(old / "share")
+    assert verify(".").withdrawn
+    shutil.copytree(old / "share", tmp_path / "sent")
+    assert not verify(tmp_path / "sent").withdrawn
+    assert not verify(one_forgotten[1].folder / "internal" / "model").withdrawn
+
+
 def test_the_key_is_readable_by_the_owner_alone(one_forgotten):
     folder = one_forgotten[1].folder
     assert (folder / "internal" / "certificate.key").stat().st_mode & 0o777 == 0o600

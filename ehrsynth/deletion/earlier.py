@@ -18,7 +18,7 @@ from ehrsynth.release.request import REQUEST, Request, load_request
 from ehrsynth.release.sealing import INTERNAL, SHARE
 from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import verify
-from ehrsynth.release.withdrawal import withdraw, withdrawal
+from ehrsynth.release.withdrawal import finish_erasing, withdraw, withdrawal
 
 Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
@@ -119,8 +119,8 @@ def read_earlier(folder: Path) -> Earlier:
     Raises
     ------
     RequestError
-        If it has no internal folder, or was withdrawn already; or if it is a twins' job that does not say
-        what was asked, which is marked as withdrawn then.
+        If it has no internal folder, or was withdrawn already (what a killed run had left is erased then); or
+        if it is a twins' job that does not say what was asked, which is marked as withdrawn then.
     DataError
         If it was changed after it was written.
     """
@@ -129,8 +129,12 @@ def read_earlier(folder: Path) -> Earlier:
         raise RequestError(_without_internal(folder))
     gone = withdrawal(folder)
     if gone is not None:
+        left = finish_erasing(folder)
+        erased = f" ({len(left)} files that a killed run had left of it are erased now)" if left else ""
         successor = gone.get("successor", "another release")
-        raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
+        raise RequestError(
+            f"{folder} was withdrawn already{erased}: forget from {successor}, which took its place"
+        )
     verify(folder).raise_if_changed()
     manifest = _read(internal / MANIFEST)
     kind = _kind(manifest)

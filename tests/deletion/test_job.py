@@ -277,6 +277,39 @@ def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(
     assert verify(old).withdrawn
 
 
+@pytest.mark.parametrize("at", [0, 2, "seal"])
+def test_an_erasing_that_was_killed_is_brought_to_its_end(at, released, data, tmp_path, monkeypatch):
+    old, seen = again(released, tmp_path / "old"), []
+    unlink = Path.unlink
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    def unlinked(path, **how):
+        if path.parent.name == "model":
+            seen.append(path)
+            if len(seen) > at:
+                raise KeyboardInterrupt
+        unlink(path, **how)
+
+    with monkeypatch.context() as patch:
+        if at == "seal":
+            patch.setattr("ehrsynth.release.withdrawal._seal_the_rest", killed)
+        else:
+            patch.setattr(Path, "unlink", unlinked)
+        with pytest.raises(KeyboardInterrupt):
+            forget(old, ["P00001"], data, tmp_path / "new")
+    found = verify(old)
+    assert found.withdrawn
+    assert not found.intact
+    assert any("to be erased" in problem for problem in found.problems) == (at != "seal")
+    with pytest.raises(RequestError, match=r"withdrawn already.*: forget from new"):
+        forget(old, ["P00001"], data, tmp_path / "new")
+    assert not (old / "internal" / "model").exists()
+    assert verify(old).intact
+    assert verify(tmp_path / "new").intact
+
+
 def test_an_interrupted_forgetting_leaves_everything_as_it_was(released, data, tmp_path):
     old = again(released, tmp_path / "old")
     before = contents(old)

@@ -144,7 +144,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
-    books.check(chosen, seed, remedies=remedy_seconds > 0)
+    books.check(chosen, seed, remedies=remedy_seconds > 0, renewed=renewal is not None)
     check_at_most(schema, at_most, private=chosen.asked is not None)
     report(0.0, "reading the table")
     place = str(books.register.absolute())
@@ -178,8 +178,9 @@ def _judged(
 ) -> tuple[tuple[pd.DataFrame, ...], Evaluation, Decision]:
     """The tables drawn from a model, what was measured on them, and what the gate says of it."""
     drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
-    tables = drawn, earlier_copies(books.earlier(model), drawn, real.schema)
+    renewed = order.renewal is not None
+    tables = drawn, earlier_copies(books.earlier(model, renewed=renewed), drawn, real.schema)
     evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
     found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
-    decision = with_checks(found, order.renewal)
+    decision = with_checks(found, order.renewal, missing=books.missing(model) if renewed else 0)
     return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

@@ -10,8 +10,10 @@ import pytest
 from ehrsynth.deletion.job import forget
 from ehrsynth.deletion.verify import verify
 from ehrsynth.errors import DataError, ModelError, OutputError, RequestError
+from ehrsynth.files import seal
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release.job import release
+from ehrsynth.schema.yaml_files import load_schema
 from ehrsynth.tables.splitting import HOLDOUT, held_out_patients
 
 SEED, KEY = 20_261_125_009, bytes(range(32))
@@ -132,8 +134,6 @@ def test_patients_held_out_hide_nobody(released, data, tmp_path):
 
 
 def test_what_an_earlier_version_kept_counts_nobody(one_forgotten, data, tmp_path):
-    from ehrsynth.files import seal
-
     folder = again(one_forgotten[1].folder, tmp_path / "first")
     file = folder / "internal" / "forgotten.json"
     kept = json.loads(file.read_bytes())
@@ -143,6 +143,31 @@ def test_what_an_earlier_version_kept_counts_nobody(one_forgotten, data, tmp_pat
     (folder / "internal" / "seal.json").chmod(0o600)
     made = forget(folder, names(10), data, tmp_path / "new")
     assert (made.table, made.pending) == ("waits", 10)
+
+
+def test_a_tree_that_was_moved_is_forgotten_from(released, data, lenient, tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    again(released, first / "old")
+    kept = (released.parent / "ehrsynth-register.json").read_text()
+    (first / "ehrsynth-register.json").write_text(kept.replace(str(released), str(first / "old")))
+    request = first / "old" / "internal" / "request.json"
+    request.write_text(request.read_text().replace(str(released.parent), str(first)))
+    seal(first / "old" / "internal")
+    (first / "old" / "internal" / "seal.json").chmod(0o600)
+    first.rename(tmp_path / "archive")
+    old = tmp_path / "archive" / "old"
+    made = forget(old, names(12), data, tmp_path / "archive" / "new")
+    assert made.table == "published"
+    shutil.rmtree(old)
+    gone = forget(made.folder, names(12, 500), data, tmp_path / "archive" / "newer")
+    assert gone.table == "blocked"
+    assert any("Earlier tables that are missing" in reason for reason in gone.decision.reasons)
+    assert verify(gone.folder).intact
+    assert verify(made.folder).withdrawn
+    book = tmp_path / "archive" / "ehrsynth-register.json"
+    with pytest.raises(RequestError, match="earlier tables"):
+        release(data, load_schema(released / "internal" / "given_schema.yaml"), tmp_path / "x", register=book)
 
 
 def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):

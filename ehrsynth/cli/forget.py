@@ -88,9 +88,9 @@ def forget(
 
     The model forgets at once, also a single patient; RELEASE is marked as withdrawn and its model erased. OUT
     has a certificate, which `verify` checks. A new table is published when 11 patients or more were forgotten
-    since the last one, or under differential privacy: else it waits. Ends with 3 when the patients are
-    forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is made
-    again; of a twins' job, its question is answered again.
+    from whom the last one was learnt, or under differential privacy: else it waits. Ends with 3 when the
+    patients are forgotten and the gate says no to a new table. Of a model that `fit` made, the model alone is
+    made again; of a twins' job, its question is answered again.
     """
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
@@ -122,6 +122,7 @@ def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
         "model" if made.table == "none" else "release": str(made.folder),
         "certificate": str(made.folder / "certificate.json"),
         "patients_forgotten": made.patients,
+        **({"named_and_never_drawn": made.never_drawn} if made.never_drawn else {}),
         "method": made.method,
         "table": made.table,
         "forgotten_since_the_last_table": made.pending,

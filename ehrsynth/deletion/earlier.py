@@ -18,10 +18,12 @@ from ehrsynth.release.request import REQUEST, Request, load_request
 from ehrsynth.release.sealing import INTERNAL, SHARE
 from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import verify
-from ehrsynth.release.withdrawal import withdraw, withdrawal
+from ehrsynth.release.withdrawal import finish_erasing, withdraw, withdrawal
 
 Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
+# Earlier versions kept under "pending" also those who had been held out: of these nobody can be told apart.
+_PENDING = "learnt_by_the_last_table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Ledger:
     forgotten
         All that were forgotten in this release and those before it.
     pending
-        Those of them who were still behind the last table that left.
+        Those of them from whom the last table that left was learnt.
     published
         Whether a table left.
     """
@@ -42,10 +44,10 @@ class Ledger:
     pending: tuple[str, ...] = field(default=(), repr=False)
     published: bool = False
 
-    def with_more(self, hashes: tuple[bytes, ...]) -> "Ledger":
-        """After more were forgotten."""
-        more = [one.hex() for one in hashes]
-        pending = tuple(sorted({*self.pending, *more})) if self.published else ()
+    def with_more(self, hashes: tuple[bytes, ...], behind: tuple[bytes, ...]) -> "Ledger":
+        """After more were forgotten, from some of whom the last table that left was learnt."""
+        more, learnt = ({one.hex() for one in some} for some in (hashes, behind))
+        pending = tuple(sorted({*self.pending, *learnt})) if self.published else ()
         return Ledger(tuple(sorted({*self.forgotten, *more})), pending, self.published)
 
     def after_a_table(self) -> "Ledger":
@@ -54,7 +56,7 @@ class Ledger:
 
     def as_bytes(self) -> bytes:
         """As it is stored."""
-        kept = {"forgotten": self.forgotten, "pending": self.pending, "published": self.published}
+        kept = {"forgotten": self.forgotten, _PENDING: self.pending, "published": self.published}
         return canonical_json({name: list(v) if isinstance(v, tuple) else v for name, v in kept.items()})
 
 
@@ -117,8 +119,8 @@ def read_earlier(folder: Path) -> Earlier:
     Raises
     ------
     RequestError
-        If it has no internal folder, or was withdrawn already; or if it is a twins' job that does not say
-        what was asked, which is marked as withdrawn then.
+        If it has no internal folder, or was withdrawn already (what a killed run had left is erased then); or
+        if it is a twins' job that does not say what was asked, which is marked as withdrawn then.
     DataError
         If it was changed after it was written.
     """
@@ -127,8 +129,12 @@ def read_earlier(folder: Path) -> Earlier:
         raise RequestError(_without_internal(folder))
     gone = withdrawal(folder)
     if gone is not None:
+        left = finish_erasing(folder)
+        erased = f" ({len(left)} files that a killed run had left of it are erased now)" if left else ""
         successor = gone.get("successor", "another release")
-        raise RequestError(f"{folder} was withdrawn already: forget from {successor}, which took its place")
+        raise RequestError(
+            f"{folder} was withdrawn already{erased}: forget from {successor}, which took its place"
+        )
     verify(folder).raise_if_changed()
     manifest = _read(internal / MANIFEST)
     kind = _kind(manifest)
@@ -205,4 +211,6 @@ def _ledger(file: Path, *, published: bool) -> Ledger:
     if not file.is_file():
         return Ledger(published=published)
     found: Mapping[str, Any] = _read(file)
-    return Ledger(tuple(found["forgotten"]), tuple(found["pending"]), bool(found["published"]) or published)
+    return Ledger(
+        tuple(found["forgotten"]), tuple(found.get(_PENDING, ())), bool(found["published"]) or published
+    )

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ehrsynth.deletion.earlier import Earlier
-from ehrsynth.deletion.naming import Named, named
+from ehrsynth.deletion.naming import Named, keys_in, keys_named, named, unknown
 from ehrsynth.errors import DataError
 from ehrsynth.release.census import hashed_patients, take_census
 from ehrsynth.release.merkle import Tree
@@ -35,13 +35,19 @@ def find(earlier: Earlier, patients: Path | str | Sequence[str], data: Path | st
         If it is another table, or some of the patients are not in it.
     """
     schema, key = earlier.request.schema, earlier.key
-    table = read_again(data, schema, earlier.request.sampled)
+    if isinstance(patients, str):
+        patients = Path(patients)
+    if schema.patient_key is not None and isinstance(patients, Path):
+        patients = keys_named(patients, schema.patient_key)
+    nowhere = set[str]() if isinstance(patients, Path) else {*patients}
+    sampled = earlier.request.sampled
+    table = read_again(
+        data, schema, sampled, see=lambda piece: nowhere.difference_update(keys_in(piece, schema))
+    )
     hashed, forgotten = hashed_patients(table, schema, key), {*earlier.ledger.forgotten}
     there = np.array([one.hex() not in forgotten for one in hashed], np.bool_)
     table = part_of(table, there)
-    if isinstance(patients, str):
-        patients = Path(patients)
-    who = named(patients, table, schema, key, sampled=earlier.request.sampled)
+    who = named(patients, table, schema, key, sampled=sampled, nowhere=nowhere)
     known = [one for one, kept in zip(hashed, there, strict=True) if kept]
     _check_same_patients(earlier, who, known)
     unchanged = not who.absent and take_census(table, schema, key).content == earlier.request.census.content
@@ -66,10 +72,7 @@ def _check_same_patients(earlier: Earlier, who: Named, known: Sequence[bytes]) -
     if Tree([*known, *who.hashes]).root.hex() == root:
         return
     if who.absent and Tree(known).root.hex() == root:
-        raise DataError(
-            f"{who.absent} of the {asked} patients named are not in the table, nor in what was made of it: "
-            "check the spelling of their keys"
-        )
+        raise unknown(who.absent, asked)
     raise DataError(
         f"the table does not hold the patients of {earlier.folder}: it has {len(known):,} rows, and that was "
         f"made of {earlier.request.census.rows:,}. Give the table that it was made of; of its patients "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier, succeeds
 from ehrsynth.deletion.finding import Found, find
+from ehrsynth.deletion.learnt import behind_the_last_table
 from ehrsynth.deletion.models import forget_from_model
 from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
@@ -37,9 +38,12 @@ class Forgotten:
         "published": a new table may leave. "waits": until more are forgotten together. "blocked": the gate
         says no. "none": a model stands alone. "inside": twins of real patients, which stay.
     pending
-        How many forgotten patients are still behind the last table that left.
+        From how many forgotten patients the last table that left was learnt.
     erased
         Files of the old one that were erased.
+    never_drawn
+        Patients who were named too and had never been drawn into a subsample (`release --at-most`): nothing
+        was learnt from them, and the certificate proves their absence.
     """
 
     decision: Decision | None
@@ -49,6 +53,7 @@ class Forgotten:
     table: Outcome
     pending: int
     erased: tuple[str, ...]
+    never_drawn: int = 0
 
 
 def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -66,9 +71,10 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
 
     The new release is what the old one would have been had they never been in the table, with a fresh seed;
     its evaluation and its gate are new. The old release is marked as withdrawn and its model erased. A new
-    table is only published when at least 11 patients were forgotten since the last one (the difference of
-    two tables can expose one person), or under differential privacy, where epsilon adds up. Of a model that
-    `ehrsynth fit` made, the model alone is made again; of a twins' job, its question is answered again.
+    table is only published when at least 11 patients were forgotten from whom the last one was learnt (the
+    difference of two tables can expose one person), or under differential privacy, where epsilon adds up. Of
+    a model that `ehrsynth fit` made, the model alone is made again; of a twins' job, its question is answered
+    again.
 
     Parameters
     ----------
@@ -135,7 +141,15 @@ def _released_again(  # noqa: PLR0913 - what a person decided
 ) -> Forgotten:
     relearning = Relearning(earlier, found.before, found.named.rows, test=seed is not None)
     who, seeded = found.named, seed is not None
-    renewing = Renewing(earlier, relearning, who.hashes, found.tree, seeded, bystanders=who.bystanders)
+    renewing = Renewing(
+        earlier,
+        relearning,
+        who.hashes,
+        found.tree,
+        seeded,
+        behind=behind_the_last_table(earlier, found),
+        bystanders=who.bystanders,
+    )
     made = make_release(
         found.remaining,
         earlier.request.schema,
@@ -153,7 +167,14 @@ def _released_again(  # noqa: PLR0913 - what a person decided
     erased = _withdraw(earlier, out, erase=not keep_old_model)
     table, ledger = outcome(made.decision), renewing.ledger(made.decision)
     return Forgotten(
-        made.decision, out, len(found.named.hashes), relearning.said, table, len(ledger.pending), erased
+        made.decision,
+        out,
+        len(who.hashes),
+        relearning.said,
+        table,
+        len(ledger.pending),
+        erased,
+        never_drawn=len(who.bystanders),
     )
 
 

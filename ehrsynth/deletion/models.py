@@ -105,7 +105,7 @@ class _Beside:
         """Write what the model needs to forget again, and the certificate."""
         hashes, earlier = self.found.named.hashes, self.earlier
         files = {
-            FORGOTTEN: earlier.ledger.with_more(hashes).as_bytes(),
+            FORGOTTEN: earlier.ledger.with_more(hashes, ()).as_bytes(),
             KEY: earlier.key.hex().encode() + b"\n",
         }
         self.record.write_with(folder, {"replaces": replaces(earlier)}, files)

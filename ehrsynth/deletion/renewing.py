@@ -52,6 +52,8 @@ class Renewing:
         Of the patients who remain.
     seeded
         Whether somebody knows the seed: no table is published then.
+    behind
+        The keyed hashes of those of them from whom the last published table was learnt.
     bystanders
         Who is proven absent besides: they were named, and had never been learnt.
     """
@@ -61,13 +63,14 @@ class Renewing:
     hashes: tuple[bytes, ...] = field(repr=False)
     tree: Tree = field(repr=False)
     seeded: bool
+    behind: tuple[bytes, ...] = field(default=(), repr=False)
     bystanders: tuple[bytes, ...] = field(default=(), repr=False)
     _outcome: Outcome = "blocked"
 
     @property
     def grown(self) -> Ledger:
         """The ledger with these patients."""
-        return self.earlier.ledger.with_more(self.hashes)
+        return self.earlier.ledger.with_more(self.hashes, self.behind)
 
     def ledger(self, decision: Decision) -> Ledger:
         """The ledger after the decision."""
@@ -185,8 +188,9 @@ def _together(pending: int) -> Check:
         pending,
         TOGETHER,
         "at least",
-        explanation=f"A new table waits until {TOGETHER} patients are forgotten together: the difference of "
-        "two tables can expose one person. The model has forgotten them already.",
+        explanation=f"A new table waits until {TOGETHER} patients from whom the last one was learnt are "
+        "forgotten together: the difference of two tables can expose one person. Patients who were held out "
+        "change neither table and do not count. The model has forgotten all of them already.",
         source="ours",
         citation="11 is the smallest cell that health statistics offices commonly publish.",
     )

@@ -15,7 +15,7 @@ from ehrsynth.release.manifest import MANIFEST
 from ehrsynth.release.model_record import MODEL_KIND
 from ehrsynth.release.request import GIVEN_SCHEMA
 from ehrsynth.release.sealing import INTERNAL
-from ehrsynth.release.verify import Verification
+from ehrsynth.release.verify import Verification, said_of_withdrawal
 from ehrsynth.release.verify import verify as verify_release
 from ehrsynth.schema.yaml_files import load_schema
 
@@ -60,7 +60,8 @@ def _verified(place: Path) -> Verification:
         return Verification(place, "", 0, ())
     model, internal = (place / MODEL).is_file(), place / INTERNAL
     # A model that was handed on has no internal folder.
-    found = Verification(place, "", 0, ()) if model and not internal.is_dir() else verify_release(place)
+    handed_on = Verification(place, "", 0, (), said_of_withdrawal(place))
+    found = handed_on if model and not internal.is_dir() else verify_release(place)
     if not model and (found.withdrawn or not _alone(internal)):
         return found  # a release, or a model that was erased
     try:

@@ -100,7 +100,7 @@ def _drawn(
             continue
         old = before[k] if before is not None else None
         if old is not None and len(old.codes) >= count:
-            worth = min(float(count), old.effective_sample_size)
+            worth = worth_of_first(int(count), len(old.codes), old.effective_sample_size)
             found.append(Draw(old.codes[:count], worth, old.acceptance, old.probability))
             report(1.0, f"shard {k + 1} of {len(parts)}")
         else:
@@ -115,6 +115,19 @@ def _joined(draws: Sequence[Draw], counts: Counts, probability: float, rng: np.r
     worth = worth_together(held, np.array([one.effective_sample_size for one in draws]))
     acceptance = n / float((held / [one.acceptance for one in draws]).sum())
     return Draw(codes, worth, acceptance, probability)
+
+
+def worth_of_first(count: int, held: int, worth: float) -> float:
+    """What `count` of `held` rows are worth, where these are in random order and worth `worth` together.
+
+    Rows share founders. With f of the rows of each, worth is held^2 / sum f^2 (Kish), so that sum f (f - 1) =
+    held^2 / worth - held ordered pairs are of one founder; a pair stays among the first with probability
+    count (count - 1) / (held (held - 1)). From 1 to `count`.
+    """
+    if count < 2:  # noqa: PLR2004 - no pair
+        return float(count)
+    pairs = max(0.0, held**2 / worth - held) * count * (count - 1) / (held * (held - 1))
+    return count**2 / (count + pairs)
 
 
 def worth_together(rows: Floats, worth: Floats) -> float:

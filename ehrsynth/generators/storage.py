@@ -32,6 +32,7 @@ MODEL, WEIGHTS, SCHEMA = "model.json", "weights.safetensors", "schema.yaml"
 FILES = (MODEL, WEIGHTS, SCHEMA, SEAL)
 WITHDRAWN = "withdrawn.json"
 BESIDE = ("internal", "certificate.json", WITHDRAWN)  # in the folder, and no part of the model
+_PARTS = ("share", "internal")  # of a release, whose model stands in the second
 _HEAD = 8  # bytes that say how long the values are
 _FIELDS = {"format", "ehrsynth", "generator", "recipe", "schema_hash", "values"}
 # What rebuilding from parts of the wrong shape, type or name raises, in numpy, torch and plain Python.
@@ -88,7 +89,7 @@ def load_model(folder: Path | str) -> AbstractFitted:
         If the generator needs an optional package that is not installed.
     """
     folder = Path(folder)
-    if (folder / WITHDRAWN).is_file():
+    if withdrawal_mark(folder) is not None:
         raise ModelError(f"{folder} was withdrawn: patients of it were forgotten. Use what took its place")
     check_seal(folder, beside=BESIDE)
     model = _read_model(folder)
@@ -101,6 +102,19 @@ def load_model(folder: Path | str) -> AbstractFitted:
     recipe = _recipe(folder, model)
     fitted = _rebuilt(folder, recipe, schema, Parts(model["values"], _read_arrays(folder)))
     return replace(fitted, coverage=_coverage(folder, model)) if COVERAGE in model else fitted
+
+
+def withdrawal_mark(folder: Path) -> Path | None:
+    """The file that says that a folder was withdrawn, or the release of which it is a part; None without one.
+
+    A release's mark stands beside its two folders: whoever names one of them, or the model, must meet it too.
+    """
+    place = folder.resolve()
+    above = [place, *place.parents]
+    names = [one.name for one in above]
+    deep = 1 if names[0] in _PARTS else 2 if names[1:2] == [_PARTS[1]] else 0
+    marks = (one / WITHDRAWN for one in (place, above[deep]))
+    return next((mark for mark in marks if mark.is_file()), None)
 
 
 def _coverage(folder: Path, model: dict[str, Any]) -> Coverage:

@@ -20,6 +20,7 @@ from ehrsynth.release.register import (
     earlier_tables,
     entries,
     likeness,
+    tables_there,
 )
 from ehrsynth.release.sealing import SHARE
 from ehrsynth.schema import Schema
@@ -38,8 +39,15 @@ class Books:
     policy: Policy
     marks: Marks | None = None
 
-    def check(self, chosen: AbstractGenerator, seed: int | None, *, remedies: bool) -> None:
+    def check(
+        self, chosen: AbstractGenerator, seed: int | None, *, remedies: bool, renewed: bool = False
+    ) -> None:
         """Raise before anything is read, where a release cannot be allowed.
+
+        Parameters
+        ----------
+        renewed
+            Whether patients are forgotten, which no lost table may hinder: see `missing`.
 
         Raises
         ------
@@ -50,7 +58,8 @@ class Books:
             If the cap is already reached, or the epsilon asked for is above it.
         """
         if chosen.asked is None:
-            earlier_tables(*self._known)
+            if not renewed:
+                earlier_tables(*self._known)
             return
         if seed is not None:
             raise RequestError(
@@ -114,9 +123,29 @@ class Books:
     def _cap(self) -> float:
         return self.policy.epsilon_cap.value
 
-    def earlier(self, *, private: bool) -> tuple[Path, ...]:
-        """The tables that left before without a guarantee; none where what is learnt now has one."""
-        return () if private else earlier_tables(*self._known)
+    def earlier(self, *, private: bool, renewed: bool = False) -> tuple[Path, ...]:
+        """The tables that left before without a guarantee; none where what is learnt now has one.
+
+        Raises
+        ------
+        RequestError
+            If one of them is not at hand, unless patients are forgotten (`renewed`): see `missing`.
+        """
+        if private:
+            return ()
+        return self._readable if renewed else earlier_tables(*self._known)
+
+    def missing(self, *, private: bool) -> int:
+        """How many of the tables that left before cannot be looked at together with a new one."""
+        if private:
+            return 0
+        there, gone = tables_there(*self._known)
+        return len(there) + len(gone) - len(self._readable)
+
+    @property
+    def _readable(self) -> tuple[Path, ...]:
+        there, _ = tables_there(*self._known)
+        return tuple(table for table in there if (table.parent / "schema.yaml").is_file())
 
     def enter_private(self, out: Path, model: AbstractFitted, *, released: bool) -> float | None:
         """Write down what a private model cost, before anything of it is shown; epsilon over all so far.

@@ -147,8 +147,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     policy = load_policy() if policy is None else policy
     chosen = recipe(generator, settings)
     books = Books(place_of(out, register), schema, policy)
-    books.check(chosen, seed, remedies=remedy_seconds > 0)
-    private = chosen.asked is not None
+    renewed, private = renewal is not None, chosen.asked is not None
+    books.check(chosen, seed, remedies=remedy_seconds > 0, renewed=renewed)
     check_at_most(schema, at_most, private=private)
     report(0.0, "reading the table")
     place = str(books.register.absolute())
@@ -157,7 +157,9 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     )
     order = Order(schema, chosen, options, policy, remedy_seconds, command, renewal)
     # They decide who is learnt from: a run that was cut off goes on only where they are still the same.
-    asked = order.as_json() | {"earlier": [str(path) for path in books.earlier(private=private)]}
+    asked = order.as_json() | {
+        "earlier": [str(path) for path in books.earlier(private=private, renewed=renewed)]
+    }
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
         real = read_real(data, out, drawing, order)
         books = replace(books, marks=real.marks)
@@ -184,9 +186,11 @@ def _judged(
 ) -> tuple[tuple[pd.DataFrame, ...], Evaluation, Decision]:
     """The tables drawn from a model, what was measured on them, and what the gate says of it."""
     drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
-    tables = drawn, earlier_copies(books.earlier(private=model.privacy is not None), drawn, real.schema)
+    private, renewed = model.privacy is not None, order.renewal is not None
+    tables = drawn, earlier_copies(books.earlier(private=private, renewed=renewed), drawn, real.schema)
     evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
     found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
     found = Decision.from_checks([*found.checks, *unseen(real.unknown)])
-    decision = with_checks(found, order.renewal)
+    missing = books.missing(private=private) if renewed else 0
+    decision = with_checks(found, order.renewal, missing=missing)
     return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

@@ -4,7 +4,7 @@ Who is drawn is decided by a keyed hash of the patient alone, held against one n
 same patients again in a table that has lost some, and those who remain are a uniform subsample of the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,14 +135,28 @@ def _sampled(
     return table, Sampled(seed, int(draws(table, schema, seed=seed).max()), long.rows)
 
 
-def read_again(data: Path | str, schema: Schema, sampled: Sampled | None) -> pd.DataFrame:
-    """The table of an earlier release, or those of its patients who were drawn."""
-    if sampled is None:
-        return read_table(data, schema)
-    long = stream(data, schema)
-    pieces = [
-        _drawn(piece, schema, sampled) for piece in ([read_table(data, schema)] if long is None else long)
-    ]
+def read_again(
+    data: Path | str,
+    schema: Schema,
+    sampled: Sampled | None,
+    *,
+    see: Callable[[pd.DataFrame], None] | None = None,
+) -> pd.DataFrame:
+    """The table of an earlier release, or those of its patients who were drawn.
+
+    Parameters
+    ----------
+    see
+        Called with each piece of the table as it is read, before anybody is drawn from it.
+    """
+    long = None if sampled is None else stream(data, schema)
+    pieces = []
+    for piece in [read_table(data, schema)] if long is None else long:
+        if see is not None:
+            see(piece)
+        pieces.append(piece if sampled is None else _drawn(piece, schema, sampled))
+    if len(pieces) == 1:
+        return pieces[0]
     table = pd.concat(pieces, ignore_index=True)
     table.attrs = dict(pieces[0].attrs)
     return table

@@ -308,14 +308,35 @@ def earlier_tables(
     Raises
     ------
     RequestError
-        If one of them is no longer where it was written.
+        If one of them is neither where it was written nor beside the register.
     """
-    kept = [Path(e.table) for e in entries(register, data, alike, marking) if e.table and e.spent is None]
-    gone = [path for path in kept if not path.is_file()]
+    there, gone = tables_there(register, data, alike, marking)
     if gone:
         raise RequestError(
-            f"{len(gone)} of {len(kept)} earlier tables of {data!r} are not where they were written "
-            f"({gone[0].parent.parent.name}): the attacks must be tried on all together. Put them back, or "
-            f"take what never left out of {register}"
+            f"{len(gone)} of {len(there) + len(gone)} earlier tables of {data!r} are neither where they were "
+            f"written ({gone[0].parent.parent.name}) nor beside the register: the attacks must be tried on "
+            f"all together. Put them back, or take what never left out of {register}"
         )
-    return tuple(kept)
+    return there
+
+
+def tables_there(
+    register: Path, data: str, alike: str = "", marking: Marking | None = None
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The tables of a data set that left without a guarantee: those that are at hand, and those that are not.
+
+    Where a whole tree was moved, a release stands beside the register as before.
+    """
+    kept = [e for e in entries(register, data, alike, marking) if e.table and e.spent is None]
+    written = {e.table for every in content_of(register)["data"].values() for e in every}
+    there, gone = list[Path](), list[Path]()
+    for entry in kept:
+        table = Path(entry.table)
+        moved = register.absolute().parent / Path(entry.place).name / table.parent.name / table.name
+        if table.is_file():
+            there.append(table)
+        elif moved.is_file() and str(moved) not in written:
+            there.append(moved)
+        else:
+            gone.append(table)
+    return tuple(there), tuple(gone)

@@ -10,7 +10,7 @@ import pandas as pd
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.progress import Progress
 from ehrsynth.release.reading import Sampled
-from ehrsynth.report.decision import Check, Decision
+from ehrsynth.report.decision import Check, Decision, compare
 from ehrsynth.schema import Schema
 
 
@@ -54,6 +54,30 @@ class Renewal:
     sampled: Sampled | None = None
 
 
-def with_checks(decision: Decision, renewal: Renewal | None) -> Decision:
-    """The decision with the further checks of a renewal."""
-    return decision if renewal is None else Decision.from_checks([*decision.checks, *renewal.checks])
+def with_checks(decision: Decision, renewal: Renewal | None, *, missing: int) -> Decision:
+    """The decision with the further checks of a renewal.
+
+    Parameters
+    ----------
+    missing
+        How many tables that left before are not at hand: patients are forgotten all the same, and no new
+        table leaves.
+    """
+    if renewal is None:
+        return decision
+    lost = [_all_together(missing)] if missing else []
+    return Decision.from_checks([*decision.checks, *renewal.checks, *lost])
+
+
+def _all_together(missing: int) -> Check:
+    return compare(
+        "Earlier tables that are missing",
+        missing,
+        0,
+        "at most",
+        explanation=f"{missing} of the tables that left before are neither where they were written nor "
+        "beside the register: the attacks must be tried on all together. Put them back, or take what never "
+        "left out of the register.",
+        source="ours",
+        citation="Whoever has several tables of the same patients can compare them.",
+    )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ehrsynth.files import keyed_hash
 from ehrsynth.schema import Schema
 from ehrsynth.tables import split
+from ehrsynth.tables.splitting import HOLDOUT, held_out
 from ehrsynth.tables.values import to_values
 from ehrsynth.twins.trial import FEWEST_SITES
 
@@ -30,13 +31,15 @@ class Sides:
     """The patients learnt from, two groups whom nothing sees, and how they were cut, in words.
 
     `control` are patients like those learnt from, for the attacks; `checked` are those whom the trial check
-    looks at, in other sites where there are enough. By patient they are the same.
+    looks at, in other sites where there are enough. By patient they are the same. `rows` is True for each row
+    of the table that is learnt from.
     """
 
     learnt: pd.DataFrame
     control: pd.DataFrame
     checked: pd.DataFrame
     how: str
+    rows: NDArray[np.bool_]
 
 
 def sides(table: pd.DataFrame, schema: Schema, *, sites: NDArray[np.float64] | None, key: bytes) -> Sides:
@@ -59,13 +62,16 @@ def sides(table: pd.DataFrame, schema: Schema, *, sites: NDArray[np.float64] | N
     if found < FEWEST_SITES:
         return _by_patient(table, schema, key, "by patient: the trial has no four sites")
     checked = _checked_sites(known, key)
-    learnt, control = split(_part(table, ~checked), schema, key=key, holdout=_CONTROL)
-    return Sides(learnt, control, _part(table, checked), f"by site ({found} sites)")
+    others = _part(table, ~checked)
+    learnt, control = split(others, schema, key=key, holdout=_CONTROL)
+    rows = ~checked
+    rows[rows] = ~held_out(others, schema, key=key, holdout=_CONTROL)
+    return Sides(learnt, control, _part(table, checked), f"by site ({found} sites)", rows)
 
 
 def _by_patient(table: pd.DataFrame, schema: Schema, key: bytes, how: str) -> Sides:
     learnt, unseen = split(table, schema, key=key)
-    return Sides(learnt, unseen, unseen, how)
+    return Sides(learnt, unseen, unseen, how, ~held_out(table, schema, key=key, holdout=HOLDOUT))
 
 
 def sites_of(table: pd.DataFrame, schema: Schema, name: str | None) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from ehrsynth.files import check_seal, sha256
 from ehrsynth.generators.storage import BESIDE, MODEL
 from ehrsynth.release.manifest import MANIFEST, hashes
 from ehrsynth.release.sealing import INTERNAL, PRIVATE_FILE, PRIVATE_FOLDER, SHARE
-from ehrsynth.release.withdrawal import withdrawal
+from ehrsynth.release.withdrawal import to_be_erased, withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,12 @@ def verify(folder: Path | str) -> Verification:
         decision = str(manifest.get("decision", decision))
     if share != folder and not (folder / MODEL).is_file():  # a model that stands alone has a seal of its own
         problems += _beside(folder)
-    return Verification(folder, decision, files, tuple(problems), _withdrawn(folder))
+    problems += _not_erased(folder)
+    return Verification(folder, decision, files, tuple(problems), said_of_withdrawal(folder))
 
 
-def _withdrawn(folder: Path) -> str:
+def said_of_withdrawal(folder: Path) -> str:
+    """When a release, a part of one or a model was withdrawn, and what took its place; empty where not."""
     said = withdrawal(folder)
     if said is None:
         return ""
@@ -130,6 +132,15 @@ def _beside(folder: Path) -> Iterator[str]:
     for place in sorted(folder.iterdir()):
         if place.name not in {SHARE, *BESIDE}:
             yield f"{place.name} lies beside {SHARE} and {INTERNAL}, and no hash covers it: move it elsewhere"
+
+
+def _not_erased(folder: Path) -> Iterator[str]:
+    left = len(to_be_erased(folder))
+    if left:
+        yield (
+            f"{left} files that learnt from forgotten patients were to be erased and are there still: give "
+            "the same `ehrsynth forget` again, which brings it to its end"
+        )
 
 
 def _seal(folder: Path, name: str) -> Iterator[str]:

@@ -60,7 +60,12 @@ def split(
 
 def held_out(table: pd.DataFrame, schema: Schema, *, key: bytes, holdout: float) -> NDArray[np.bool_]:
     """True for each row that is held out; see `split`."""
-    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in patient_bytes(table, schema))
+    return held_out_patients(patient_bytes(table, schema), key=key, holdout=holdout)
+
+
+def held_out_patients(patients: Iterable[bytes], *, key: bytes, holdout: float) -> NDArray[np.bool_]:
+    """True for each patient who is held out, of patients as `patient_bytes` tells them apart."""
+    digests = (keyed_hash(key, _PURPOSE + patient)[:8] for patient in patients)
     draws = np.frombuffer(b"".join(digests), dtype=">u8").astype(np.float64) / 2.0**64
     held: NDArray[np.bool_] = draws < holdout
     return held

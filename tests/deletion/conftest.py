@@ -131,5 +131,5 @@ def one_forgotten(tmp_path_factory, released, data, measured):
     old = copied(released, place / "old")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ehrsynth.release.steps.evaluate", lambda *_, **__: measured["evaluation"])
-        made = forget(old, listed(place / "ids.txt", ["P00007"]), data, place / "new")
+        made = forget(old, listed(place / "ids.txt", ["P00006"]), data, place / "new")
     return old, made

@@ -9,15 +9,21 @@ import pytest
 
 from ehrsynth.deletion.job import forget
 from ehrsynth.deletion.verify import verify
-from ehrsynth.errors import DataError, OutputError, RequestError
+from ehrsynth.errors import DataError, ModelError, OutputError, RequestError
+from ehrsynth.files import seal
 from ehrsynth.generators.storage import load_model
 from ehrsynth.release.job import release
+from ehrsynth.schema.yaml_files import load_schema
+from ehrsynth.tables.splitting import HOLDOUT, held_out_patients
 
 SEED, KEY = 20_261_125_009, bytes(range(32))
 
 
-def names(n: int, start: int = 100) -> list[str]:
-    return [f"P{k:05d}" for k in range(start, start + n)]
+def names(n: int, start: int = 100, *, held: bool = False) -> list[str]:
+    """So many patients who were learnt from, or held out, from one number on."""
+    found = [f"P{k:05d}" for k in range(start, start + 8 * n + 20)]
+    out = held_out_patients([f"key {name}".encode() for name in found], key=KEY, holdout=HOLDOUT)
+    return [name for name, one in zip(found, out.tolist(), strict=True) if one is held][:n]
 
 
 def again(released: Path, place: Path) -> Path:
@@ -54,7 +60,7 @@ def test_no_identifier_is_stored(one_forgotten):
             if not name.startswith(
                 ("share/synthetic", "internal/synthetic")
             ):  # made-up patients have keys too
-                assert b"P00007" not in content, name
+                assert b"P00006" not in content, name
 
 
 def test_forgotten_patients_cannot_be_forgotten_from_a_withdrawn_release(one_forgotten, data, tmp_path):
@@ -111,10 +117,57 @@ def test_pending_patients_add_up_until_there_are_eleven(one_forgotten, data, pat
     assert (second.table, second.pending) == ("waits", 5)
     # The hospital has taken out those forgotten before, and half of those to be forgotten now.
     smaller = tmp_path / "smaller.csv"
-    patients[~patients["id"].isin(["P00007", *names(4), *names(3, 200)])].to_csv(smaller, index=False)
+    patients[~patients["id"].isin(["P00006", *names(4), *names(3, 200)])].to_csv(smaller, index=False)
     third = forget(second.folder, names(6, 200), smaller, tmp_path / "third")
     assert (third.table, third.pending) == ("published", 0)
     assert verify(third.folder).intact
+
+
+def test_patients_held_out_hide_nobody(released, data, tmp_path):
+    """Ten of them and one who was learnt: two tables would differ by one person."""
+    old = again(released, tmp_path / "old")
+    made = forget(old, [*names(10, held=True), *names(1)], data, tmp_path / "new")
+    assert (made.patients, made.table, made.pending) == (11, "waits", 1)
+    assert any("Patients forgotten since the last table" in reason for reason in made.decision.reasons)
+    second = forget(made.folder, names(10, 500), data, tmp_path / "second")
+    assert (second.patients, second.table, second.pending) == (10, "published", 0)
+
+
+def test_what_an_earlier_version_kept_counts_nobody(one_forgotten, data, tmp_path):
+    folder = again(one_forgotten[1].folder, tmp_path / "first")
+    file = folder / "internal" / "forgotten.json"
+    kept = json.loads(file.read_bytes())
+    kept["pending"] = kept.pop("learnt_by_the_last_table")
+    file.write_text(json.dumps(kept))
+    seal(folder / "internal")
+    (folder / "internal" / "seal.json").chmod(0o600)
+    made = forget(folder, names(10), data, tmp_path / "new")
+    assert (made.table, made.pending) == ("waits", 10)
+
+
+def test_a_tree_that_was_moved_is_forgotten_from(released, data, lenient, tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    again(released, first / "old")
+    kept = (released.parent / "ehrsynth-register.json").read_text()
+    (first / "ehrsynth-register.json").write_text(kept.replace(str(released), str(first / "old")))
+    request = first / "old" / "internal" / "request.json"
+    request.write_text(request.read_text().replace(str(released.parent), str(first)))
+    seal(first / "old" / "internal")
+    (first / "old" / "internal" / "seal.json").chmod(0o600)
+    first.rename(tmp_path / "archive")
+    old = tmp_path / "archive" / "old"
+    made = forget(old, names(12), data, tmp_path / "archive" / "new")
+    assert made.table == "published"
+    shutil.rmtree(old)
+    gone = forget(made.folder, names(12, 500), data, tmp_path / "archive" / "newer")
+    assert gone.table == "blocked"
+    assert any("Earlier tables that are missing" in reason for reason in gone.decision.reasons)
+    assert verify(gone.folder).intact
+    assert verify(made.folder).withdrawn
+    book = tmp_path / "archive" / "ehrsynth-register.json"
+    with pytest.raises(RequestError, match="earlier tables"):
+        release(data, load_schema(released / "internal" / "given_schema.yaml"), tmp_path / "x", register=book)
 
 
 def test_nothing_waits_where_nothing_was_published(patients, schema, tmp_path):
@@ -187,7 +240,7 @@ def test_another_table_is_refused(released, patients, tmp_path):
 def test_patients_forgotten_before_are_refused(one_forgotten, data, tmp_path):
     _, made = one_forgotten
     with pytest.raises(DataError, match="1 of the 1 patients named were forgotten before"):
-        forget(again(made.folder, tmp_path / "old"), ["P00007"], data, tmp_path / "new")
+        forget(again(made.folder, tmp_path / "old"), ["P00006"], data, tmp_path / "new")
 
 
 def test_a_taken_place_changes_nothing(released, data, tmp_path):
@@ -219,8 +272,15 @@ def _held_out(folder: Path) -> int:
 def test_the_old_model_stays_where_that_is_asked_for(released, data, tmp_path):
     old = again(released, tmp_path / "old")
     forget(old, ["P00001"], data, tmp_path / "new", keep_old_model=True)
-    assert (old / "internal" / "model").is_dir()
+    model = old / "internal" / "model"
     assert verify(old).withdrawn
+    assert verify(model).withdrawn
+    with pytest.raises(ModelError, match="was withdrawn"):
+        load_model(model)
+    (old / "withdrawn.json").write_text("{")
+    with pytest.raises(ModelError, match="was withdrawn"):
+        load_model(model)
+    load_model(Path(shutil.copytree(released, tmp_path / "other")) / "internal" / "model")
 
 
 def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(
@@ -240,6 +300,39 @@ def test_a_run_that_ended_before_the_old_release_was_marked_is_finished(
     with pytest.raises(OutputError, match="withdrawn now, and all is done"):
         forget(old, ["P00001"], data, tmp_path / "new")
     assert verify(old).withdrawn
+
+
+@pytest.mark.parametrize("at", [0, 2, "seal"])
+def test_an_erasing_that_was_killed_is_brought_to_its_end(at, released, data, tmp_path, monkeypatch):
+    old, seen = again(released, tmp_path / "old"), []
+    unlink = Path.unlink
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    def unlinked(path, **how):
+        if path.parent.name == "model":
+            seen.append(path)
+            if len(seen) > at:
+                raise KeyboardInterrupt
+        unlink(path, **how)
+
+    with monkeypatch.context() as patch:
+        if at == "seal":
+            patch.setattr("ehrsynth.release.withdrawal._seal_the_rest", killed)
+        else:
+            patch.setattr(Path, "unlink", unlinked)
+        with pytest.raises(KeyboardInterrupt):
+            forget(old, ["P00001"], data, tmp_path / "new")
+    found = verify(old)
+    assert found.withdrawn
+    assert not found.intact
+    assert any("to be erased" in problem for problem in found.problems) == (at != "seal")
+    with pytest.raises(RequestError, match=r"withdrawn already.*: forget from new"):
+        forget(old, ["P00001"], data, tmp_path / "new")
+    assert not (old / "internal" / "model").exists()
+    assert verify(old).intact
+    assert verify(tmp_path / "new").intact
 
 
 def test_an_interrupted_forgetting_leaves_everything_as_it_was(released, data, tmp_path):
@@ -274,3 +367,23 @@ def test_without_a_patient_key_rows_are_forgotten(patients, schema, lenient, tmp
     assert verify(tmp_path / "new").intact
     rows = json.loads((tmp_path / "new" / "internal" / "report.json").read_text())["provenance"]["rows"]
     assert rows["patients"] == 798
+
+
+def test_rows_count_as_learnt_where_their_side_is_known(patients, schema, lenient, tmp_path):
+    """Without a key a patient's side hangs on the whole table: it is known of the published one alone."""
+    keyless = schema.subset(tuple(n for n in schema.names if n != "id"))
+    table = patients.drop(columns="id").head(1_800)
+    table.to_csv(tmp_path / "rows.csv", index=False)
+    for name, rows in (("gone", slice(0, 40)), ("more", slice(40, 80))):
+        table.iloc[rows].to_csv(tmp_path / f"{name}.csv", index=False)
+    first = release(tmp_path / "rows.csv", keyless, tmp_path / "old", generator="independent", policy=lenient)
+    assert first.decision.released
+    table.iloc[:3].to_csv(tmp_path / "few.csv", index=False)
+    old = again(tmp_path / "old", tmp_path / "again")
+    few = forget(old, tmp_path / "few.csv", tmp_path / "rows.csv", tmp_path / "few")
+    assert few.table == "waits"
+    assert few.pending <= 3
+    more = forget(few.folder, tmp_path / "more.csv", tmp_path / "rows.csv", tmp_path / "more")
+    assert (more.table, more.pending) == ("waits", few.pending)
+    many = forget(tmp_path / "old", tmp_path / "gone.csv", tmp_path / "rows.csv", tmp_path / "many")
+    assert (many.table, many.pending) == ("published", 0)

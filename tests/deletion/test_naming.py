@@ -2,7 +2,7 @@
 
 import pytest
 
-from ehrsynth.deletion.naming import named
+from ehrsynth.deletion.naming import hashes_of_keys, named
 from ehrsynth.errors import DataError, RequestError
 from ehrsynth.release.census import hashed_patients
 from ehrsynth.tables import write_table
@@ -21,6 +21,11 @@ IDS = TABLE["id"].tolist()
         f"\ufeff{IDS[5]}\r\n\r\n  {IDS[3]}  \r\n{IDS[3]}",
         f"id\n{IDS[3]}\n{IDS[5]}\n",
         f"age;id\n80;{IDS[3]}\n71;{IDS[5]}\n",
+        f"ward\tid\tage\nA\t{IDS[3]}\t80\n\t{IDS[5]}\t71\n\t\t\n",
+        f"name\tid\nMeier\t{IDS[3]}\n\t{IDS[5]}\n",
+        f"\tid\n0\t{IDS[3]}\n1\t{IDS[5]}\n",
+        f"id;\n{IDS[3]};\n{IDS[5]};\n",
+        f'"why","id"\n"withdrew,\nin writing","{IDS[3]}"\n"","{IDS[5]}"\n',
         f'"id","why"\n"{IDS[3]}","withdrew, in writing"\n"{IDS[5]}",""\n',
     ],
 )
@@ -33,6 +38,27 @@ def test_lists_and_tables_of_keys(text, tmp_path):
     assert {*found.hashes} == {hashed[3], hashed[5]}
     assert found.absent == 0
     assert repr(IDS[3]) not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"name\tid\nMeier\t{IDS[3]}\nJones {IDS[5]}\n", "1 of its 2 rows have more or fewer cells"),
+        (f"id\tage\n{IDS[3]}\t80\t1\n{IDS[5]}\t71\n", "1 of its 2 rows have more or fewer cells"),
+        (f"name\tid\nMeier\t{IDS[3]}\nJones\t \n", "1 of its 2 rows have no 'id'"),
+        (f"id,age,id\n{IDS[3]},80,{IDS[5]}\n", "2 columns 'id'"),
+        (f'id,why\n{IDS[3]},"withdrew\n{IDS[5]},\n', "a quotation mark is left open"),
+    ],
+)
+def test_a_row_that_does_not_say_who_is_meant_is_an_error(text, said, tmp_path):
+    file = tmp_path / "ids.tsv"
+    file.write_text(text, encoding="utf-8")
+    for read in (lambda: named(file, TABLE, WARD, KEY), lambda: hashes_of_keys(file, "id", KEY)):
+        with pytest.raises(DataError) as raised:
+            read()
+        whole = str(raised.value)
+        assert said in whole
+        assert not any(word in whole for word in (*IDS, "Jones", "Meier", "withdrew"))
 
 
 def test_those_who_are_no_longer_there_have_the_hash_that_they_had():

@@ -83,6 +83,7 @@ def test_forgetting_from_a_subsample_learns_from_those_who_remain_of_it(
     (tmp_path / "ids.txt").write_text("\n".join([mine[0], *others[:12]]))
     made = forget(drawn, tmp_path / "ids.txt", long, tmp_path / "new")
     ledger = json.loads((made.folder / "internal" / "forgotten.json").read_bytes())
+    assert made.never_drawn == 12
     assert made.patients == len(ledger["forgotten"]) == 1, "only who was drawn counts towards eleven"
     assert verify(made.folder, patients=tmp_path / "ids.txt").intact
     assert kept(made.folder)[0] == sampled
@@ -94,6 +95,21 @@ def test_forgetting_from_a_subsample_learns_from_those_who_remain_of_it(
     assert any("498 of 2,400 patients" in action for action in report["actions"])
     with pytest.raises(DataError, match="none of the 3 patients named was drawn"):
         forget(second.folder, others[:3], long, tmp_path / "third")
+
+
+def test_a_misspelt_key_is_not_certified_as_one_who_was_never_drawn(
+    drawn: Path, long: Path, whole: pd.DataFrame, schema: Schema, tmp_path: Path
+) -> None:
+    sampled, _ = kept(drawn)
+    there = draws(whole, schema, seed=sampled.seed) <= sampled.highest
+    mine, other = whole["id"][there].iloc[0], whole["id"][~there].iloc[0]
+    misspelt = [f"p{n:05d}" for n in range(20)]  # chance would draw some of them, and not others
+    for named in ([mine, other, misspelt[k]] for k in range(20)):
+        with pytest.raises(DataError, match=r"1 of the [23] patients named are not in the table"):
+            forget(drawn, named, long, tmp_path / "new")
+    with pytest.raises(DataError, match="1 of the 1 patients named are not in the table"):
+        forget(drawn, misspelt[:1], long, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_draw_is_uniform(long: Path, whole: pd.DataFrame, schema: Schema) -> None:

@@ -76,6 +76,19 @@ def test_a_damaged_mark_still_withdraws(one_forgotten, tmp_path):
     assert verify(old).withdrawn
 
 
+def test_the_part_that_was_shared_is_withdrawn_too(one_forgotten, tmp_path, monkeypatch):
+    old = shutil.copytree(one_forgotten[0], tmp_path / "old")
+    assert "new took its place" in verify(old / "share").withdrawn
+    assert verify(old / "share").intact
+    (old / "withdrawn.json").write_text("{")
+    assert verify(old / "share").withdrawn
+    monkeypatch.chdir(old / "share")
+    assert verify(".").withdrawn
+    shutil.copytree(old / "share", tmp_path / "sent")
+    assert not verify(tmp_path / "sent").withdrawn
+    assert not verify(one_forgotten[1].folder / "internal" / "model").withdrawn
+
+
 def test_the_key_is_readable_by_the_owner_alone(one_forgotten):
     folder = one_forgotten[1].folder
     assert (folder / "internal" / "certificate.key").stat().st_mode & 0o777 == 0o600
@@ -84,9 +97,9 @@ def test_the_key_is_readable_by_the_owner_alone(one_forgotten):
 
 def test_a_patient_learns_from_the_hospital_whether_they_are_certified(one_forgotten, released, tmp_path):
     folder, ids = one_forgotten[1].folder, tmp_path / "ids.txt"
-    ids.write_text("id\nP00007\n")
+    ids.write_text("id\nP00006\n")
     assert verify(folder, patients=ids).intact
-    ids.write_text("id\nP00007\nP00008\n")
+    ids.write_text("id\nP00006\nP00008\n")
     (problem,) = verify(folder, patients=ids).problems
     assert "1 of the 2 patients named are not among those" in problem
     with pytest.raises(RequestError, match="has no certificate"):

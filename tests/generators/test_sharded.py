@@ -12,6 +12,7 @@ from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
 from ehrsynth.generators.autoregressive import FittedAutoregressive
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.generators.density import knows_density
+from ehrsynth.generators.mixing import worth_of_first
 from ehrsynth.generators.recipes import recipe, sharded
 from ehrsynth.generators.sharded import FittedSharded, Sharded
 from ehrsynth.generators.storage import load_model, save_model
@@ -242,3 +243,20 @@ def test_boosted_shards_have_settings_of_their_own_unless_others_are_given() -> 
     bagged = cast("Sharded", recipe("sharded", {"settings": {"learner": "bagged"}}))
     assert bagged.settings["ridge"] == cast("Any", recipe("autoregressive")).ridge
     assert Sharded(**made.model_dump(mode="json")) == made
+
+
+def test_some_of_the_rows_are_worth_what_their_founders_say() -> None:
+    rng = np.random.default_rng(1)
+    founders = np.repeat(np.arange(60), rng.multinomial(500, rng.dirichlet(np.ones(60))))
+    worth = 500**2 / (np.unique(founders, return_counts=True)[1] ** 2).sum()
+    assert worth_of_first(500, 500, worth) == pytest.approx(worth)
+    assert (worth_of_first(1, 500, worth), worth_of_first(0, 1, 1.0)) == (1, 0)
+    assert worth_of_first(40, 500, 500.0) == 40
+    for count in (5, 40, 200):
+        squares = [
+            (np.unique(rng.permutation(founders)[:count], return_counts=True)[1] ** 2).sum()
+            for _ in range(400)
+        ]
+        found = worth_of_first(count, 500, worth)
+        assert found == pytest.approx(count**2 / np.mean(squares), rel=0.03)
+        assert found < min(count, worth)

@@ -132,6 +132,28 @@ def test_a_table_that_is_gone_stops_the_next(tmp_path) -> None:
         earlier_tables(book, "ward")
 
 
+def test_a_tree_that_was_moved_as_a_whole_is_found(tmp_path) -> None:
+    old, new = tmp_path / "old", tmp_path / "archive"
+    tables = [old / name / "share" / "synthetic.parquet" for name in ("first", "second")]
+    for table in tables:
+        table.parent.mkdir(parents=True)
+        table.touch()
+        add(
+            old / "register.json",
+            "ward",
+            Entry.now("release", table.parents[1], table, None),
+            delta=1.0,
+            cap=10,
+        )
+    old.rename(new)
+    moved = tuple(new / table.relative_to(old) for table in tables)
+    assert earlier_tables(new / "register.json", "ward") == moved
+    # Another release that was made where the moved one stands is not taken for it.
+    add(new / "register.json", "ward", Entry.now("release", new / "first", moved[0], None), delta=1.0, cap=10)
+    with pytest.raises(RequestError, match="1 of 3 earlier tables"):
+        earlier_tables(new / "register.json", "ward")
+
+
 def test_an_equal_schema_under_another_name_is_the_same_data_set(tmp_path) -> None:
     book = tmp_path / "register.json"
     columns = (IntegerColumn(name="age", minimum=0, maximum=99),)

@@ -1,5 +1,6 @@
 """Completing partial patients: what is known stays, what is unknown follows from it."""
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
-from ehrsynth.tables import is_synthetic
+from ehrsynth.tables import read_table, write_table
 from ehrsynth.tables.constraints import satisfied
+from ehrsynth.tables.origin import COMPLETED, origin_of
 from ehrsynth.tables.values import to_values
 from ward import WARD, patients
 
@@ -35,7 +37,7 @@ def test_known_cells_stay_and_rows_are_valid(model: FittedAutoregressive) -> Non
     assert len(found.table) == 12 * 7
     assert found.patient.tolist() == np.repeat(np.arange(12), 7).tolist()
     assert satisfied(to_values(found.table, WARD), WARD).all()
-    assert is_synthetic(found.table)
+    assert origin_of(found.table) == COMPLETED
     before, after = encode(partial, WARD)[found.patient], encode(found.table, WARD)
     assert (after == before)[before >= 0].all()
     assert found.table["age"].notna().all()
@@ -100,6 +102,31 @@ def test_evidence_against_the_rules_is_refused_without_a_value(model: FittedAuto
         model.complete(rows, draws=1, seed=1)
     assert "211" not in str(error.value)
     assert "rows 1, 2, 3, counted from 1" in str(error.value)
+
+
+def test_a_blank_identifier_stays_blank_and_replaces_nobodys() -> None:
+    numbered = {"name": "hospital_no", "kind": "identifier", "pattern": "H###", "missing": True}
+    schema = WARD.changed(columns=(*WARD.columns, numbered))
+    table = patients(300).assign(hospital_no=pd.array([f"H{k:03}" for k in range(300)], dtype="string"))
+    fitted = cast("FittedAutoregressive", Autoregressive(trees=3, rounds=5).fit(table, schema, seed=1))
+    rows = without(table.head(6), "age")
+    rows.loc[2, "hospital_no"] = pd.NA
+    made = fitted.complete(rows, draws=2, seed=1).table
+    wanted = rows["hospital_no"].iloc[np.repeat(np.arange(6), 2)]
+    pd.testing.assert_series_equal(made["hospital_no"], wanted.reset_index(drop=True))
+    nobody = fitted.complete(without(rows, "hospital_no"), draws=2, seed=1).table
+    assert nobody["hospital_no"].notna().all()
+    rows.loc[[1, 4], "id"] = pd.NA
+    with pytest.raises(RequestError, match="2 of 6 patients have no 'id'"):
+        fitted.complete(rows, draws=2, seed=1)
+
+
+def test_a_blank_identifier_is_written_and_read(tmp_path: Path) -> None:
+    numbered = {"name": "hospital_no", "kind": "identifier", "pattern": "H###", "missing": True}
+    schema = WARD.changed(columns=(*WARD.columns, numbered))
+    table = patients(5).assign(hospital_no=pd.array(["H001", None, "H003", "H004", "H005"], dtype="string"))
+    write_table(table, schema, tmp_path / "x.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "x.csv", schema), table)
 
 
 def test_an_extreme_patient_is_completed_too(model: FittedAutoregressive) -> None:

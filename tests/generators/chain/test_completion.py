@@ -6,15 +6,26 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from scipy.special import expit
 
+from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
+from ehrsynth.generators.chain.completion import complete_codes
+from ehrsynth.generators.chain.features import Feature
+from ehrsynth.generators.chain.particles import Chain
+from ehrsynth.progress import silent
+from ehrsynth.schema import Schema
 from ehrsynth.tables import read_table, write_table
 from ehrsynth.tables.constraints import satisfied
 from ehrsynth.tables.origin import COMPLETED, origin_of
 from ehrsynth.tables.values import to_values
 from ward import WARD, patients
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +138,68 @@ def test_a_blank_identifier_is_written_and_read(tmp_path: Path) -> None:
     table = patients(5).assign(hospital_no=pd.array(["H001", None, "H003", "H004", "H005"], dtype="string"))
     write_table(table, schema, tmp_path / "x.csv")
     pd.testing.assert_frame_equal(read_table(tmp_path / "x.csv", schema), table)
+
+
+class _Age:
+    """An age from 0 to 99, each as likely."""
+
+    def draw(
+        self, features: Floats, _allowed: CodeSet | None, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        return rng.integers(0, 100, len(features)), np.ones(len(features))
+
+    def log_density(self, _features: Floats, codes: Codes) -> Floats:
+        return np.full(len(codes), -np.log(100))
+
+    def nearest(self, codes: Codes) -> Codes:
+        return codes
+
+
+class _Sign:
+    """A sign that is the likelier the older the patient."""
+
+    def draw(
+        self, _features: Floats, _allowed: CodeSet | None, _rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        raise AssertionError
+
+    def log_density(self, features: Floats, codes: Codes) -> Floats:
+        shown = expit((features[:, 0] - 50) / 6)
+        return np.asarray(np.log(np.where(codes == 1, shown, 1 - shown)))
+
+    def nearest(self, codes: Codes) -> Codes:
+        return codes
+
+
+def test_copies_of_one_particle_are_worth_one() -> None:
+    """An age of which 25 later signs are known, one after the other: resampled, its particles become few."""
+    signs, draws, seeds = 25, 50, 40
+    schema = Schema(
+        name="signs",
+        columns=[
+            {"name": "age", "kind": "integer", "minimum": 0, "maximum": 99},
+            *({"name": f"sign {k}", "kind": "boolean"} for k in range(signs)),
+        ],
+    )
+    nothing = Feature(np.empty(0, np.int64), listed=True)
+    features = (Feature(np.arange(100), listed=False), *[nothing] * signs)
+    chain = Chain(schema, tuple(range(signs + 1)), features, (_Age(), *[_Sign()] * signs))
+    known = np.concatenate([[-1], np.arange(signs) % 2])[None].astype(np.int64)
+    ages, shown = np.arange(100), int(known[0, 1:].sum())
+    seen = chain.matrix(known * 0 + ages[:, None])[:, 0]
+    chance = expit((seen - 50) / 6) ** shown * (1 - expit((seen - 50) / 6)) ** (signs - shown)
+    mean = (chance * ages).sum() / chance.sum()
+    variance = (chance * (ages - mean) ** 2).sum() / chance.sum()
+    found = [
+        complete_codes(chain, known, draws, rng=np.random.default_rng(seed), progress=silent)
+        for seed in range(seeds)
+    ]
+    means = np.array([one.codes[:, 0].mean() for one in found])
+    worth = np.array([one.effective_sample_size[0] for one in found])
+    assert (worth < draws).all()
+    assert worth.mean() > draws / 2  # by more particles: 100 are worth about 15
+    assert means.mean() == pytest.approx(mean, abs=4 * means.std() / np.sqrt(seeds))
+    assert 0.5 < means.var() * worth.mean() / variance < 1.7
 
 
 def test_an_extreme_patient_is_completed_too(model: FittedAutoregressive) -> None:

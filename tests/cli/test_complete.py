@@ -97,6 +97,15 @@ def test_edge_gives_valid_patients(run: Run, hospital: Path) -> None:
     assert len(pd.read_csv(hospital / "edge.csv")) == 30
 
 
+@pytest.mark.parametrize("option", [("--workers", 2), ("--scheduler", "tls://host:8786")])
+def test_edge_takes_no_workers(run: Run, hospital: Path, option: tuple[object, ...]) -> None:
+    done(run(*FIT, "autoregressive"))
+    result = run("sample", "model", "-n", 5, "--out", "edge.csv", "--edge", *option)
+    assert result.exit_code == 2
+    assert "--workers" in result.output
+    assert not (hospital / "edge.csv").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -251,6 +251,15 @@ class AbstractGenerator(Strict, ABC):
         self._refuse_several_rows(schema)
         return self._fit(table, schema, fresh_seed() if seed is None else seed, progress or silent)
 
+    def require(self) -> None:
+        """Look whether an optional package that learning needs is installed, before any work.
+
+        Raises
+        ------
+        MissingPackage
+            If it is not.
+        """
+
     def _refuse_several_rows(self, schema: Schema) -> None:
         if schema.rows_per_patient > 1:
             summary = f"{self.name} takes one row per patient; the schema allows {schema.rows_per_patient}"

@@ -45,6 +45,7 @@ def complete(
     write_table(found.table, fitted.schema, place)
     facts = {
         "table": str(place),
+        "sharing": "not for sharing: real patients whose unknown cells were filled",
         "patients": len(rows),
         "draws": draws,
         "least_effective_sample_size": float(found.effective_sample_size.min()),

@@ -43,12 +43,12 @@ def _is_synthetic(file: Path) -> bool:
     from ehrsynth.tables import origin
 
     if file.suffix != ".parquet":
-        return origin.read_sidecar(file)
+        return origin.read_sidecar(file) == origin.SYNTHETIC
     try:
-        metadata = pq.read_schema(file).metadata or {}
+        made = origin.read_parquet_mark(pq.read_schema(file).metadata)
     except (pa.ArrowException, OSError):
         return False
-    return bool(metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode())
+    return made == origin.SYNTHETIC
 
 
 def must_be_new(file: Path, *, force: bool) -> None:

@@ -67,6 +67,7 @@ def sample(
     from ehrsynth.cli.drawing import drawn, show_facts
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.cli.places import must_be_table
+    from ehrsynth.errors import RequestError
     from ehrsynth.generators.bulk import PART, Facts, Wish, draw_table
     from ehrsynth.generators.density import knows_density
     from ehrsynth.generators.storage import load_model
@@ -75,6 +76,10 @@ def sample(
 
     place = must_be_table(out)
     where_to_work = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
+    if edge and (workers is not None or where_to_work != Cluster(None)):
+        raise RequestError(
+            "--edge draws in this process alone: leave --workers, --scheduler and --tls-... out"
+        )
     with drawn() as progress:
         if edge:
             fitted, seed = load_model(model), fresh_seed() if seed is None else seed

@@ -18,7 +18,7 @@ from ehrsynth.progress import Progress
 from ehrsynth.release.books import Books
 from ehrsynth.release.going_on import going_on
 from ehrsynth.release.model_record import ModelRecord
-from ehrsynth.tables import accept_synthetic, is_synthetic
+from ehrsynth.tables import accept_synthetic
 
 
 def forget_from_model(
@@ -87,9 +87,7 @@ class _Learning:
 
     def _accepted(self) -> pd.DataFrame:
         table = self.found.remaining
-        if self.earlier.request.options.train_on_synthetic and is_synthetic(table):
-            return accept_synthetic(table)
-        return table
+        return accept_synthetic(table) if self.earlier.request.options.train_on_synthetic else table
 
 
 @dataclass(frozen=True, slots=True)

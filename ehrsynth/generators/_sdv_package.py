@@ -71,6 +71,15 @@ def fit_gaussian_copula(
     return FittedDistributions(names, parameters, np.array(learnt["correlation"], np.float64))
 
 
+def require_sdv() -> None:
+    """Raise MissingPackage unless the package is installed."""
+    try:
+        with _no_files():
+            import sdv  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage("copula", "sdv") from error
+
+
 def _model(frame: pd.DataFrame, words: Sequence[str], distribution: str) -> Any:
     try:
         with _no_files():

@@ -27,13 +27,13 @@ from ehrsynth.generators.chain.link import Learner
 from ehrsynth.generators.chain.packing import pack_chain, unpack_chain
 from ehrsynth.generators.chain.particles import Chain
 from ehrsynth.generators.coverage import IN_STEPS, Coverage
-from ehrsynth.generators.density import AbstractDensity, Completions
+from ehrsynth.generators.density import AbstractDensity, Completions, known_identifiers
 from ehrsynth.generators.edges import draw_edge
 from ehrsynth.generators.rejection import collect
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.schema import Schema
-from ehrsynth.tables.origin import mark_synthetic
+from ehrsynth.tables.origin import mark_completed
 from ehrsynth.tables.streaming import TableStream
 
 if TYPE_CHECKING:
@@ -104,10 +104,9 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
         rng, known = numpy_generator(seed, self.recipe.name, "complete"), encode(rows, self.schema)
         found = complete_codes(self.chain, known, draws, rng=rng, progress=progress)
         table, patient = decode(found.codes, self.schema), np.repeat(np.arange(len(rows)), draws)
-        for name in set(self.schema.names) - {column.name for column in self.schema.learnt}:
-            if rows[name].notna().all():  # else new ones stand there
-                table[name] = rows[name].iloc[patient].array
-        return Completions(mark_synthetic(table), patient, found.effective_sample_size, found.log_probability)
+        for name in known_identifiers(rows, self.schema):
+            table[name] = rows[name].iloc[patient].array
+        return Completions(mark_completed(table), patient, found.effective_sample_size, found.log_probability)
 
     def edge(
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None

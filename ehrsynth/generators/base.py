@@ -24,7 +24,7 @@ from ehrsynth.randomness import fresh_seed
 from ehrsynth.schema import Schema
 from ehrsynth.schema.columns import Strict
 from ehrsynth.tables.constraints import satisfied
-from ehrsynth.tables.origin import mark_synthetic, refuse_synthetic
+from ehrsynth.tables.origin import mark_as, mark_synthetic, refuse_synthetic
 from ehrsynth.tables.streaming import TableStream
 
 if TYPE_CHECKING:
@@ -251,6 +251,15 @@ class AbstractGenerator(Strict, ABC):
         self._refuse_several_rows(schema)
         return self._fit(table, schema, fresh_seed() if seed is None else seed, progress or silent)
 
+    def require(self) -> None:
+        """Look whether an optional package that learning needs is installed, before any work.
+
+        Raises
+        ------
+        MissingPackage
+            If it is not.
+        """
+
     def _refuse_several_rows(self, schema: Schema) -> None:
         if schema.rows_per_patient > 1:
             summary = f"{self.name} takes one row per patient; the schema allows {schema.rows_per_patient}"
@@ -285,8 +294,8 @@ class AbstractGenerator(Strict, ABC):
         """
         if most < 2:  # noqa: PLR2004 - one patient is no distribution
             raise RequestError(f"{most} patients at most are no distribution: allow at least 2")
-        if table.marked and not table.accepted:
-            refuse_synthetic(mark_synthetic(pd.DataFrame()))
+        if not table.accepted:
+            refuse_synthetic(mark_as(pd.DataFrame(), table.made))
         if self.asked is not None:
             # Who leaves a subsample of fixed size lets another in: that is more than one patient's influence.
             raise RequestError("a guarantee needs every patient: read the table whole, and use fit")

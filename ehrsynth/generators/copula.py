@@ -14,7 +14,7 @@ from pydantic import Field
 from ehrsynth.conditions import CodeSet, Condition
 from ehrsynth.encoding import encode
 from ehrsynth.errors import ModelError, SamplingExhausted
-from ehrsynth.generators._sdv_package import DISTRIBUTIONS, fit_gaussian_copula
+from ehrsynth.generators._sdv_package import DISTRIBUTIONS, fit_gaussian_copula, require_sdv
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, Draw, Parts
 from ehrsynth.generators.plain import (
     SPAN,
@@ -243,6 +243,10 @@ class Copula(AbstractGenerator):
     most_words: int = Field(
         default=100, ge=2, le=10_000, description="a category with more values pools the rare ones"
     )
+
+    def require(self) -> None:
+        """Look for sdv."""
+        require_sdv()
 
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedCopula:
         codes = encode(table, schema)

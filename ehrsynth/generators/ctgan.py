@@ -221,8 +221,12 @@ class CTGAN(AbstractNetworkRecipe):
             raise ValueError(message)
         return self
 
-    def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedCTGAN:
+    def require(self) -> None:
+        """Look for the package."""
         require_ctgan(self.name)
+
+    def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedCTGAN:
+        self.require()
         columns, frame, words = self._prepared(table, schema, seed, progress)
         if frame.columns.empty:
             return FittedCTGAN(schema, self, columns, (), {})

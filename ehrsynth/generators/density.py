@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.base import AbstractFitted, Sample
 from ehrsynth.progress import Progress, silent
+from ehrsynth.schema import IdentifierColumn, Schema
 
 _MOST_ROWS = 10  # named in an error
 
@@ -21,7 +22,7 @@ class Completions:
     `patient` is the number of the partial row (from 0) that each row completes, `effective_sample_size` how
     many independent draws each partial row's completions are worth (n numbers), `log_probability` the
     estimated log probability of what is known of each under the model, in nats (n numbers). The known cells
-    are real: the table is marked as synthetic so that nothing learns from it, and is not for sharing.
+    are real: the table is marked as completed, so that nothing learns from it, and is not for sharing.
     """
 
     table: pd.DataFrame
@@ -48,6 +49,7 @@ class AbstractDensity(ABC):
         It stays missing where a rule of the schema says that such patients have no value, or where the model
         gives a value less than one chance in a hundred to be present. Where a rule decides whether there is a
         value, by columns of which one is unknown too, missing is drawn as often as the model has it.
+        Identifiers that are known stay, and a blank one stays blank; where nobody has one, all get new ones.
 
         Parameters
         ----------
@@ -58,6 +60,8 @@ class AbstractDensity(ABC):
 
         Raises
         ------
+        RequestError
+            If some patients lack an identifier that others have and that may not be missing.
         SamplingExhausted
             If for some patients nothing valid was found: what is known of them breaks the schema's rules, or
             the model gives it no chance.
@@ -88,6 +92,29 @@ class AbstractDensity(ABC):
         self, n: int, *, where: str | None = None, seed: int, progress: Progress | None = None
     ) -> Sample:
         """Draw valid patients of low density, for testing edge cases."""
+
+
+def known_identifiers(rows: pd.DataFrame, schema: Schema) -> list[str]:
+    """The identifiers of which at least one is known in partial patients.
+
+    Raises
+    ------
+    RequestError
+        If one that may not be missing is known of some patients only.
+    """
+    found = []
+    for column in schema.columns:
+        if not isinstance(column, IdentifierColumn) or not rows[column.name].notna().any():
+            continue
+        blank = int(rows[column.name].isna().sum())
+        if blank and ("patient_key" in column.roles or not column.missing):
+            raise RequestError(
+                f"{blank:,} of {len(rows):,} patients have no {column.name!r}, which others have: nothing "
+                "is returned",
+                ["fill them in, leave these patients out, or leave the whole column out for new ones"],
+            )
+        found.append(column.name)
+    return found
 
 
 def _ordinals(places: NDArray[np.int64]) -> str:

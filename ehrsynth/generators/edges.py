@@ -19,7 +19,8 @@ def draw_edge(
     """Draw valid patients of low density.
 
     Of 20 times as many patients as asked for (at least 2,000) those with the lowest `log_prob` are kept.
-    `probability` is the share of patients (of those that meet the condition) that is as rare or rarer.
+    `probability` is the share of patients (of those that meet the condition) that is as rare as the likeliest
+    of them or rarer, and `acceptance` the share of all proposals that was kept.
 
     Parameters
     ----------
@@ -32,8 +33,10 @@ def draw_edge(
         raise RequestError(f"{n} rows were asked for; at least 1 can be drawn")
     density, candidates = knows_density(fitted), max(EDGE * n, _FEWEST_FOR_AN_EDGE)
     drawn = fitted.sample(candidates, where=where, seed=seed, progress=part(progress, 0.0, 0.8))
-    rows = np.sort(np.argsort(density.log_prob(drawn.table), kind="stable")[:n])
+    log_prob = density.log_prob(drawn.table)
+    rows = np.sort(np.argsort(log_prob, kind="stable")[:n])
+    share = float((log_prob <= log_prob[rows].max()).mean())
     part(progress, 0.8, 1.0)(1.0, f"{n} rows")
     table = mark_synthetic(decode(encode(drawn.table, fitted.schema)[rows], fitted.schema))
     worth = max(1.0, n * drawn.effective_sample_size / candidates)
-    return Sample(table, worth, n / candidates, drawn.probability * n / candidates)
+    return Sample(table, worth, drawn.acceptance * n / candidates, share)

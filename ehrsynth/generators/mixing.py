@@ -16,7 +16,7 @@ from ehrsynth.generators.base import AbstractFitted, Draw
 from ehrsynth.generators.density import Completions
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
-from ehrsynth.tables.origin import mark_synthetic
+from ehrsynth.tables.origin import mark_completed
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -163,4 +163,4 @@ def choose_completions(
         parts, held = np.unique(which[patient], return_counts=True)
         own = np.array([found[k].effective_sample_size[patient] for k in parts])
         worth[patient] = worth_together(held.astype(np.float64), own)
-    return Completions(mark_synthetic(table), found[0].patient, worth, total)
+    return Completions(mark_completed(table), found[0].patient, worth, total)

@@ -222,6 +222,10 @@ class Sharded(AbstractGenerator):
         """The recipe of each shard."""
         return recipe_of(self.generator, self.settings)
 
+    def require(self) -> None:
+        """Look for what the shards need."""
+        self.inner.require()
+
     def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedSharded:
         # A secret of its own, from which the seed cannot be told; the same seed gives the same shards.
         key = keyed_hash(_PURPOSE, str(seed).encode())

@@ -90,8 +90,12 @@ class TVAE(AbstractNetworkRecipe):
     l2scale: float = Field(default=1e-5, ge=0, le=1, description="weight decay")
     loss_factor: float = Field(default=2.0, gt=0, le=1000, description="weight of the reconstruction")
 
-    def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedTVAE:
+    def require(self) -> None:
+        """Look for the package."""
         require_ctgan(self.name)
+
+    def _fit(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> FittedTVAE:
+        self.require()
         columns, frame, words = self._prepared(table, schema, seed, progress)
         if frame.columns.empty:
             return FittedTVAE(schema, self, columns, (), {})

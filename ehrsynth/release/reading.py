@@ -13,7 +13,8 @@ import pandas as pd
 
 from ehrsynth.errors import NotEnoughData, RequestError
 from ehrsynth.schema import Schema
-from ehrsynth.tables import accept_synthetic, is_synthetic, read_table, table_from_frame
+from ehrsynth.tables import accept_synthetic, read_table, table_from_frame
+from ehrsynth.tables.origin import COMPLETED, REAL, origin_of
 from ehrsynth.tables.streaming import draws, stream, subsample
 
 FEWEST = 2
@@ -101,13 +102,17 @@ def whole_table(data: Path | str | pd.DataFrame, schema: Schema) -> pd.DataFrame
 
 
 def accept(table: pd.DataFrame, *, accepted: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """A table that may be learnt from though it is marked as synthetic, and what the report says of that.
+    """A table that may be learnt from though ehrsynth made or completed it, and what the report says of that.
 
     Where it is marked and not accepted the mark stays, and whoever learns from it refuses it.
     """
-    if not (accepted and is_synthetic(table)):
+    made = origin_of(table)
+    if not accepted or made == REAL:
         return table, ()
-    return accept_synthetic(table), ("the table is itself synthetic: a model of it is a copy of a copy",)
+    said = "the table is itself synthetic: a model of it is a copy of a copy"
+    if made == COMPLETED:
+        said = "unknown cells of the table were filled by a model, from which the new one learns too"
+    return accept_synthetic(table), (said,)
 
 
 def columns_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:

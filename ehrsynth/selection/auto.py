@@ -30,6 +30,7 @@ _TEST = 3  # one patient in three is not learnt from
 # Patients up to which so many splits are made; few patients need many to tell candidates apart.
 _SPLITS = ((1_000, 10), (3_000, 5))
 _FEWEST_SPLITS = 3
+_DEFAULT = ("autoregressive", "cart", "copula", "independent")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +100,17 @@ class FittedAuto(AbstractFitted, AbstractDensity):
 
 
 class Auto(AbstractGenerator):
-    """Judges candidates on held-out patients, learns all patients with the best, and says why."""
+    """Judges candidates on held-out patients, learns all patients with the best, and says why.
+
+    Of the default candidates those are left out whose optional package is not installed; any other list of
+    candidates needs theirs.
+    """
 
     name: ClassVar[str] = "auto"
     fitted: ClassVar[type[AbstractFitted]] = FittedAuto
 
     candidates: tuple[str, ...] = Field(
-        default=("autoregressive", "cart", "copula", "independent"),
+        default=_DEFAULT,
         min_length=1,
         description='generators to choose from, with settings if wanted: "autoregressive learner=bagged"',
     )
@@ -139,18 +144,17 @@ class Auto(AbstractGenerator):
         return FittedAuto(schema, self, model, choice)
 
     def _choice(self, table: pd.DataFrame, schema: Schema, seed: int, progress: Progress) -> Choice:
-        if len(self.candidates) == 1:
-            return _only(self.candidates[0], "it is the only candidate")
+        candidates, failed = self._installed()
+        if len(candidates) == 1:
+            return _only(candidates[0], "it is the only candidate")
         if len(table) < FEWEST:
-            return _only(
-                self.candidates[0], f"with fewer than {FEWEST} patients the first candidate is taken"
-            )
+            return _only(candidates[0], f"with fewer than {FEWEST} patients the first candidate is taken")
         splits = _splits(len(table), len(schema.learnt), self, seed)
         sizes = Sizes(*(len(side) for side in splits[0]))
         marks: dict[str, list[Marks]] = {}
-        failed: dict[str, str] = {}
-        for place, candidate in enumerate(self.candidates):
-            report = part(progress, place / len(self.candidates), (place + 1) / len(self.candidates))
+        absent = list(failed)
+        for place, candidate in enumerate(candidates):
+            report = part(progress, place / len(candidates), (place + 1) / len(candidates))
             try:
                 marks[candidate] = _marks(candidate, table, schema, splits, seed=seed, progress=report)
             except MissingPackage:
@@ -162,7 +166,31 @@ class Auto(AbstractGenerator):
                 "no candidate can learn this table: name others with --set candidates=...",
                 [f"{name}: {why}" for name, why in failed.items()],
             )
-        return choose(marks, failed, sizes, limit=self.membership)
+        choice = choose(marks, failed, sizes, limit=self.membership)
+        if not absent:
+            return choice
+        return choice.model_copy(
+            update={"why": f"{choice.why}; left out, for it is not installed: {', '.join(absent)}"}
+        )
+
+    def _installed(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The candidates that can be fitted here, and why others of the default ones cannot.
+
+        Raises
+        ------
+        MissingPackage
+            If one that was asked for cannot.
+        """
+        found, absent = [], {}
+        for candidate in self.candidates:
+            try:
+                _parsed(candidate).require()
+                found.append(candidate)
+            except MissingPackage as error:
+                if self.candidates != _DEFAULT:
+                    raise
+                absent[candidate] = str(error)
+        return tuple(found), absent
 
 
 def _marks(

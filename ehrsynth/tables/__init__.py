@@ -4,7 +4,13 @@ from ehrsynth.tables.bundled import Bundled, bundled
 from ehrsynth.tables.generalise import generalise
 from ehrsynth.tables.identifiers import Finding, scan
 from ehrsynth.tables.infer import infer_schema
-from ehrsynth.tables.origin import accept_synthetic, is_synthetic, mark_synthetic, refuse_synthetic
+from ehrsynth.tables.origin import (
+    accept_synthetic,
+    is_synthetic,
+    mark_completed,
+    mark_synthetic,
+    refuse_synthetic,
+)
 from ehrsynth.tables.reading import read_raw, read_table, table_from_frame
 from ehrsynth.tables.splitting import split
 from ehrsynth.tables.validation import Violation, parse_and_check
@@ -21,6 +27,7 @@ __all__ = [
     "generalise",
     "infer_schema",
     "is_synthetic",
+    "mark_completed",
     "mark_synthetic",
     "parse_and_check",
     "read_raw",

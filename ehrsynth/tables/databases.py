@@ -127,7 +127,7 @@ def read_frames(place: DatabaseTable, rows: int | None, order: str | None = None
         import sqlalchemy as sa
 
         found = _described(connection, place)
-        marked = _is_marked(connection, place)
+        made = _mark(connection, place)
         asked: Any = sa.select(sa.literal_column("*")).select_from(_table(place))
         if order in found:
             asked = asked.order_by(sa.column(order))
@@ -136,7 +136,7 @@ def read_frames(place: DatabaseTable, rows: int | None, order: str | None = None
         for block in answer.partitions(rows) if rows else [answer.fetchall()]:
             if block:
                 empty = False
-                yield _frame(block, names, found, marked=marked)
+                yield _frame(block, names, found, made)
         if empty:
             raise NotEnoughData(f"{place} has columns and no rows: give at least one patient")
 
@@ -151,7 +151,7 @@ def count_rows(place: DatabaseTable) -> int:
 
 
 def insert_arrow(tables: Iterator[pa.Table], place: DatabaseTable) -> None:
-    """Make a table of synthetic patients in one transaction: it is there whole or not at all.
+    """Make a table in one transaction: it is there whole or not at all.
 
     Where the table comes from is written into the table ``ehrsynth_origin`` beside it.
 
@@ -174,12 +174,13 @@ def insert_arrow(tables: Iterator[pa.Table], place: DatabaseTable) -> None:
         made.create(connection)
         for table in chain([first], tables):
             _insert(connection, made, table)
-        if (first.schema.metadata or {}).get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode():
+        mark = origin.read_parquet_mark(first.schema.metadata)
+        if mark != origin.REAL:
             marks = _marks_table(place)
             marks.create(connection, checkfirst=True)
             connection.execute(sa.delete(marks).where(marks.c.table_name == made.name))
-            row = {"table_name": made.name, "origin": origin.SYNTHETIC}
-            connection.execute(sa.insert(marks), row | {"meaning": str(origin.sidecar_value()["meaning"])})
+            row = {"table_name": made.name, "origin": mark, "meaning": origin.meaning_of(mark)}
+            connection.execute(sa.insert(marks), row)
 
 
 def must_not_exist(place: DatabaseTable, connection: "sa.Connection | None" = None) -> None:
@@ -283,12 +284,12 @@ def _described(connection: "sa.Connection", place: DatabaseTable) -> dict[str, s
     }
 
 
-def _frame(block: Any, names: list[str], found: dict[str, str], *, marked: bool) -> pd.DataFrame:
+def _frame(block: Any, names: list[str], found: dict[str, str], made: str) -> pd.DataFrame:
     columns = dict(zip(names, zip(*block, strict=True), strict=True))
     frame = pd.DataFrame(
         {n: pd.Series(_typed(values, found.get(n, "")), dtype=object) for n, values in columns.items()}
     )
-    return origin.mark_synthetic(frame) if marked else frame
+    return origin.mark_as(frame, made)
 
 
 def _typed(values: tuple[Any, ...], kind: str) -> list[Any]:
@@ -302,15 +303,15 @@ def _typed(values: tuple[Any, ...], kind: str) -> list[Any]:
     return list(values)
 
 
-def _is_marked(connection: "sa.Connection", place: DatabaseTable) -> bool:
+def _mark(connection: "sa.Connection", place: DatabaseTable) -> str:
     import sqlalchemy as sa
 
     schema, name = _split(place)
     if not sa.inspect(connection).has_table(_MARKS, schema=schema):
-        return False
+        return origin.REAL
     marks = _marks_table(place)
     asked = sa.select(marks.c.origin).where(marks.c.table_name == name)
-    return origin.SYNTHETIC in set(connection.execute(asked).scalars())
+    return origin.stronger(*connection.execute(asked).scalars())
 
 
 def _marks_table(place: DatabaseTable) -> "sa.Table":

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ehrsynth.files import whole_file
 from ehrsynth.tables.databases import DatabaseTable, insert_arrow
-from ehrsynth.tables.origin import sidecar
+from ehrsynth.tables.origin import SYNTHETIC, sidecar
 from ehrsynth.tables.writing import sidecar_kept
 
 Piece = tuple[bytes, int]
@@ -41,7 +41,7 @@ def join_pieces(pieces: Iterable[Piece], out: Path | DatabaseTable) -> None:
     elif out.name.lower().endswith(".parquet"):
         _join_parquet(_arrow(pieces), out)
     else:
-        with sidecar_kept(out, synthetic=True, mixed=False):
+        with sidecar_kept(out, SYNTHETIC):
             _join_lines(pieces, out)
 
 

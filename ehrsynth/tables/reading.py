@@ -120,7 +120,7 @@ def words_of(frame: pd.DataFrame, what: str, expected: Collection[str]) -> pd.Da
     words, stored = words_of_frame(frame)
     raw = pd.DataFrame(words)
     raw.attrs = {STORED_AS: stored}
-    return _with_origin(raw, marked=origin.is_synthetic(frame))
+    return _with_origin(raw, origin.origin_of(frame))
 
 
 def _read(path: Path, delimiter: str | None, encoding: str | None, expected: Collection[str]) -> pd.DataFrame:
@@ -133,13 +133,13 @@ def _read(path: Path, delimiter: str | None, encoding: str | None, expected: Col
         raise DataError(
             f"{path.name} is a workbook or an archive: save the sheet as CSV (UTF-8), or unpack it"
         )
-    marked = origin.read_sidecar(path)
+    made = origin.read_sidecar(path)
     if head == _PARQUET:
-        raw, also_marked = _read_parquet(path, expected)
-        return _with_origin(raw, marked=marked or also_marked)
+        raw, told = _read_parquet(path, expected)
+        return _with_origin(raw, made, told)
     raw, dialect = read_delimited(path, delimiter=delimiter, encoding=encoding, expected=expected)
     raw.attrs = {DECIMAL_COMMA: dialect.delimiter == ";"}
-    return _with_origin(raw, marked=marked)
+    return _with_origin(raw, made)
 
 
 def _head(path: Path) -> bytes:
@@ -155,11 +155,10 @@ def _head(path: Path) -> bytes:
     raise RequestError(f"{path} cannot be read: {problem}")
 
 
-def _read_parquet(path: Path, expected: Collection[str]) -> tuple[pd.DataFrame, bool]:
+def _read_parquet(path: Path, expected: Collection[str]) -> tuple[pd.DataFrame, str]:
     table = _arrow_table(path)
     raw = raw_of_arrow(table, path.name, expected)
-    metadata = table.schema.metadata or {}
-    return raw, metadata.get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode()
+    return raw, origin.read_parquet_mark(table.schema.metadata)
 
 
 def raw_of_arrow(table: pa.Table, what: str, expected: Collection[str]) -> pd.DataFrame:
@@ -176,7 +175,7 @@ def raw_of_arrow(table: pa.Table, what: str, expected: Collection[str]) -> pd.Da
     words, stored = words_of_arrow(table)
     raw = pd.DataFrame(words)
     raw.attrs = {STORED_AS: stored}
-    return _with_origin(raw, marked=False)
+    return _with_origin(raw)
 
 
 def _arrow_table(path: Path) -> pa.Table:
@@ -195,11 +194,9 @@ def _check_names(names: list[str], what: str, expected: Collection[str]) -> None
         raise DataError(f"{what} has a header that cannot be used", problems)
 
 
-def _with_origin(raw: pd.DataFrame, *, marked: bool) -> pd.DataFrame:
-    if origin.COLUMN in raw.columns:
-        words = set(raw[origin.COLUMN].unique())
-        marked = marked or any(word.strip().casefold() == origin.SYNTHETIC for word in words)
-    return origin.mark_synthetic(raw) if marked else raw
+def _with_origin(raw: pd.DataFrame, *made: str) -> pd.DataFrame:
+    words = raw[origin.COLUMN].unique() if origin.COLUMN in raw.columns else ()
+    return origin.mark_as(raw, origin.stronger(*made, *(word.strip().casefold() for word in words)))
 
 
 def _checked(raw: pd.DataFrame, schema: Schema, what: str) -> pd.DataFrame:
@@ -208,4 +205,4 @@ def _checked(raw: pd.DataFrame, schema: Schema, what: str) -> pd.DataFrame:
         n = len(violations)
         summary = f"{what} does not fit the schema {schema.name!r}: {n:,} problem{'s' if n > 1 else ''}"
         raise DataError(summary, map(str, violations))
-    return origin.mark_synthetic(table) if origin.is_synthetic(raw) else table
+    return origin.mark_as(table, origin.origin_of(raw))

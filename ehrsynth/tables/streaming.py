@@ -43,14 +43,14 @@ class TableStream:
     ----------
     rows
         How many patients there are.
-    marked
-        Whether it is marked as synthetic; `accepted` if it may be learnt from all the same.
+    made
+        As what it is marked (see `ehrsynth.tables.origin`); `accepted` if it may be learnt from all the same.
     """
 
     place: Path | DatabaseTable
     schema: Schema
     rows: int
-    marked: bool = False
+    made: str = origin.REAL
     accepted: bool = False
     at_once: int = field(default=AT_ONCE, kw_only=True)
 
@@ -79,9 +79,7 @@ class TableStream:
             raise DataError(f"{summary}: {n:,} problem{'s' if n > 1 else ''}", map(str, problems))
 
     def _with_mark(self, table: pd.DataFrame, raw: pd.DataFrame) -> pd.DataFrame:
-        if not self.marked and not origin.is_synthetic(raw):
-            return table
-        marked = origin.mark_synthetic(table)
+        marked = origin.mark_as(table, origin.stronger(self.made, origin.origin_of(raw)))
         return origin.accept_synthetic(marked) if self.accepted else marked
 
     def _raw(self) -> Iterator[pd.DataFrame]:
@@ -130,10 +128,8 @@ def stream(path: Path | str | DatabaseTable, schema: Schema, *, accepted: bool =
         return None  # `read_table` says what is wrong
     if not metadata.num_rows:
         raise NotEnoughData(f"{place.name} has columns and no rows: give at least one patient")
-    marked = (metadata.metadata or {}).get(origin.ATTRIBUTE.encode()) == origin.SYNTHETIC.encode()
-    return TableStream(
-        place, schema, metadata.num_rows, marked=marked or origin.read_sidecar(place), accepted=accepted
-    )
+    made = origin.stronger(origin.read_parquet_mark(metadata.metadata), origin.read_sidecar(place))
+    return TableStream(place, schema, metadata.num_rows, made=made, accepted=accepted)
 
 
 def subsample(table: TableStream, rows: int, *, seed: int, progress: Progress | None = None) -> pd.DataFrame:

@@ -42,12 +42,12 @@ def write_table(
         As `read_table` or a generator's `sample` gives it for `schema`.
     path
         Ends in .csv, .csv.gz or .parquet, or is the URL of a table that does not exist yet in a database
-        (see `ehrsynth.tables.databases`). A synthetic table is marked in a Parquet file's metadata, or in
-        the sidecar ``<path>.origin.json`` of a CSV.
+        (see `ehrsynth.tables.databases`). A table that ehrsynth made or completed is marked in a
+        Parquet file's metadata, or in the sidecar ``<path>.origin.json`` of a CSV.
     origin_column
         Also mark each row in a last column ``_origin``: as the table's own column of that name says, where it
-        has one; else "synthetic" or "real" for all rows. A table that holds both is marked as synthetic as a
-        whole, so that nothing learns from it unasked.
+        has one; else "synthetic", "completed" or "real" for all rows. A table that holds real and synthetic
+        rows is marked as synthetic as a whole, so that nothing learns from it unasked.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def write_tables(
         raise RequestError(f"the schema has a column {origin.COLUMN!r} of its own: rename it, or do without")
     following = iter(tables)
     first = next(following)
-    synthetic = origin.is_synthetic(first)
+    made = origin.origin_of(first)
     arrows = (
         _arrow(table, schema, _marks(table, asked=origin_column)) for table in chain([first], following)
     )
@@ -104,7 +104,7 @@ def write_tables(
         for table in following
         for line in islice(_lines(table, schema, _marks(table, asked=origin_column)), 1, None)
     )
-    with sidecar_kept(path, synthetic=synthetic, mixed=bool(mixed)):
+    with sidecar_kept(path, made, mixed=bool(mixed)):
         _write_lines(chain(lines, more), path, packed=ending == ".csv.gz")
 
 
@@ -114,7 +114,7 @@ def _marks(table: pd.DataFrame, *, asked: bool) -> NDArray[Any] | None:
         return None
     if origin.COLUMN in table.columns:
         return table[origin.COLUMN].astype(object).to_numpy()
-    return np.full(len(table), origin.SYNTHETIC if origin.is_synthetic(table) else origin.REAL, dtype=object)
+    return np.full(len(table), origin.origin_of(table), dtype=object)
 
 
 def _lines(table: pd.DataFrame, schema: Schema, marks: NDArray[Any] | None) -> Iterator[str]:
@@ -149,15 +149,15 @@ def _write_lines(lines: Iterator[str], path: Path, *, packed: bool) -> None:
 
 
 @contextmanager
-def sidecar_kept(path: Path, *, synthetic: bool, mixed: bool) -> Iterator[None]:
+def sidecar_kept(path: Path, made: str, *, mixed: bool = False) -> Iterator[None]:
     """The mark is there before the file is, and goes when the file did not come."""
     beside = origin.sidecar(path)
-    if not synthetic:
+    if made == origin.REAL:
         yield
         beside.unlink(missing_ok=True)
         return
     is_new = not beside.exists()
-    write_json(beside, origin.sidecar_value(mixed=mixed))
+    write_json(beside, origin.sidecar_value(made, mixed=mixed))
     try:
         yield
     except BaseException:
@@ -172,8 +172,7 @@ def _arrow(table: pd.DataFrame, schema: Schema, marks: NDArray[Any] | None) -> p
     if marks is not None:
         arrays[origin.COLUMN] = pa.array(marks, pa.string())
     written = pa.table(arrays)
-    synthetic = {origin.ATTRIBUTE: origin.SYNTHETIC} if origin.is_synthetic(table) else None
-    return written.replace_schema_metadata(synthetic)
+    return written.replace_schema_metadata(origin.parquet_mark(origin.origin_of(table)))
 
 
 def _array(series: "pd.Series[Any]", column: Column) -> pa.Array:

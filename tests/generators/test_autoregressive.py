@@ -255,7 +255,11 @@ def test_edge_patients_are_valid_and_rarer_than_others(model: FittedAutoregressi
     assert satisfied(to_values(edge.table, WARD), WARD).all()
     assert np.median(model.log_prob(edge.table)) < np.quantile(model.log_prob(plain.table), 0.05)
     assert edge.probability == pytest.approx(0.05)
+    assert edge.acceptance == pytest.approx(0.05 * model.sample(2_000, seed=5).acceptance, rel=0.02)
     inside = model.edge(10, where="dead", seed=5)
+    density, common = model.log_prob(inside.table), model.sample(4_000, where="dead", seed=6).table
+    rare = (model.log_prob(common) <= density.max()).mean()
+    assert inside.probability == pytest.approx(rare, abs=0.005)  # of the dead, not of all
     assert inside.table["dead"].all()
     pd.testing.assert_frame_equal(inside.table, model.edge(10, where="dead", seed=5).table)
     with pytest.raises(RequestError, match="at least 1"):

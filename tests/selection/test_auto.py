@@ -1,10 +1,13 @@
 """`auto` on a small table: it judges what it says that it judges, and stands in for what it chose."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from ehrsynth.errors import RequestError
+from ehrsynth.errors import MissingPackage, RequestError
 from ehrsynth.generators.density import knows_density
+from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.schema import Schema
 from ehrsynth.selection import Auto
@@ -52,6 +55,36 @@ def test_too_few_patients_take_the_first_candidate_and_say_so() -> None:
     model = Auto(candidates=("independent", "copula")).fit(patients(20, 6), SCHEMA, seed=1)
     assert model.choice.chosen == "independent"
     assert "fewer than 40" in model.decided
+
+
+@pytest.fixture
+def without_sdv(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sdv", None)
+
+
+@pytest.mark.usefixtures("without_sdv")
+def test_default_candidates_that_are_not_installed_are_left_out_and_named() -> None:
+    auto = Auto(splits=2, rows=60)
+    for recipe_ in (auto, recipe("auto", auto.model_dump(mode="json"))):  # as it was, and as it is stored
+        model = recipe_.fit(patients(60, 1), SCHEMA, seed=1)
+        assert model.choice.chosen != "copula"
+        assert "not installed: copula" in model.decided
+        (judged,) = [one for one in model.choice.judged if one.candidate == "copula"]
+        assert judged.telling is None
+        assert "ehrsynth[sdv]" in judged.left_out
+
+
+@pytest.mark.usefixtures("without_sdv")
+@pytest.mark.parametrize("last", ["copula", 'sharded generator="copula"'])
+def test_candidates_that_were_asked_for_must_be_installed_before_anything_is_learnt(
+    monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    def fit(*_args: object, **_options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Independent, "fit", fit)
+    with pytest.raises(MissingPackage, match="sdv"):
+        Auto(candidates=("independent", last)).fit(patients(60, 1), SCHEMA, seed=1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 PARTICLES = 100
 _MOST_PARTICLES = 1_600
+# So many independent completions of a row are looked for with more particles, or as many as were asked for.
+_ENOUGH = 50
 _TOGETHER = 20_000  # particles of all families that walk at one time
 # Where the model gives a value so little chance to be present, there is hardly one to fill in.
 _ABSENT = 0.01
@@ -35,7 +37,8 @@ _ABSENT = 0.01
 class Completed:
     """For each of n rows `draws` completions, a row's own following each other, and what they are worth.
 
-    `effective_sample_size` holds n numbers, at most `draws`; 0 marks a row for which nothing valid was found.
+    `effective_sample_size` holds n numbers, at most `draws`: particles that were copied on the way from one
+    count as one. 0 marks a row for which nothing valid was found.
     `log_probability` holds the estimated log probability of what is known of each row, -inf for such a one.
     """
 
@@ -49,26 +52,35 @@ def complete_codes(
 ) -> Completed:
     """Draw completions; -1 marks what is unknown.
 
-    Rows for which nothing valid is found are tried again with more particles, up to a bound.
+    Rows whose particles are worth fewer than `draws` independent ones, and fewer than 50, are tried again
+    with more of them, up to a bound.
     """
-    codes, worth = np.repeat(known, draws, axis=0), np.zeros(len(known))
-    chance = np.full(len(known), -np.inf)
-    size = max(PARTICLES, 2 * draws)
+    codes, best = np.repeat(known, draws, axis=0), np.zeros(len(known))
+    worth, chance = np.zeros(len(known)), np.full(len(known), -np.inf)
+    size, enough = max(PARTICLES, 2 * draws), min(draws, _ENOUGH) - 1e-6  # one is worth one, rounding aside
     while True:
-        todo = np.flatnonzero(worth == 0)
+        todo = np.flatnonzero(best < enough)
         together = max(1, _TOGETHER // size)
-        for rows in np.split(todo, range(together, len(todo), together)):
+        for some in np.split(todo, range(together, len(todo), together)):
+            found, population = _families(chain, known[some], draws, size, rng)
+            better = population > 0  # else an earlier try may have found something
+            rows = some[better]
+            best[rows] = population[better]
             places = (rows[:, None] * draws + np.arange(draws)).ravel()
-            codes[places], worth[rows], chance[rows] = _families(chain, known[rows], draws, size, rng)
-            progress(float((worth > 0).mean()), f"{int((worth > 0).sum())} of {len(worth)} patients")
-        if (worth > 0).all() or size >= max(_MOST_PARTICLES, 2 * draws):
-            return Completed(codes, np.minimum(worth, draws), chance)
+            codes[places] = found.codes.reshape(len(some), draws, -1)[better].reshape(-1, codes.shape[1])
+            worth[rows], chance[rows] = found.effective_sample_size[better], found.log_probability[better]
+            done = int((best >= enough).sum())
+            progress(done / len(best), f"{done} of {len(best)} patients")
+        if (best >= enough).all() or size >= max(_MOST_PARTICLES, 2 * draws):
+            progress(1.0, f"{int((best > 0).sum())} of {len(best)} patients")
+            return Completed(codes, worth, chance)
         size *= 4
 
 
 def _families(
     chain: Chain, known: Codes, draws: int, size: int, rng: np.random.Generator
-) -> tuple[Codes, Floats, Floats]:
+) -> tuple[Completed, Floats]:
+    """Completions by `size` particles of each row, and what all of these are worth."""
     evidence, open_ = np.repeat(known, size, axis=0), np.repeat(_open(chain.schema, known), size, axis=0)
     run, begun = Particles(chain, len(evidence)), np.zeros(len(evidence), bool)
     low, high = reaches(chain, known)
@@ -97,7 +109,12 @@ def _families(
     valid &= ((evidence < 0) | (codes == evidence)).all(axis=1)
     run.log_weight[~valid] = -np.inf
     weight = _weights(run.log_weight, size)
-    return codes[_chosen(weight, draws, rng)], _worth(weight), chance + _log_mean(run.log_weight, size)
+    chance += _log_mean(run.log_weight, size)
+    chosen = _chosen(weight, draws, rng)
+    population = _worth_of_founders(run.founder, weight)
+    times = np.bincount(chosen, minlength=len(codes)).astype(np.float64).reshape(weight.shape)
+    worth = np.minimum(population, _worth_of_founders(run.founder, times))
+    return Completed(codes[chosen], worth, chance), population
 
 
 def _log_known(chain: Chain, known: Codes) -> Floats:
@@ -201,6 +218,7 @@ def _resample(run: Particles, size: int, rng: np.random.Generator) -> Floats:
         rows = np.arange(len(run)).reshape(-1, size)
         rows[uneven] = _chosen(weight, size, rng).reshape(-1, size)[uneven]
         run.log_weight[np.repeat(uneven, size)] = 0.0
+        run.founder = run.founder[rows.ravel()]
         run.codes, run.matrix = run.codes[rows.ravel()], np.asfortranarray(run.matrix[rows.ravel()])
     return mean
 
@@ -220,6 +238,20 @@ def _weights(log_weight: Floats, size: int) -> Floats:
 
 def _worth(weight: Floats) -> Floats:
     return np.asarray(weight.sum(axis=1) ** 2 / np.maximum((weight**2).sum(axis=1), 1e-300))
+
+
+def _worth_of_founders(founder: Codes, weight: Floats) -> Floats:
+    """What each family is worth when all descendants of one founder count as one.
+
+    Parameters
+    ----------
+    founder
+        The number of the particle that each began as, all families one after the other.
+    weight
+        Families x size.
+    """
+    together = np.bincount(founder, weight.ravel(), minlength=weight.size).astype(np.float64)
+    return _worth(together.reshape(weight.shape))
 
 
 def _chosen(weight: Floats, draws: int, rng: np.random.Generator) -> Codes:

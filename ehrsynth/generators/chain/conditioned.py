@@ -6,12 +6,15 @@ resampling: Doucet and Johansen 2009, "A Tutorial on Particle Filtering and Smoo
 until they are worth enough independent rows. Then as many as were asked for are chosen by their weights, and
 only these go on to the end.
 
+A box is the condition itself, unless this relates two columns to each other (or falls into too many boxes).
+Then particles walk on until all of its columns stand, and those that do not meet it weigh nothing.
+
 The columns before the first conditioned one are free. Their rows come from a pool, for few rows one that is
 drawn once a model: a condition on late columns then costs one look at each pooled row and not a new chain.
 Pooled rows that meet the condition on early columns serve a condition on early and late ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -40,7 +43,8 @@ LEAST_PROBABILITY = 1e-6
 BLOCK, _FEWEST_POOLED, _MOST_POOLED_CELLS = 5_000, 1_000, 400_000
 _MOST_KEPT_CELLS = 16 * _MOST_POOLED_CELLS
 MOST_BLOCKS = 24
-_IN_VAIN = 6  # blocks without one row that can meet the condition
+# Blocks without one row that can meet the condition: boxes that nothing enters show it soon.
+_IN_VAIN = 6
 # As many independent rows as were asked for are looked for in so many blocks, or in as many as hold one for
 # two rows; beyond them less is enough: 640, or one for so many rows asked for.
 _EASY_BLOCKS, _EASY_SHARE = 6, 2
@@ -155,13 +159,15 @@ def search_within(
     """
     crowd = _gathered(chain, pool, n, condition, rng, progress)
     if not crowd.possible:
-        return Found(np.empty((0, len(chain.order)), np.int64), np.empty(0, np.int64), 0.0, 0.0, crowd.draws)
+        nothing = np.empty((0, len(chain.order)), np.int64)
+        looked = 0 if condition.exact else crowd.looked
+        return Found(nothing, np.empty(0, np.int64), 0.0, 0.0, crowd.draws, looked)
     return _finished(chain, pool, crowd, (n, condition), rng)
 
 
 @dataclass(slots=True)
 class _Crowd:
-    """Particles past the last conditioned column of their box; each box has had `looked` of them begin."""
+    """Particles past the last conditioned column; each box has had `looked` of them begin."""
 
     runs: list[Particles] = field(default_factory=list)
     boxes: list[int] = field(default_factory=list)
@@ -206,13 +212,13 @@ def _gathered(
     """Particles from one block of the pool, then from as many more as seem to be needed."""
     crowd, least = _Crowd(), min(n, max(_WORTH, n // _ROWS_OF_ONE))
     easy = min(max(_EASY_BLOCKS, n // _EASY_SHARE // pool.rows), MOST_BLOCKS)
-    done, blocks = 0, range(1)
+    done, blocks, in_vain = 0, range(1), _IN_VAIN if condition.exact else MOST_BLOCKS
     while True:
-        _look(chain, pool, blocks, condition.boxes, crowd, rng)
+        _look(chain, pool, blocks, condition, crowd, rng)
         done, worth = blocks.stop, crowd.worth
         wanted, most = (n, easy) if done < easy else (least, MOST_BLOCKS)
         progress(min(0.5 * worth / wanted, 0.5), f"worth {worth:.0f} independent rows")
-        if worth >= wanted or done >= MOST_BLOCKS or (worth == 0 and done >= _IN_VAIN):
+        if worth >= wanted or done >= MOST_BLOCKS or (worth == 0 and done >= in_vain):
             return crowd
         lacking = done * (_MORE * wanted / worth - 1) if worth else done
         more = int(np.clip(np.ceil(lacking), 1, min(_GROWTH * done, most - done)))
@@ -220,9 +226,10 @@ def _gathered(
 
 
 def _look(
-    chain: Chain, pool: Pool, blocks: range, boxes: Sequence[Box], crowd: _Crowd, rng: np.random.Generator
+    chain: Chain, pool: Pool, blocks: range, condition: Condition, crowd: _Crowd, rng: np.random.Generator
 ) -> None:
-    """Let particles from blocks of the pool walk to the last column of each box."""
+    """Let particles from blocks of the pool walk to the last conditioned column, for each box."""
+    boxes = condition.boxes
     share = int(np.clip(pool.rows // len(boxes), min(_FEWEST_A_BOX, pool.rows), pool.rows))
     rows = {block: pool.block(block) for block in blocks}
     pieces = [
@@ -235,7 +242,7 @@ def _look(
     def look(task: tuple[int, int, int], own: np.random.Generator) -> Particles:
         block, number, start = task
         places = (number * share + np.arange(start, min(start + PIECE, share))) % pool.rows
-        run = _walk(chain, rows[block][places], boxes[number], own)
+        run = _walk(chain, rows[block][places], condition, boxes[number], own)
         run.founder = places[run.founder] + block * pool.rows
         return run
 
@@ -244,19 +251,25 @@ def _look(
     crowd.looked += share * len(blocks)
 
 
-def _walk(chain: Chain, rows: Codes, box: Box, rng: np.random.Generator) -> Particles:
-    """Particles that begin as pooled rows and walk to the last column of the box."""
-    asked = _asked(chain, box)
-    if not asked:
-        return Particles.begun(chain, rows)
-    kept, first = _serving(chain, rows, asked, box)
-    run = Particles.begun(chain, rows)
-    run.keep(kept)
-    return run.run(range(first, asked[-1] + 1), box, rng)
+def _walk(chain: Chain, rows: Codes, condition: Condition, box: Box, rng: np.random.Generator) -> Particles:
+    """Particles that begin as pooled rows and walk to the last conditioned column."""
+    asked, run = _asked(chain, box), Particles.begun(chain, rows)
+    if asked:
+        kept, first = _serving(chain, rows, asked, box)
+        run.keep(kept)
+        run.run(range(first, _last(chain, condition, box) + 1), box, rng)
+    if not condition.exact:
+        run.log_weight[~condition.mask(run.codes)] = -np.inf
+    return run
 
 
-def _asked(chain: Chain, box: Box) -> list[int]:
-    return [step for step, name in enumerate(chain.names) if name in box]
+def _asked(chain: Chain, names: Collection[str]) -> list[int]:
+    return [step for step, name in enumerate(chain.names) if name in names]
+
+
+def _last(chain: Chain, condition: Condition, box: Box) -> int:
+    """The last step that is conditioned, -1 for none: of the box, or of a condition that is not its boxes."""
+    return max(_asked(chain, box if condition.exact else condition.columns), default=-1)
 
 
 def _serving(chain: Chain, rows: Codes, asked: list[int], box: Box) -> tuple[Codes, int]:
@@ -280,7 +293,7 @@ def _finished(
     while good < n and tried < most and (good or tried < _MOST_FINISHED):
         guess = (n - good) * (tried / good if good else 1) * _MORE
         size = int(np.clip(guess, _FEWEST_FINISHED, min(_AT_ONCE, most - tried + _FEWEST_FINISHED)))
-        rows, founder, drawn = _ended(chain, crowd, condition.boxes, size, rng)
+        rows, founder, drawn = _ended(chain, crowd, condition, size, rng)
         rows, valid = repaired(rows, chain.schema)
         valid &= condition.mask(rows)
         codes.append(rows[valid])
@@ -294,7 +307,7 @@ def _finished(
 
 
 def _ended(
-    chain: Chain, crowd: _Crowd, boxes: Sequence[Box], size: int, rng: np.random.Generator
+    chain: Chain, crowd: _Crowd, condition: Condition, size: int, rng: np.random.Generator
 ) -> tuple[Codes, Codes, int]:
     """Whole rows, rules between columns aside, with their founders and the number of link draws."""
     chosen = np.sort(systematic(crowd.log_weight, size, rng))
@@ -312,7 +325,7 @@ def _ended(
 
     def end(task: tuple[int, Codes], own: np.random.Generator) -> tuple[Codes, int]:
         number, mine = task
-        last = max(_asked(chain, boxes[number]), default=-1)
+        last = _last(chain, condition, condition.boxes[number])
         run = Particles.begun(chain, before[mine]).run(range(last + 1, len(chain.order)), {}, own)
         return run.codes, run.link_draws
 
@@ -320,6 +333,6 @@ def _ended(
     for (_, mine), (rows, drawn) in zip(tasks, found, strict=True):
         before[mine], draws = rows, draws + drawn
     founder = crowd.founder[chosen]
-    if not any(boxes):
+    if condition.exact and not any(condition.boxes):
         founder = rng.integers(2**62, size=size)  # nothing of the pooled row is left
     return before, founder, draws

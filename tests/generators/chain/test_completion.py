@@ -1,18 +1,31 @@
 """Completing partial patients: what is known stays, what is unknown follows from it."""
 
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from scipy.special import expit
 
+from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import encode
 from ehrsynth.errors import RequestError, SamplingExhausted
 from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
-from ehrsynth.tables import is_synthetic
+from ehrsynth.generators.chain.completion import complete_codes
+from ehrsynth.generators.chain.features import Feature
+from ehrsynth.generators.chain.particles import Chain
+from ehrsynth.progress import silent
+from ehrsynth.schema import Schema
+from ehrsynth.tables import read_table, write_table
 from ehrsynth.tables.constraints import satisfied
+from ehrsynth.tables.origin import COMPLETED, origin_of
 from ehrsynth.tables.values import to_values
 from ward import WARD, patients
+
+Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +48,7 @@ def test_known_cells_stay_and_rows_are_valid(model: FittedAutoregressive) -> Non
     assert len(found.table) == 12 * 7
     assert found.patient.tolist() == np.repeat(np.arange(12), 7).tolist()
     assert satisfied(to_values(found.table, WARD), WARD).all()
-    assert is_synthetic(found.table)
+    assert origin_of(found.table) == COMPLETED
     before, after = encode(partial, WARD)[found.patient], encode(found.table, WARD)
     assert (after == before)[before >= 0].all()
     assert found.table["age"].notna().all()
@@ -100,6 +113,93 @@ def test_evidence_against_the_rules_is_refused_without_a_value(model: FittedAuto
         model.complete(rows, draws=1, seed=1)
     assert "211" not in str(error.value)
     assert "rows 1, 2, 3, counted from 1" in str(error.value)
+
+
+def test_a_blank_identifier_stays_blank_and_replaces_nobodys() -> None:
+    numbered = {"name": "hospital_no", "kind": "identifier", "pattern": "H###", "missing": True}
+    schema = WARD.changed(columns=(*WARD.columns, numbered))
+    table = patients(300).assign(hospital_no=pd.array([f"H{k:03}" for k in range(300)], dtype="string"))
+    fitted = cast("FittedAutoregressive", Autoregressive(trees=3, rounds=5).fit(table, schema, seed=1))
+    rows = without(table.head(6), "age")
+    rows.loc[2, "hospital_no"] = pd.NA
+    made = fitted.complete(rows, draws=2, seed=1).table
+    wanted = rows["hospital_no"].iloc[np.repeat(np.arange(6), 2)]
+    pd.testing.assert_series_equal(made["hospital_no"], wanted.reset_index(drop=True))
+    nobody = fitted.complete(without(rows, "hospital_no"), draws=2, seed=1).table
+    assert nobody["hospital_no"].notna().all()
+    rows.loc[[1, 4], "id"] = pd.NA
+    with pytest.raises(RequestError, match="2 of 6 patients have no 'id'"):
+        fitted.complete(rows, draws=2, seed=1)
+
+
+def test_a_blank_identifier_is_written_and_read(tmp_path: Path) -> None:
+    numbered = {"name": "hospital_no", "kind": "identifier", "pattern": "H###", "missing": True}
+    schema = WARD.changed(columns=(*WARD.columns, numbered))
+    table = patients(5).assign(hospital_no=pd.array(["H001", None, "H003", "H004", "H005"], dtype="string"))
+    write_table(table, schema, tmp_path / "x.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "x.csv", schema), table)
+
+
+class _Age:
+    """An age from 0 to 99, each as likely."""
+
+    def draw(
+        self, features: Floats, _allowed: CodeSet | None, rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        return rng.integers(0, 100, len(features)), np.ones(len(features))
+
+    def log_density(self, _features: Floats, codes: Codes) -> Floats:
+        return np.full(len(codes), -np.log(100))
+
+    def nearest(self, codes: Codes) -> Codes:
+        return codes
+
+
+class _Sign:
+    """A sign that is the likelier the older the patient."""
+
+    def draw(
+        self, _features: Floats, _allowed: CodeSet | None, _rng: np.random.Generator
+    ) -> tuple[Codes, Floats]:
+        raise AssertionError
+
+    def log_density(self, features: Floats, codes: Codes) -> Floats:
+        shown = expit((features[:, 0] - 50) / 6)
+        return np.asarray(np.log(np.where(codes == 1, shown, 1 - shown)))
+
+    def nearest(self, codes: Codes) -> Codes:
+        return codes
+
+
+def test_copies_of_one_particle_are_worth_one() -> None:
+    """An age of which 25 later signs are known, one after the other: resampled, its particles become few."""
+    signs, draws, seeds = 25, 50, 40
+    schema = Schema(
+        name="signs",
+        columns=[
+            {"name": "age", "kind": "integer", "minimum": 0, "maximum": 99},
+            *({"name": f"sign {k}", "kind": "boolean"} for k in range(signs)),
+        ],
+    )
+    nothing = Feature(np.empty(0, np.int64), listed=True)
+    features = (Feature(np.arange(100), listed=False), *[nothing] * signs)
+    chain = Chain(schema, tuple(range(signs + 1)), features, (_Age(), *[_Sign()] * signs))
+    known = np.concatenate([[-1], np.arange(signs) % 2])[None].astype(np.int64)
+    ages, shown = np.arange(100), int(known[0, 1:].sum())
+    seen = chain.matrix(known * 0 + ages[:, None])[:, 0]
+    chance = expit((seen - 50) / 6) ** shown * (1 - expit((seen - 50) / 6)) ** (signs - shown)
+    mean = (chance * ages).sum() / chance.sum()
+    variance = (chance * (ages - mean) ** 2).sum() / chance.sum()
+    found = [
+        complete_codes(chain, known, draws, rng=np.random.default_rng(seed), progress=silent)
+        for seed in range(seeds)
+    ]
+    means = np.array([one.codes[:, 0].mean() for one in found])
+    worth = np.array([one.effective_sample_size[0] for one in found])
+    assert (worth < draws).all()
+    assert worth.mean() > draws / 2  # by more particles: 100 are worth about 15
+    assert means.mean() == pytest.approx(mean, abs=4 * means.std() / np.sqrt(seeds))
+    assert 0.5 < means.var() * worth.mean() / variance < 1.7
 
 
 def test_an_extreme_patient_is_completed_too(model: FittedAutoregressive) -> None:

@@ -48,8 +48,9 @@ class Wishes:
     classes
         "kept" or "equal": see `ehrsynth.rebalance.plan.Plan`.
     predictors
-        Columns to predict from; empty: those with the role covariate and those that make groups, or where no
-        column is a covariate all that are neither outcome, event, time, treatment, site nor key.
+        Columns to predict from; empty: those with the role covariate and those that make groups or margins,
+        or where no column is a covariate all. An outcome, event, time, treatment, site or key that makes a
+        group or a margin is none of them.
     learner
         Which model learns.
     group_thresholds
@@ -256,7 +257,9 @@ def _predictors(wishes: Wishes, schema: Schema, outcomes: Sequence[str], asked: 
         return tuple(n for n in schema.names if n in wishes.predictors)
     covariates = [c.name for c in schema.learnt if "covariate" in c.roles]
     others = [c.name for c in schema.learnt if not set(c.roles) & _NO_PREDICTORS]
-    chosen = set(covariates or others) | {n for n in asked if "site" not in schema.column(n).roles}
+    # A group or a margin may be told by what came after the outcome, or is one: no prediction may be.
+    named = {n for n in asked if not set(schema.column(n).roles) & _NO_PREDICTORS}
+    chosen = set(covariates or others) | named
     found = tuple(n for n in schema.names if n in chosen and n not in outcomes and n not in computed)
     if not found:
         raise RequestError("there is nothing to predict from: name columns with --predictors")

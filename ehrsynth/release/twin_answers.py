@@ -123,7 +123,7 @@ def _of_synthetic_patients(
             fitted, cohort.rows, ours=study.patients, theirs=checked, question=question, split=real.cut.how
         )
     evaluation = None
-    if cohort.outcomes and not cohort.withheld.all():
+    if cohort.outcomes:
         tables = pairs(cohort, study.patients, control, question)
         evaluation = attack_pairs(tables, policy, real.hidden, part(report, 0.55, 0.95))
     facts = facts_of(real.table, len(real.cut.control), question.schema, policy)

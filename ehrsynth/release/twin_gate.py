@@ -79,7 +79,7 @@ def twin_checks(  # noqa: PLR0913 - everything that the gate looks at
     if evaluation is None:
         return
     yield from decide(evaluation, policy, rows=facts, privacy=None).checks
-    for twins in cohort.outcomes:
+    for twins in () if cohort.withheld.all() else cohort.outcomes:
         found = outcome_memory(cohort, twins, study.patients, theirs)
         yield memory_check(twins.outcome.name, found, policy)
 

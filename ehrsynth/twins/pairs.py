@@ -1,7 +1,9 @@
 """Twins of synthetic patients as a table that an outsider would attack, and one attack more.
 
-The table has a row for each synthetic patient and arm: covariates, arm, and one draw of every outcome. Beside
-it stand the real patients in the same columns, each in the own arm. The evaluation's attacks run on these.
+The table has a row for each synthetic patient and arm: covariates, arm, and one draw of every outcome. A
+patient outside support is among them, with every outcome missing: the covariates leave all the same, and
+those of outliers are the likeliest to be somebody's. Beside it stand the real patients in the same columns,
+each in the own arm. The evaluation's attacks run on these.
 
 What the table of draws does not show is in the means: a model that remembers its patients' outcomes would say
 them again for a synthetic patient nearby. `outcome_memory` looks for that.
@@ -41,16 +43,16 @@ class Pairs:
 
 
 def pairs(cohort: Cohort, members: Patients, others: Patients, question: Question) -> Pairs:
-    """The tables that attacks run on.
+    """The tables that attacks run on: every patient of the cohort is in them, as every one leaves.
 
     Parameters
     ----------
     members, others
         The patients learnt from, and patients whom nothing saw.
     """
-    kept = np.flatnonzero(~cohort.withheld)
-    drawn = [(twins.outcome.model.outcome, twins.draws[kept, :, 0]) for twins in cohort.outcomes]
-    return paired(cohort.rows.rows(kept), drawn, members=members, others=others, question=question)
+    gone = cohort.withheld[:, None]
+    drawn = [(t.outcome.model.outcome, np.where(gone, np.nan, t.draws[:, :, 0])) for t in cohort.outcomes]
+    return paired(cohort.rows, drawn, members=members, others=others, question=question)
 
 
 def paired(
@@ -124,7 +126,8 @@ def _real(patients: Patients, schema: Schema, arm: str, outcomes: Mapping[str, O
 def outcome_memory(cohort: Cohort, twins: Twins, members: Patients, others: Patients) -> Estimate:
     """The AUROC of telling patients learnt from by how near the nearest twin's mean is to the outcome.
 
-    0.5 is harmless, 1 is worst; patients whom nothing saw are the control. With DeLong's 95 % interval.
+    0.5 is harmless, 1 is worst; patients whom nothing saw are the control. With DeLong's 95 % interval. Only
+    twins whose means are given count: there must be one.
     """
     kept = np.flatnonzero(~cohort.withheld)
     rows, means = cohort.rows.rows(kept), twins.prediction.means[kept]

@@ -51,6 +51,19 @@ def test_an_event_can_be_any_expression_and_its_columns_predict_nothing() -> Non
     assert found.rows.event.sum() == TABLE["stage"].isin(["II", "III"]).sum()
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"groups": {"long": "days > 30", "short": "days <= 30"}},
+        {"protected": ("sex",), "population": {"days": {"mean": 30.0}}},
+    ],
+)
+def test_what_came_after_the_outcome_makes_groups_and_margins_and_predicts_nothing(how) -> None:
+    found = prepare(TABLE, HOSPITAL, Wishes("died", **how))
+    assert found.plan.predictors == ("sex", "age", "stage", "ward", "sbp", "dbp", "pulse", "lab")
+    assert "days" in found.schema.names
+
+
 def test_goals() -> None:
     assert isinstance(
         prepare(TABLE, HOSPITAL, Wishes("died", protected=("sex",), counts={"sex: F": 90})).plan.goal, Counts

@@ -221,12 +221,30 @@ def test_pairs_have_the_columns_of_real_patients(study: Study, cohort: Cohort) -
     question = ask(REQUEST, TRIAL)
     others = patients_of(trial(300, 40).table, question)
     found = pairs(cohort, study.patients, others, question)
-    assert len(found.twins) == 2 * int((~cohort.withheld).sum())
+    assert len(found.twins) == 2 * len(cohort)
     assert is_synthetic(found.twins)
     assert not is_synthetic(found.members)
     assert list(found.twins.columns) == list(found.members.columns) == list(found.schema.names)
     assert len(found.members) == 500
     assert (found.members["drug"] == "none").sum() == int((study.patients.arm == 0).sum())
+
+
+@pytest.mark.parametrize("ages", [(65.0, 18.0), (18.0, 18.0)])
+def test_patients_who_leave_without_an_outcome_are_attacked_all_the_same(study: Study, ages) -> None:
+    values = {
+        "age": ages,
+        "sex": (0.0, 1.0),
+        "sbp": (140.0 if ages[0] > 18 else 259.0, 259.0),
+        "ward": (0.0, 1.0),
+    }
+    question = ask(REQUEST, TRIAL)
+    far = from_values({k: np.array(v) for k, v in values.items()}, question.covariate_schema)
+    found = twin_cohort(study, mark_synthetic(far), draws=5, seed=1)
+    assert found.withheld[1]
+    table = pairs(found, study.patients, study.patients, question).twins
+    for name in found.patients.frame:
+        assert set(table[name]) == set(found.patients.frame[name])
+    assert table[["score", "poor"]].isna().all(axis=1).tolist() == np.repeat(found.withheld, 2).tolist()
 
 
 def test_memory_of_outcomes_is_noticed(study: Study) -> None:

@@ -3,8 +3,8 @@
 What is easy to get wrong, and how it is here: every patient takes part in a step by an own coin (Poisson
 sampling, as the accountants assume); rate, number of steps and the divisor are public and do not depend on
 how many patients there are; a step that nobody takes part in is still taken with its noise; nothing stops
-early or chooses among results by looking at patients; the noise of each step comes from a generator that is
-seeded anew from a cryptographic stream.
+early or chooses among results by looking at patients; the noise of each step comes from a generator whose
+whole state is drawn anew from a cryptographic stream, and not from the one that the loss draws from.
 """
 
 import warnings
@@ -125,11 +125,10 @@ def private_gradient(
 ) -> list[Tensor]:
     """One step's gradient: of a Poisson sample, each row clipped, summed, with noise, over the divisor."""
     chosen = participants(len(rows), descent.rate, stream)
-    generator = stream.torch_generator()
-    total = clipped_sum(sampled, loss, rows[chosen], generator, together=descent.together)
-    spread = noise_deviation(descent)
+    total = clipped_sum(sampled, loss, rows[chosen], stream.torch_generator(), together=descent.together)
+    normal, spread = stream.normal_generator(), noise_deviation(descent)
     return [
-        (part + torch.normal(0.0, spread, part.shape, generator=generator)) / descent.expected
+        (part + torch.from_numpy(normal.normal(0.0, spread, part.shape)).to(part)) / descent.expected
         for part in total
     ]
 

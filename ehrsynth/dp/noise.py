@@ -2,6 +2,8 @@
 
 The stream is SHAKE-256 of a key. A fresh key has 256 bits from the operating system and is kept nowhere, so
 that nobody can take the noise off again; a key from a known seed gives equal noise again and no guarantee.
+Normal noise comes from numpy's Philox, whose whole state is drawn from the stream: by itself it is no
+cryptographic generator.
 """
 
 import hashlib
@@ -25,6 +27,7 @@ _KEY_BYTES = 32
 _BLOCK = 1 << 16
 _WORD = 8
 _WORD_BITS = 64
+_PHILOX_COUNTER, _PHILOX_KEY = 4, 2  # words
 _UNIT_BITS = 53
 # Products of exact arithmetic stay below this, or Python's own integers take over.
 _SAFE = 1 << 57
@@ -63,8 +66,13 @@ class NoiseStream:
         """N numbers from 0 (included) to 1 (not), on a grid of 2**53."""
         return (self.words(n) >> np.uint64(_WORD_BITS - _UNIT_BITS)) / float(1 << _UNIT_BITS)
 
+    def normal_generator(self) -> np.random.Generator:
+        """A generator of numpy for normal noise: Philox, its key and counter the next 384 bits."""
+        counter, key = np.split(self.words(_PHILOX_COUNTER + _PHILOX_KEY), [_PHILOX_COUNTER])
+        return np.random.Generator(np.random.Philox(counter=counter, key=key))
+
     def torch_generator(self) -> "torch.Generator":
-        """A generator of torch, seeded by the next 64 bits."""
+        """A generator of torch, for what is not noise: its Mersenne Twister keeps 32 bits of a seed."""
         import torch
 
         generator = torch.Generator(device="cpu")
@@ -72,7 +80,7 @@ class NoiseStream:
         return generator
 
     def numpy_generator(self) -> np.random.Generator:
-        """A generator of numpy, seeded by the next 256 bits: for what is not noise."""
+        """A generator of numpy, for what is not noise: numpy keeps 128 bits of a seed."""
         return np.random.default_rng([int(word) for word in self.words(4)])
 
     def below(self, limits: NDArray[Any]) -> NDArray[Any]:

@@ -72,6 +72,15 @@ def test_generators_of_the_stream_differ() -> None:
     one, other = (torch.rand(5, generator=stream.torch_generator()) for _ in range(2))
     assert not torch.equal(one, other)
     assert stream.numpy_generator().random() != stream.numpy_generator().random()
+    assert stream.normal_generator().normal() != stream.normal_generator().normal()
+
+
+def test_normal_noise_is_normal_across_generators() -> None:
+    """A training draws from a new generator at each step: the first draws of many, and many of one."""
+    stream = NoiseStream(6)
+    first = [stream.normal_generator().normal() for _ in range(4_000)]
+    assert stats.kstest(first, "norm").pvalue > 1e-3
+    assert stats.kstest(stream.normal_generator().normal(size=40_000), "norm").pvalue > 1e-3
 
 
 def test_the_exponential_mechanism_chooses_in_proportion() -> None:

@@ -117,6 +117,30 @@ def test_a_known_seed_gives_the_same_weights_and_none_gives_others() -> None:
     assert not torch.equal(trained(rows(50), steps=5, seed=None).line.weight, one)
 
 
+class Known(NoiseStream):
+    """A stream of one word, again and again."""
+
+    def __init__(self, word: int) -> None:
+        super().__init__(0)
+        self._word = word
+
+    def words(self, n: int) -> np.ndarray:
+        return np.full(n, self._word, np.uint64)
+
+
+@pytest.mark.parametrize("bit", [32, 63])
+def test_every_bit_of_the_stream_counts_in_the_noise(bit: int) -> None:
+    """A generator of torch keeps the low 32 bits of a seed, and noise of 32 bits can be tried out."""
+    settings = Descent(1.0, 1, 1.0, 1.0, 1.0, 0.1)
+    sampled = descent.per_sample(Line(), 1.0)
+    one, other = (
+        descent.private_gradient(sampled, squares, torch.zeros(0, 4), settings, stream=Known(word))
+        for word in (5, 5 + (1 << bit))
+    )
+    sampled.remove_hooks()
+    assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_an_empty_table_trains_on_noise_alone() -> None:
     model = trained(rows(50)[:0], steps=3)
     assert (model.line.weight != 0).all()

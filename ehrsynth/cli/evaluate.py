@@ -89,16 +89,20 @@ def evaluate(
     from ehrsynth.release.appraisal import appraise, write_appraisal
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables.streaming import read_at_most
+    from ehrsynth.tables.streaming import MOST_CELLS, read_at_most
 
     must_be_free(out)
     meaning, limits = load_schema(schema), load_policy(policy)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     seed = fresh_seed() if seed is None else seed
-    # Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. What an attacker
-    # holds is not: a leak would shrink with it.
+    # Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. Without a key
+    # equal rows are not drawn alike: the evaluation thins them. What an attacker holds is never thinned, or a
+    # leak would shrink with it.
+    most = rows
+    if rows is not None and meaning.patient_key is None:
+        most = max(rows, MOST_CELLS // len(meaning.columns))
     (real, trained), (unseen, held_out) = (
-        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", "real"))
+        read_at_most(file, meaning, most, seed=derived_seed(seed, "evaluate", "real"))
         for file in (train, holdout)
     )
     copies = [

@@ -72,7 +72,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     train, holdout
         The patients that the generator saw, and patients that it did not.
     rows
-        A declared subsample for the evaluation of large tables; None uses the protocol's own.
+        Measure on so many patients of each side; None uses the protocol's own. No synthetic row is left out.
     attempts
         How often these patients were tried, this time included: it widens the simultaneous bound.
     copies

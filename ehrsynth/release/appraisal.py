@@ -112,9 +112,8 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         copies=copies,
         second_opinion=second_opinion,
     )
-    evaluation = held(evaluation, policy)
     all_rows = dict(evaluation.rows_given if given is None else given)
-    evaluation = replace(evaluation, rows_given=all_rows, unread=unread)
+    evaluation = held(replace(evaluation, rows_given=all_rows, unread=unread), policy)
     decision = _decided(evaluation, train, holdout, schema, policy)
     if remedy_seconds > 0 and not unread and attacked(decision, policy):
         tried = remedies(

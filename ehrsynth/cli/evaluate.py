@@ -25,7 +25,12 @@ from ehrsynth.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ehrsynth.release.appraisal import Appraisal
+    from ehrsynth.schema import Schema
+
+    Held = tuple[pd.DataFrame, int]
 
 _LONG, _SIDE_BY_SIDE = 5_000, 20  # patients; metrics and attacks
 
@@ -85,26 +90,17 @@ def evaluate(
     from ehrsynth.cli.drawing import drawn
     from ehrsynth.cli.engines import Cluster, engine
     from ehrsynth.files import must_be_free
-    from ehrsynth.randomness import derived_seed, fresh_seed
+    from ehrsynth.randomness import fresh_seed
     from ehrsynth.release.appraisal import appraise, write_appraisal
     from ehrsynth.release.policy import load_policy
     from ehrsynth.schema.yaml_files import load_schema
-    from ehrsynth.tables.streaming import read_at_most
 
     must_be_free(out)
     meaning, limits = load_schema(schema), load_policy(policy)
     asked = Cluster(scheduler, tls_ca_file, tls_cert, tls_key, unencrypted=unencrypted)
     seed = fresh_seed() if seed is None else seed
-    # Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. What an attacker
-    # holds is not: a leak would shrink with it.
-    (real, trained), (unseen, held_out) = (
-        read_at_most(file, meaning, rows, seed=derived_seed(seed, "evaluate", "real"))
-        for file in (train, holdout)
-    )
-    copies = [
-        read_at_most(file, meaning, None, seed=derived_seed(seed, "evaluate", "synthetic", str(place)))
-        for place, file in enumerate(synthetic)
-    ]
+    sides, copies = _read((train, holdout), synthetic, meaning, rows, seed=seed)
+    (real, trained), (unseen, held_out) = sides
     (made, drawn_rows), *others = copies
     pieces = _SIDE_BY_SIDE if len(real) >= _LONG else 1
     with drawn() as progress, engine(asked, workers, pieces):
@@ -126,6 +122,30 @@ def evaluate(
         )
     write_appraisal(found, meaning, out)
     _told(found, out, as_json=json, decides=policy is not None)
+
+
+def _read(
+    real: tuple[str, str], synthetic: list[str], schema: "Schema", rows: int | None, *, seed: int
+) -> "tuple[list[Held], list[Held]]":
+    """The real tables and the synthetic ones, each with how many rows it has, held or not.
+
+    Patients may be thinned, by one draw: who is in both tables is drawn in both, and seen. Without a key
+    equal rows are not drawn alike: the evaluation thins them. What an attacker holds is never thinned, or a
+    leak would shrink with it.
+    """
+    from ehrsynth.randomness import derived_seed
+    from ehrsynth.tables.streaming import MOST_CELLS, read_at_most
+
+    most = rows
+    if rows is not None and schema.patient_key is None:
+        most = max(rows, MOST_CELLS // len(schema.columns))
+    one = derived_seed(seed, "evaluate", "real")
+    sides = [read_at_most(file, schema, most, seed=one) for file in real]
+    copies = [
+        read_at_most(file, schema, None, seed=derived_seed(seed, "evaluate", "synthetic", str(place)))
+        for place, file in enumerate(synthetic)
+    ]
+    return sides, copies
 
 
 def _told(found: "Appraisal", out: Path, *, as_json: bool, decides: bool) -> None:

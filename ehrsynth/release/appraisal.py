@@ -72,7 +72,7 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
     train, holdout
         The patients that the generator saw, and patients that it did not.
     rows
-        A declared subsample for the evaluation of large tables; None uses the protocol's own.
+        Measure on so many patients of each side; None uses the protocol's own. No synthetic row is left out.
     attempts
         How often these patients were tried, this time included: it widens the simultaneous bound.
     copies
@@ -112,12 +112,9 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         copies=copies,
         second_opinion=second_opinion,
     )
-    evaluation = held(evaluation, policy)
     all_rows = dict(evaluation.rows_given if given is None else given)
-    evaluation = replace(evaluation, rows_given=all_rows, unread=unread)
-    real = pd.concat([train, holdout], ignore_index=True)
-    facts = facts_of(real, len(holdout), schema, policy)
-    decision = decide(evaluation, policy, rows=facts, privacy=None)
+    evaluation = held(replace(evaluation, rows_given=all_rows, unread=unread), policy)
+    decision = _decided(evaluation, train, holdout, schema, policy)
     if remedy_seconds > 0 and not unread and attacked(decision, policy):
         tried = remedies(
             train,
@@ -140,6 +137,13 @@ def appraise(  # noqa: PLR0913 - as `evaluate`, with a policy
         copies=1 + len(copies),
     )
     return Appraisal(evaluation, decision, provenance, policy, (synthetic, *copies) if bands else ())
+
+
+def _decided(
+    evaluation: Evaluation, train: pd.DataFrame, holdout: pd.DataFrame, schema: Schema, policy: Policy
+) -> Decision:
+    real = pd.concat([train, holdout], ignore_index=True)
+    return decide(evaluation, policy, rows=facts_of(real, len(holdout), schema, policy), privacy=None)
 
 
 def _rows(given: Mapping[str, int]) -> Rows:

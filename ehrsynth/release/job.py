@@ -105,7 +105,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     policy
         The gate's limits; default `schemas/policy.yaml`.
     evaluated_rows
-        A declared subsample for the evaluation of large tables; None uses the protocol's own.
+        Measure on so many patients of each side; None uses the protocol's own. No synthetic row is left out.
     remedy_seconds
         After a no of the attacks, look for so long for a small change that would pass, and name it; none is
         applied. 0 does not look.

@@ -81,6 +81,27 @@ def test_synthetic_patients_are_never_thinned_with_the_real_ones(
     assert sum(f"{unread} synthetic rows were not read" in reason for reason in part["reasons"]) > 5
 
 
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_holdout_of_the_training_patients_is_seen_however_few_are_measured(
+    run: Run, hospital: Path, keyed: bool
+) -> None:
+    import pandas as pd
+
+    patients = pd.read_csv(hospital / "patients.csv", dtype=str, keep_default_na=False)
+    if not keyed:
+        lines = (hospital / "tiny.yaml").read_text(encoding="utf-8").splitlines(keepends=True)
+        (hospital / "tiny.yaml").write_text(
+            "".join(x for x in lines if "name: id" not in x), encoding="utf-8"
+        )
+        patients = patients.drop(columns="id")
+    for name, part in {"train": patients, "half": patients[::-2], "made": patients[:90]}.items():
+        part.to_parquet(hospital / f"{name}.parquet", index=False)
+    files = ("--train", "train.parquet", "--holdout", "half.parquet", "--synthetic", "made.parquet")
+    found = run("evaluate", *files, *SCHEMA, "--evaluated-rows", "40", "--out", "report")
+    assert found.exit_code == 2
+    assert "the holdout is no holdout" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -5,15 +5,17 @@ renamed at the end, so that a full disk or an interrupt leaves nothing half-writ
 """
 
 import errno
+import glob
 import hashlib
 import hmac
 import json
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 def whole_folder(path: Path | str) -> Iterator[Path]:
     """Give a temporary folder to fill; it becomes `path` when the block ends without an exception.
 
+    What processes that were killed had begun to write for the same path goes.
+
     Raises
     ------
     OutputError
@@ -65,7 +69,8 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     with _said_clearly(path):
         must_be_free(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        remove_drafts(path)
+        draft = Path(tempfile.mkdtemp(prefix=f"{_drafts_of(path)}{os.getpid()}-", dir=path.parent))
         try:
             yield draft
             draft.chmod(0o777 & ~_umask())
@@ -75,6 +80,33 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes of this user had begun to write for a folder, with a model in it."""
+    if os.name != "posix":
+        return  # elsewhere nobody can be asked who lives
+    for draft in folder.absolute().parent.glob(f"{glob.escape(_drafts_of(folder))}*-*"):
+        owner = draft.name.removeprefix(_drafts_of(folder)).partition("-")[0]
+        with suppress(FileNotFoundError):  # another process cleans too
+            if owner.isdigit() and draft.lstat().st_uid == os.getuid() and not lives(int(owner)):
+                shutil.rmtree(draft, ignore_errors=True)
+
+
+def _drafts_of(folder: Path) -> str:
+    """How this machine's drafts of a folder begin: who lives on another that shares the disk is not known."""
+    return f".{folder.absolute().name}.{socket.gethostname()}-"
+
+
+def lives(process: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def must_be_free(folder: Path) -> None:

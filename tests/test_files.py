@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from ehrsynth.files import (
     canonical_json,
     check_seal,
     keyed_hash,
+    remove_drafts,
     seal,
     sha256,
     whole_file,
@@ -60,6 +63,27 @@ def test_a_full_disk_is_called_so(way, number: int, tmp_path: Path) -> None:
         raise OSError(number, os.strerror(number))
     assert caught.value.exit_code == 2
     assert "out" in str(caught.value)
+
+
+def test_what_a_killed_process_left_goes_when_the_folder_is_written_again(tmp_path: Path) -> None:
+    killed = (
+        "import os, pathlib, sys\n"
+        "from ehrsynth.files import whole_folder\n"
+        "with whole_folder(sys.argv[1]) as draft:\n"
+        "    (draft / 'model').write_text('half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    for name in ("out", "out.2"):
+        subprocess.run([sys.executable, "-c", killed, str(tmp_path / name)], check=False)
+    (other,) = (p.name for p in tmp_path.glob(".out.2.*"))
+    assert len(list(tmp_path.iterdir())) == 2
+    with whole_folder(tmp_path / "out") as living:
+        remove_drafts(tmp_path / "out")
+        assert living.is_dir(), "of a process that lives"
+        assert (tmp_path / other).is_dir(), "of another folder"
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other, "out"]
+    remove_drafts(tmp_path / "out.2")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 @every_way

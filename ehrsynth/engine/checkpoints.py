@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -122,6 +122,16 @@ def checkpoints(out: Path, asked: Mapping[str, Any], drawn: Mapping[str, Any]) -
             yield Checkpoints(folder, {**earlier["asked"], **earlier["drawn"]})
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_GOES_ON) from None
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard(out: Path) -> None:
+    """Remove what a killed run had left beside a result that is there: it goes on from nothing any more."""
+    folder = folder_of(out)
+    if not folder.is_dir():
+        return
+    with (folder / _LOCK).open("w") as lock, suppress(OutputError):  # a run that is at work clears up itself
+        _take(lock, out)
         shutil.rmtree(folder, ignore_errors=True)
 
 

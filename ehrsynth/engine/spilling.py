@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ehrsynth.files import lives
+
 _PREFIX = "ehrsynth-spill-"
 
 
@@ -35,15 +37,5 @@ def _clean() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{glob.escape(_own())}*-*"):
         owner = folder.name.removeprefix(_own()).partition("-")[0]
         with suppress(FileNotFoundError):  # another process cleans too
-            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _lives(int(owner)):
+            if owner.isdigit() and folder.stat().st_uid == os.getuid() and not lives(int(owner)):
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

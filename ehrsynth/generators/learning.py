@@ -1,6 +1,7 @@
 """A fit from a table on disk to a model on disk: whole or piece by piece, and able to go on when killed."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ehrsynth.engine import keeping
 from ehrsynth.engine.checkpoints import checkpoints
-from ehrsynth.errors import RequestError
+from ehrsynth.errors import EhrSynthError, OutputError, RequestError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.generators.storage import save_model
 from ehrsynth.progress import Progress
@@ -58,7 +59,13 @@ class Lesson:
 
 
 def learn(
-    lesson: Lesson, out: Path, *, seed: int | None, witness: Witness, progress: Progress
+    lesson: Lesson,
+    out: Path,
+    *,
+    seed: int | None,
+    witness: Witness,
+    progress: Progress,
+    agree: Callable[[int], int] = int,
 ) -> tuple[AbstractFitted, int, int | None]:
     """Learn a table and save the model; what a killed run had learnt of the same is not learnt again.
 
@@ -68,6 +75,8 @@ def learn(
         None: a fresh one, or that of the run that is gone on from.
     witness
         Takes down what was learnt, and from whom.
+    agree
+        Called once with the seed that is learnt with, before anything is learnt; gives it back.
 
     Returns
     -------
@@ -81,21 +90,15 @@ def learn(
     """
     if lesson.recipe.asked is not None:
         # Nothing is kept: who knows the seed or what was learnt on the way can take the noise off again.
-        model, patients = _in_memory(lesson, seed, witness, progress)
+        table = _in_memory(lesson, witness)
+        model = lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress)
         _save(model, out, witness)
-        return model, patients, seed
-    long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
-    if long is not None and long.rows * len(lesson.schema.columns) >= _WORTH_KEEPING:
-        with _kept(lesson, long, out, seed) as drawn:
-            if long.rows <= lesson.most:
-                witness.sees(read_table(lesson.data, lesson.schema))
-            model = _fitted(lesson, long, drawn, progress)
-            _save(model, out, witness)
-        return model, long.rows, drawn
-    drawn = fresh_seed() if seed is None else seed
-    model, patients = _learnt(lesson, long, drawn, witness, progress=progress)
-    _save(model, out, witness)
-    return model, patients, drawn
+        return model, len(table), seed
+    found = _read(lesson, witness)
+    with _kept(lesson, found, out, seed) as drawn:
+        model = _fitted(lesson, found, agree(drawn), progress)
+        _save(model, out, witness)
+    return model, _patients(found), drawn
 
 
 def _save(model: AbstractFitted, out: Path, witness: Witness) -> None:
@@ -123,25 +126,20 @@ def learn_together(
             " --epsilon"
         )
     with joined() as team:
-        drawn = team.seed(fresh_seed() if seed is None else seed)
         if team.leads:
-            return learn(lesson, out, seed=drawn, witness=witness, progress=progress)
-        long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
-        model, patients = _learnt(lesson, long, drawn, None, progress=progress)
-        return model, patients, drawn
+            # Its seed may be that of a killed run that it goes on from: the others learn with what it says.
+            return learn(lesson, out, seed=seed, witness=witness, progress=progress, agree=team.seed)
+        drawn, found = team.seed(0), _read(lesson, None)
+        return _fitted(lesson, found, drawn, progress), _patients(found), drawn
 
 
-def _learnt(
-    lesson: Lesson, long: TableStream | None, seed: int, witness: Witness | None, *, progress: Progress
-) -> tuple[AbstractFitted, int]:
-    if long is not None and long.rows > lesson.most:
-        return _fitted(lesson, long, seed, progress), long.rows
-    return _in_memory(lesson, seed, witness, progress)
+def _read(lesson: Lesson, witness: Witness | None) -> TableStream | pd.DataFrame:
+    """A table that does not fit into memory as a stream; any other is read once, and seen as it is learnt."""
+    long = stream(lesson.data, lesson.schema, accepted=lesson.accepted)
+    return long if long is not None and long.rows > lesson.most else _in_memory(lesson, witness)
 
 
-def _in_memory(
-    lesson: Lesson, seed: int | None, witness: Witness | None, progress: Progress
-) -> tuple[AbstractFitted, int]:
+def _in_memory(lesson: Lesson, witness: Witness | None) -> pd.DataFrame:
     table = read_table(lesson.data, lesson.schema)
     table = accept_synthetic(table) if lesson.accepted else table
     if lesson.at_most is not None and len(table) > lesson.at_most:
@@ -153,21 +151,32 @@ def _in_memory(
         )
     if witness is not None:
         witness.sees(table)
-    return lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress), len(table)
+    return table
 
 
-def _fitted(lesson: Lesson, table: TableStream, seed: int, progress: Progress) -> AbstractFitted:
-    return lesson.recipe.fit_stream(table, seed=seed, most=lesson.most, progress=progress)
+def _patients(found: TableStream | pd.DataFrame) -> int:
+    return found.rows if isinstance(found, TableStream) else len(found)
+
+
+def _fitted(
+    lesson: Lesson, found: TableStream | pd.DataFrame, seed: int, progress: Progress
+) -> AbstractFitted:
+    if isinstance(found, TableStream):
+        return lesson.recipe.fit_stream(found, seed=seed, most=lesson.most, progress=progress)
+    return lesson.recipe.fit(found, lesson.schema, seed=seed, progress=progress)
 
 
 @contextmanager
-def _kept(lesson: Lesson, table: TableStream, out: Path, seed: int | None) -> Iterator[int]:
-    """Keep what is done while the block runs; the seed to learn with."""
-    place = located(lesson.data)
+def _kept(lesson: Lesson, found: TableStream | pd.DataFrame, out: Path, seed: int | None) -> Iterator[int]:
+    """Keep what is done while the block runs, where that takes long; the seed to learn with."""
+    rows, place = _patients(found), located(lesson.data)
+    if rows * len(lesson.schema.columns) < _WORTH_KEEPING:
+        yield fresh_seed() if seed is None else seed
+        return
     state = place.stat() if isinstance(place, Path) else None
     asked = {
         "data": str(place),
-        "state": [table.rows, state.st_size, state.st_mtime_ns] if state else [table.rows],
+        "state": [rows, state.st_size, state.st_mtime_ns] if state else [rows],
         "schema": lesson.schema.hash(),
         "generator": lesson.recipe.name,
         "recipe": lesson.recipe.model_dump(mode="json"),
@@ -175,5 +184,10 @@ def _kept(lesson: Lesson, table: TableStream, out: Path, seed: int | None) -> It
         "seed": seed,
         "ehrsynth": version("ehrsynth"),
     }
-    with checkpoints(out, asked, {"drawn": fresh_seed()}) as found, keeping(found):
-        yield found.asked["drawn"] if seed is None else seed
+    with checkpoints(out, asked, {"drawn": fresh_seed()}) as keep, keeping(keep):
+        try:
+            yield keep.asked["drawn"] if seed is None else seed
+        except EhrSynthError as error:
+            if not isinstance(error, OutputError):  # the same command would end as it did now
+                shutil.rmtree(keep.folder, ignore_errors=True)
+            raise

@@ -11,7 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ehrsynth.files import SEAL, canonical_json, seal, whole_file
+from ehrsynth.engine.checkpoints import discard
+from ehrsynth.files import SEAL, canonical_json, remove_drafts, seal, whole_file
 from ehrsynth.generators.storage import FILES, WITHDRAWN, withdrawal_mark
 from ehrsynth.release.sealing import INTERNAL, PRIVATE_FILE
 
@@ -41,6 +42,7 @@ def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[s
     }
     with whole_file(folder / WITHDRAWN) as draft:
         draft.write_bytes(canonical_json(said))
+    _remove_unfinished(folder)
     return _erase(folder, folder / INTERNAL) if erase else ()
 
 
@@ -52,7 +54,14 @@ def finish_erasing(folder: Path) -> tuple[str, ...]:
     tuple
         The names of the files that were erased.
     """
+    _remove_unfinished(folder)
     return _erase(folder, folder / INTERNAL) if _erasing(folder) else ()
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Take away what killed runs had learnt of the same patients, and left beside the folder."""
+    remove_drafts(folder)
+    discard(folder)
 
 
 def to_be_erased(folder: Path) -> tuple[str, ...]:

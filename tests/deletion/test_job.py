@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import pandas as pd
@@ -333,6 +334,17 @@ def test_an_erasing_that_was_killed_is_brought_to_its_end(at, released, data, tm
     assert not (old / "internal" / "model").exists()
     assert verify(old).intact
     assert verify(tmp_path / "new").intact
+
+
+def test_what_killed_runs_had_left_of_the_old_release_goes(released, data, tmp_path, monkeypatch):
+    old = again(released, tmp_path / "old")
+    dead = tmp_path / f".old.{socket.gethostname()}-{2**22 + 1}-abcd1234"
+    shutil.copytree(released / "internal", dead / "internal")
+    (tmp_path / ".old.unfinished").mkdir()
+    (tmp_path / ".old.unfinished" / "shard 1.piece").write_bytes(b"x")
+    forget(old, ["P00001"], data, tmp_path / "new", keep_old_model=True)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.startswith(".old")) == []
+    assert (old / "internal" / "model").is_dir()
 
 
 def test_an_interrupted_forgetting_leaves_everything_as_it_was(released, data, tmp_path):

@@ -65,6 +65,27 @@ def test_what_counts_or_takes_steps_learns_from_everybody(
     assert (model.coverage.patients, model.coverage.learnt_from) == (700, 700)
 
 
+@pytest.mark.parametrize(
+    ("then", "said"), [(650, "and 650 when"), (790, "and 790 when"), (0, "other values")]
+)
+def test_a_table_that_changes_between_two_readings_is_refused(
+    table: TableStream, then: int, said: str, tmp_path: Path, monkeypatch
+) -> None:
+    """A database that others write to: patients vanish, are added, or change."""
+    from ehrsynth.generators.chain import networks
+
+    changed = (
+        patients(then) if then else patients(700).assign(age=lambda t: t["age"].iloc[::-1].clip(upper=60))
+    )
+    write_table(changed, WARD, tmp_path / "then.parquet")
+    count, first = networks.counted, table
+    monkeypatch.setattr(networks, "counted", lambda _, progress: count(first, progress))
+    live = replace(table, place=tmp_path / "then.parquet")
+    chosen = recipe("autoregressive", {"learner": "neural", "width": 8, "depth": 1, "epochs": 1})
+    with pytest.raises(RequestError, match=f"the table changed while it was read: .*{said}"):
+        chosen.fit_stream(live, seed=1, most=50)
+
+
 def test_trees_learn_from_a_subsample_and_say_so(table: TableStream, tmp_path: Path) -> None:
     chosen = recipe("autoregressive", {"rounds": 5, "trees": 2})
     model = chosen.fit_stream(table, seed=1, most=200)
@@ -100,13 +121,18 @@ def test_synthetic_and_empty_tables_are_refused(tmp_path: Path) -> None:
         recipe("independent").fit_stream(accepted, seed=1, most=1)
 
 
-def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize(("name", "most"), [("t.parquet", 300), ("t.parquet", None), ("t.csv", None)])
+def test_a_killed_fit_goes_on_with_its_seed(
+    name: str, most: int | None, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch
+) -> None:
     from ehrsynth.generators import learning
     from ehrsynth.generators.chain import learning as links
 
     monkeypatch.setattr(learning, "_WORTH_KEEPING", 1)
-    lesson = Lesson(str(table.place), WARD, recipe("autoregressive", {"rounds": 3, "trees": 2}), 300)
-    learnt, step = [], links.learn_step
+    place = tmp_path_factory.mktemp("long") / name
+    write_table(patients(700), WARD, place)
+    lesson = Lesson(str(place), WARD, recipe("autoregressive", {"rounds": 3, "trees": 2}), most)
+    learnt, agreed, step = [], [], links.learn_step
 
     def dies(ground, number):
         learnt.append(number)
@@ -118,13 +144,43 @@ def test_a_killed_fit_goes_on_with_its_seed(table: TableStream, tmp_path: Path, 
     with pytest.raises(MemoryError):
         learn(lesson, tmp_path / "model", seed=None, witness=Nobody(), progress=silent)
     assert not (tmp_path / "model").exists()
-    _, patients_read, seed = learn(lesson, tmp_path / "model", seed=None, witness=Nobody(), progress=silent)
+    _, patients_read, seed = learn(
+        lesson,
+        tmp_path / "model",
+        seed=None,
+        witness=Nobody(),
+        progress=silent,
+        agree=lambda drawn: agreed.append(drawn) or drawn,
+    )
+    assert agreed == [seed], "processes that learn together take the seed that is gone on with"
     assert len(learnt) < 4 + len(WARD.learnt)
     assert patients_read == 700
     learn(lesson, tmp_path / "again", seed=seed, witness=Nobody(), progress=silent)
     for file in (tmp_path / "again").iterdir():
         assert (tmp_path / "model" / file.name).read_bytes() == file.read_bytes()
     assert {file.name for file in tmp_path.iterdir()} == {"model", "again"}
+
+
+def test_a_table_that_fits_is_read_once_and_seen_as_it_is_learnt(
+    table: TableStream, tmp_path: Path, monkeypatch
+) -> None:
+    """A database may hold other patients a moment later."""
+    from ehrsynth.generators import learning
+
+    monkeypatch.setattr(learning, "_WORTH_KEEPING", 1)
+    read, whole = [], learning.read_table
+    monkeypatch.setattr(learning, "read_table", lambda *a: read.append(a) or whole(*a))
+    monkeypatch.delattr(TableStream, "__iter__")
+    witness = Nobody()
+    learn(
+        Lesson(str(table.place), WARD, recipe("cart")),
+        tmp_path / "m",
+        seed=1,
+        witness=witness,
+        progress=silent,
+    )
+    assert len(read) == 1
+    assert witness.seen == [700]
 
 
 def test_a_csv_that_is_longer_than_allowed_is_not_held_in_silence(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from ehrsynth.encoding import encode, encoding
 from ehrsynth.encoding.code import families
 from ehrsynth.engine.spilling import spill_folder
-from ehrsynth.errors import ModelError
+from ehrsynth.errors import ModelError, RequestError
 from ehrsynth.generators.chain.any_order import NetworkLink, StateFeature
 from ehrsynth.generators.chain.cells import cells_of
 from ehrsynth.generators.chain.link import checked_cells
@@ -25,7 +25,7 @@ from ehrsynth.generators.chain.states import States
 from ehrsynth.generators.chain.teaching import Teaching, teach
 from ehrsynth.generators.counting import Counts
 from ehrsynth.generators.marginals import marginal_of_counts
-from ehrsynth.generators.streamed import counted
+from ehrsynth.generators.streamed import counted, together
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, torch_generator
 from ehrsynth.schema import LearntColumn, Schema
@@ -70,19 +70,45 @@ def learn_network_streamed(table: TableStream, neural: Neural, *, seed: int, pro
 
     The states come from counts over all patients. Each patient's states are then written to a private file,
     which is removed at the end; a step reads its patients from there.
+
+    Raises
+    ------
+    RequestError
+        If the table, of a database that others write to, changed between the two readings.
     """
     schema = table.schema
     counts = counted(table, part(progress, 0.0, 0.1))
     columns, seen, report = _columns(counts, schema), 0, part(progress, 0.1, 0.2)
     with spill_folder() as folder:
         shape = (counts.patients, len(columns))
-        states = np.memmap(folder / "states", np.int32, "w+", shape=shape)
+        states, again = np.memmap(folder / "states", np.int32, "w+", shape=shape), None
         for piece in table:
-            states[seen : seen + len(piece)] = states_of(encode(piece, schema), columns).numpy()
+            codes = encode(piece, schema)
+            room = counts.patients - seen  # none is left for patients who came after the counting
+            states[seen : seen + len(piece)] = states_of(codes[: max(room, 0)], columns).numpy()
+            again = Counts.of(codes) if again is None else together(again, Counts.of(codes))
             seen += len(piece)
-            report(seen / counts.patients, f"{seen} of {counts.patients} patients encoded")
+            report(min(1.0, seen / counts.patients), f"{seen} of {counts.patients} patients encoded")
+        _refuse_changed(counts, again, seen)
         coded, rest = (columns, torch.from_numpy(states)), part(progress, 0.2, 1.0)
         return _taught(schema, counts, coded, neural, seed=seed, progress=rest)
+
+
+def _refuse_changed(counts: Counts, again: Counts | None, seen: int) -> None:
+    """Raise where the second reading of a table held other patients than the first."""
+    remedy = "Learn from a copy of it, or while nobody writes to it"
+    if seen != counts.patients:
+        raise RequestError(
+            f"the table changed while it was read: it had {counts.patients:,} patients, and {seen:,} when it "
+            f"was read again. {remedy}"
+        )
+    first = (*counts.values, *counts.held)
+    other = again is None or not all(map(np.array_equal, first, (*again.values, *again.held)))
+    if other:
+        raise RequestError(
+            f"the table changed while it was read: its {seen:,} patients held other values when it was read "
+            f"again. {remedy}"
+        )
 
 
 def _columns(counts: Counts, schema: Schema) -> list[Coded]:

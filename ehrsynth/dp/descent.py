@@ -96,7 +96,7 @@ def descend(  # noqa: PLR0913 - what a private training is made of
     BudgetExceeded
         If the ledger refuses a step; the steps before stand.
     RequestError
-        If the module mixes patients, or the loss is no number.
+        If the module mixes patients, or its weights are no numbers at the end, which the noise allows to say.
     """
     check_module(module)
     sampled = per_sample(module, descent.clip)
@@ -178,7 +178,10 @@ def per_sample(module: nn.Module, clip: float) -> Any:
 def clipped_sum(
     sampled: Any, loss: Loss, rows: Tensor, generator: torch.Generator, *, together: int
 ) -> list[Tensor]:
-    """The sum over rows of each row's gradient, clipped; zeros where there is no row."""
+    """The sum over rows of each row's gradient, clipped; zeros where there is no row.
+
+    A gradient that is no number adds nothing.
+    """
     parameters = list(sampled.parameters())
     total = [torch.zeros_like(parameter) for parameter in parameters]
     with _without_remarks():
@@ -199,14 +202,18 @@ def _add_clipped(
     sampled: Any, loss: Loss, part: Tensor, generator: torch.Generator, total: list[Tensor]
 ) -> None:
     parameters = list(sampled.parameters())
-    for parameter in parameters:
-        parameter.grad = None
-    sampled.enable_hooks()
-    losses = loss(sampled, part, generator)
-    torch.autograd.backward(losses.sum(), retain_graph=True)
-    share = clipping(sampled, len(part))
-    for parameter in parameters:
-        parameter.grad = None
+    before = generator.get_state()
+    losses, share = _losses(sampled, loss, part, generator)
+    lost = share == 0
+    if bool(lost.any()):
+        # Nothing times infinity is no number: another row stands in, and what others draw stays the same.
+        for other in part[~lost]:
+            generator.set_state(before)
+            losses, found = _losses(sampled, loss, _with_stand_in(part, lost, other), generator)
+            if bool((found > 0).all()):
+                break
+        else:
+            return
     sampled.disable_hooks()
     torch.autograd.backward((losses * share).sum())
     for place, parameter in enumerate(parameters):
@@ -214,20 +221,40 @@ def _add_clipped(
             total[place] += parameter.grad
 
 
+def _losses(sampled: Any, loss: Loss, part: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The loss of each row, and what its gradient is multiplied by (see `clipping`)."""
+    for parameter in sampled.parameters():
+        parameter.grad = None
+    sampled.enable_hooks()
+    losses = loss(sampled, part, generator)
+    torch.autograd.backward(losses.sum(), retain_graph=True)
+    share = clipping(sampled, len(part))
+    for parameter in sampled.parameters():
+        parameter.grad = None
+    return losses, share
+
+
+def _with_stand_in(part: Tensor, lost: Tensor, other: Tensor) -> Tensor:
+    rows = part.clone()
+    rows[lost] = other
+    return rows
+
+
 def clipping(sampled: Any, n: int) -> Tensor:
     """What each row's gradient is multiplied by, so that no norm is above the largest allowed.
+
+    It is 0 where a gradient has no finite norm: an error would tell of one patient.
 
     Raises
     ------
     RequestError
-        If the norms are not those of these rows: a layer took no part in the loss, or it is no number.
+        If the norms are not those of these rows: a layer took no part in the loss.
     """
     norms = [getattr(parameter, "_norm_sample", None) for parameter in sampled.trainable_parameters]
     if any(norm is None or len(norm) != n for norm in norms):
         raise RequestError("every layer must take part in every row's loss, or its gradient is not clipped")
-    found: Tensor = sampled.get_clipping_coef().detach()
-    if not bool(torch.isfinite(found).all()):
-        raise RequestError("private training diverged: set a lower learning rate")
+    finite = torch.isfinite(sampled.get_norm_sample().detach())
+    found: Tensor = torch.where(finite, sampled.get_clipping_coef().detach(), 0.0)
     for parameter in sampled.trainable_parameters:
         del parameter._norm_sample  # noqa: SLF001 - so that an old norm is never taken for a new one
     return found

@@ -82,7 +82,7 @@ def admitted(
     RequestError
         If the public number of patients is not declared, or delta is too large for it.
     DataError
-        If a patient has more rows than the schema declares.
+        If a patient has more rows than the schema declares, or rows have no patient key.
     """
     if recipe.asked is None:
         raise RequestError(f"{recipe.name} was asked for no epsilon")
@@ -104,6 +104,12 @@ def _check_unit(table: pd.DataFrame, schema: Schema) -> None:
     key, most = schema.patient_key, schema.rows_per_patient
     if key is None:
         return
+    empty = int(table[key].isna().sum())
+    if empty:
+        raise DataError(
+            f"the unit of privacy is the patient, and {empty:,} row(s) have no patient key: fill it in, or "
+            "leave these rows out"
+        )
     held = table[key].value_counts()
     many = int((held > most).sum())
     if many:

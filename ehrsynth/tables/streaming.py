@@ -24,7 +24,7 @@ from ehrsynth.schema import Schema
 from ehrsynth.tables import origin
 from ehrsynth.tables.databases import DatabaseTable, count_rows, located, read_frames
 from ehrsynth.tables.reading import raw_of_arrow, read_table, words_of
-from ehrsynth.tables.validation import Violation, parse_and_check
+from ehrsynth.tables.validation import Violation, parse_and_check, taken
 
 AT_ONCE = 100_000  # rows
 MOST_CELLS = 6_000_000  # of a table in memory, where nobody says otherwise
@@ -60,11 +60,12 @@ class TableStream:
         Raises
         ------
         DataError
-            At the end, if something does not fit the schema, or patients have more than one row; all of it
-            is listed by column and count. After the first piece that does not fit, none is given any more.
+            At the end, if something does not fit the schema, or patients have more rows than it declares;
+            all of it is listed by column and count. After the first piece that does not fit, none is given
+            any more.
         """
         wrong: Counter[tuple[str, str, str]] = Counter()
-        keys = _Keys(self.schema.patient_key)
+        keys = _Keys(self.schema)
         for raw in self._raw():
             table, violations = parse_and_check(raw, self.schema)
             for violation in violations:
@@ -241,24 +242,28 @@ def _hashes(series: "pd.Series[Any]", secret: str) -> NDArray[np.uint64]:
 
 
 class _Keys:
-    """Whether patients come twice in different pieces: 8 bytes of each patient key are held."""
+    """Whether patients have too many rows over all pieces: 8 bytes of each row's patient key are held."""
 
-    def __init__(self, key: str | None) -> None:
-        self._key, self._seen = key, list[NDArray[np.uint64]]()
+    def __init__(self, schema: Schema) -> None:
+        self._key, self._most = schema.patient_key, schema.rows_per_patient
+        self._seen = list[NDArray[np.uint64]]()
 
     def see(self, table: pd.DataFrame) -> None:
         if self._key is not None:
-            keys = table[self._key].dropna()
-            self._seen.append(np.unique(_hashes(keys, _KEY % 0)))  # in a piece: `parse_and_check`
+            keys = _hashes(table[self._key].dropna(), _KEY % 0)
+            found, counts = np.unique(keys, return_counts=True)
+            # Too many in one piece: `parse_and_check` says so.
+            self._seen.append(np.repeat(found, np.minimum(counts, self._most)))
 
     def problems(self) -> Iterator[Violation]:
         if self._key is None or not self._seen:
             return
         counts = np.unique(np.concatenate(self._seen), return_counts=True)[1]
-        patients = int((counts > 1).sum())
+        patients = int((counts > self._most).sum())
         if patients:
-            text = f"{patients:,} patient key(s) come again further down: ehrsynth takes one row per patient"
-            yield Violation(self._key, patients, text, "keep or summarise one row of each patient")
+            text = f"{patients:,} patient key(s) come again further down: ehrsynth takes {taken(self._most)}"
+            kept = "one row" if self._most == 1 else f"{self._most} rows"
+            yield Violation(self._key, patients, text, f"keep or summarise {kept} of each patient")
 
 
 def _kind(violation: Violation) -> tuple[str, str, str]:

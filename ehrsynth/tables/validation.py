@@ -143,14 +143,10 @@ def _identifiers(
     if empty and (is_key or not column.missing):
         what, remedy = _absent(column.name, is_key=is_key)
         problems.append(Violation(column.name, empty, f"{_rows(empty)} {what}", remedy))
-    held = series.value_counts() if is_key else series.iloc[:0].value_counts()
-    many = held[held > schema.rows_per_patient]
-    if len(many):
-        repeated, most = int(many.sum()), schema.rows_per_patient
-        taken = "one row per patient so far" if most == 1 else f"at most {most} rows per patient here"
-        problem = f"{_rows(repeated)} share {len(many):,} patient keys: ehrsynth takes {taken}"
-        remedy = f"keep or summarise {'one row' if most == 1 else f'{most} rows'} of each patient"
-        problems.append(Violation(column.name, repeated, problem, remedy))
+    if is_key:
+        problems += _repeated(
+            column.name, np.asarray(series.value_counts(), np.int64), schema.rows_per_patient
+        )
     return series, problems
 
 
@@ -173,12 +169,13 @@ def _learnt(
     )
     counts = np.bincount(positions, minlength=len(distinct))
     problems = _column_violations(parsed, counts, column)
-    empty = int(counts[parsed.missing].sum())
-    if empty and not column.missing:
-        what, remedy = _absent(column.name, is_key="patient_key" in column.roles)
+    empty, is_key = int(counts[parsed.missing].sum()), "patient_key" in column.roles
+    if empty and (is_key or not column.missing):
+        what, remedy = _absent(column.name, is_key=is_key)
         problems.append(Violation(column.name, empty, f"{_rows(empty)} {what}", remedy))
-    if "patient_key" in column.roles:
-        problems += _repeated(column.name, _counts_of_keys(parsed.values[positions]))
+    if is_key:
+        held = _counts_of_keys(parsed.values[positions])
+        problems += _repeated(column.name, held, schema.rows_per_patient)
     return parsed.values[positions], problems
 
 
@@ -187,12 +184,18 @@ def _counts_of_keys(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return counts
 
 
-def _repeated(name: str, counts: NDArray[np.int64]) -> Iterator[Violation]:
-    rows, patients = int(counts[counts > 1].sum()), int((counts > 1).sum())
+def _repeated(name: str, counts: NDArray[np.int64], most: int) -> Iterator[Violation]:
+    rows, patients = int(counts[counts > most].sum()), int((counts > most).sum())
     if rows:
         keys = f"{patients:,} patient key{'' if patients == 1 else 's'}"
-        problem = f"{_rows(rows)} share {keys}: ehrsynth takes one row per patient so far"
-        yield Violation(name, rows, problem, "keep or summarise one row of each patient")
+        problem = f"{_rows(rows)} share {keys}: ehrsynth takes {taken(most)}"
+        kept = "one row" if most == 1 else f"{most} rows"
+        yield Violation(name, rows, problem, f"keep or summarise {kept} of each patient")
+
+
+def taken(most: int) -> str:
+    """How many rows of a patient a schema takes, in words."""
+    return "one row per patient so far" if most == 1 else f"at most {most} rows per patient here"
 
 
 def _column_violations(parsed: Parsed, counts: NDArray[Any], column: LearntColumn) -> list[Violation]:

@@ -176,6 +176,35 @@ def test_training_stops_before_the_step_that_would_overspend() -> None:
     assert ledger.close().epsilon <= 0.5
 
 
+def rough(module: nn.Module, rows: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """No number where a row begins with 9, infinite for 8, else times the last; each draws for itself."""
+    found = module(rows[:, :3] + torch.rand(rows[:, :3].shape, generator=generator)).squeeze(1)
+    return found * rows[:, 3].where(rows[:, 0] != 8, float("inf")).where(rows[:, 0] != 9, float("nan"))
+
+
+@pytest.mark.parametrize("value", [8.0, 9.0])
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_a_gradient_that_is_no_number_adds_nothing_and_is_no_error(value: float, place: int) -> None:
+    """The others add what they add beside one whose loss is 0, with the same draws."""
+    sampled, data, sums = descent.per_sample(Line(), 1.0), torch.ones(6, 4), []
+    data[:, 1] = torch.arange(6)
+    for own in ((0.0, 0.0), (value, 1.0)):
+        data[place, 0], data[place, 3] = own
+        generator = torch.Generator().manual_seed(1)
+        sums.append(descent.clipped_sum(sampled, rough, data, generator, together=4))
+    sampled.remove_hooks()
+    assert all((part != 0).any() for part in sums[0])
+    for beside_nothing, beside_it in zip(*sums, strict=True):
+        assert torch.allclose(beside_nothing, beside_it, atol=1e-5)
+
+
+def test_nothing_but_such_gradients_adds_nothing() -> None:
+    sampled = descent.per_sample(Line(), 1.0)
+    found = descent.clipped_sum(sampled, rough, torch.full((3, 4), 9.0), torch.Generator(), together=2)
+    sampled.remove_hooks()
+    assert all((part == 0).all() for part in found)
+
+
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(3), nn.Dropout()])
 def test_layers_that_mix_patients_are_refused(layer: nn.Module) -> None:
     with pytest.raises(RequestError, match=type(layer).__name__):

@@ -267,6 +267,14 @@ def test_a_patient_of_several_rows_is_refused_unless_declared(name: str) -> None
         made(name).fit(repeated(), SCHEMA, seed=1)
 
 
+@PRIVATE
+def test_rows_without_a_patient_are_refused(name: str) -> None:
+    nobody = patients(40)
+    nobody.loc[3:5, "id"] = pd.NA
+    with pytest.raises(DataError, match=r"3 row\(s\) have no patient key"):
+        made(name).fit(nobody, SCHEMA, seed=1)
+
+
 def test_a_declared_bound_is_read_and_paid_for() -> None:
     schema = SCHEMA.changed(rows_per_patient=2)
     assert len(table_from_frame(repeated(), schema)) == 40

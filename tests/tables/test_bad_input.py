@@ -288,6 +288,38 @@ def test_a_patient_key_that_is_a_number(read):
     assert "column 'age': 2 rows share 1 patient key:" in told
 
 
+KINDS = {
+    "identifier": {"kind": "identifier"},
+    "number": {"kind": "integer", "minimum": 0, "maximum": 99},
+    "listed": {"kind": "category", "values": ["7", "8", "9"]},
+}
+
+
+@pytest.fixture(params=KINDS)
+def keyed(request, tmp_path):
+    """Reads a table of patient keys of one kind, of whom each may have three rows."""
+    key = {"name": "id", "roles": ["patient_key"], "missing": True, **KINDS[request.param]}
+    age = {"name": "age", "kind": "integer", "minimum": 0, "maximum": 120}
+    declared = Schema(name="keyed", columns=[key, age], rows_per_patient=3)
+
+    def keyed(*keys):
+        path = tmp_path / "keyed.csv"
+        path.write_text("id,age\n" + "".join(f"{k},5{at}\n" for at, k in enumerate(keys)))
+        return read_table(path, declared)
+
+    return keyed
+
+
+def test_an_empty_patient_key_is_refused_whatever_its_column_says(keyed):
+    assert "column 'id': 2 rows without a patient key" in problems_of(lambda: keyed(7, "", 8, ""))
+
+
+def test_as_many_rows_of_a_patient_are_taken_as_are_declared(keyed):
+    assert len(keyed(7, 7, 8, 7, 9, 9)) == 6
+    told = problems_of(lambda: keyed(7, 7, 8, 7, 9, 9, 7))
+    assert "column 'id': 4 rows share 1 patient key: ehrsynth takes at most 3 rows per patient here" in told
+
+
 def test_constraints_are_counted(read):
     rules = [{"kind": "inequality", "low": "temp", "high": "age"},
              {"kind": "implication", "if": "age > 80", "then": 'sex == "F"'}]  # fmt: skip

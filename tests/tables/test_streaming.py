@@ -79,6 +79,26 @@ def test_all_that_is_wrong_is_added_up(tmp_path: Path) -> None:
     assert "400" not in text
 
 
+@pytest.mark.parametrize(
+    "key",
+    [{"kind": "identifier"}, {"kind": "integer", "minimum": 0, "maximum": 999}],
+    ids=lambda k: k["kind"],
+)
+def test_rows_of_a_patient_count_over_all_pieces(tmp_path: Path, key: dict[str, object]) -> None:
+    age = {"name": "age", "kind": "integer", "minimum": 0, "maximum": 120}
+    three = Schema(
+        name="t", columns=({"name": "id", "roles": ("patient_key",), **key}, age), rows_per_patient=3
+    )
+    table = pd.DataFrame({"id": [str(k % 100) for k in range(300)], "age": 50})
+    table.to_parquet(tmp_path / "t.parquet")
+    assert sum(map(len, opened(tmp_path / "t.parquet", three))) == 300
+    more = pd.concat([table, table.iloc[:2]])
+    more.to_parquet(tmp_path / "more.parquet")
+    with pytest.raises(DataError) as caught:
+        list(opened(tmp_path / "more.parquet", three))
+    assert "2 patient key(s) come again further down: ehrsynth takes at most 3 rows" in str(caught.value)
+
+
 def test_a_missing_column_is_said_once(tmp_path: Path) -> None:
     write_table(patients(300), WARD, tmp_path / "t.parquet")
     more = WARD.changed(columns=(*WARD.columns, WARD.columns[1].model_copy(update={"name": "gender"})))

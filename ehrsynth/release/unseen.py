@@ -9,15 +9,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ehrsynth.release.manifest import MANIFEST
-from ehrsynth.release.register import likeness
 from ehrsynth.release.sealing import INTERNAL
 from ehrsynth.report.decision import Check, compare
 from ehrsynth.schema import Schema
 
 UNSEEN = "Patients whom no earlier table saw"
 _WAY_OUT = "release with a formal guarantee (--epsilon)"
+_BESIDES = {"roles", "description", "source", "citation", "item_sources"}  # a row says the same without
 _CITATION = "Attacks on several tables together need patients whom none of them learnt from."
 
 
@@ -76,7 +77,7 @@ def _of_release(folder: Path, schema: Schema) -> bytes | str:
         return (
             f"{folder.name}/{INTERNAL}/{MANIFEST}, where the key of its split is, cannot be read; put it back"
         )
-    if schema.patient_key is None and likeness(old) != likeness(schema):
+    if schema.patient_key is None and _columns(old) != _columns(schema):
         return (
             "without a patient key a row's side goes by what it says, and the earlier table had another "
             f"schema, or was made coarser in another way; release as it was made, or {_WAY_OUT}"
@@ -84,3 +85,9 @@ def _of_release(folder: Path, schema: Schema) -> bytes | str:
     if schema.patient_key != old.patient_key:
         return f"the earlier table was split by another patient key; use that, or {_WAY_OUT}"
     return key
+
+
+def _columns(schema: Schema) -> dict[str, dict[str, Any]]:
+    """What decides how a row is written."""
+    columns = {column["name"]: column for column in schema.as_json()["columns"]}
+    return {name: {k: v for k, v in one.items() if k not in _BESIDES} for name, one in columns.items()}

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from ehrsynth.evaluation.suite import evaluate
+from ehrsynth.files import plain as plain_values
 from ehrsynth.release import job, steps
 from ehrsynth.release.gate import MEASURED
 from ehrsynth.release.job import release
 from ehrsynth.release.register import NAME
-from ehrsynth.release.unseen import UNSEEN
+from ehrsynth.release.unseen import UNSEEN, SplitKey, key_of_split
 from ehrsynth.report.decision import Decision, compare
 from ehrsynth.report.words import LEAK, title
 
@@ -110,6 +111,25 @@ def test_where_nobody_is_known_to_be_unseen_it_is_a_no_with_a_remedy(data, schem
     assert "first/internal/manifest.json" in said(gone)
     assert "put it back" in said(gone)
     assert "What would pass" not in " ".join(gone.decision.reasons)
+
+
+def test_without_a_patient_key_what_a_row_says_decides_and_not_what_is_said_of_it(schema, tmp_path) -> None:
+    plain = schema.subset(("age", "sex", "died"))
+    internal = tmp_path / "first" / "internal"
+    internal.mkdir(parents=True)
+    manifest = {"split_key": KEY.hex(), "schema": plain.as_json()}
+    (internal / "manifest.json").write_text(json.dumps(plain_values(manifest)))
+    earlier = [tmp_path / "first" / "share" / "synthetic.parquet"]
+    age, *others = plain.columns
+    protected = plain.changed(
+        title="Another", columns=(age.model_copy(update={"roles": ("protected",)}), *others)
+    )
+    assert key_of_split(earlier, protected, bytes(32), given=False) == SplitKey(KEY)
+    wider = plain.changed(columns=(age.model_copy(update={"maximum": 120}), *others))
+    found = key_of_split(earlier, wider, bytes(32), given=False)
+    assert found.key == bytes(32)
+    assert "made coarser in another way" in found.unknown
+    assert key_of_split([], wider, bytes(32), given=False) == SplitKey(bytes(32))
 
 
 def test_releases_under_different_keys_and_rows_of_another_kind_are_told(

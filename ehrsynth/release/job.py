@@ -178,9 +178,9 @@ def _judged(
 ) -> tuple[tuple[pd.DataFrame, ...], Evaluation, Decision]:
     """The tables drawn from a model, what was measured on them, and what the gate says of it."""
     drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
-    renewed = order.renewal is not None
-    tables = drawn, earlier_copies(books.earlier(model, renewed=renewed), drawn, real.schema)
+    earlier, missing = books.earlier(model, renewed=order.renewal is not None)
+    tables = drawn, earlier_copies(earlier, drawn, real.schema)
     evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
     found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
-    decision = with_checks(found, order.renewal, missing=books.missing(model) if renewed else 0)
+    decision = with_checks(found, order.renewal, missing=missing)
     return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

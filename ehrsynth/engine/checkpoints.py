@@ -130,7 +130,8 @@ def discard(out: Path) -> None:
     folder = folder_of(out)
     if not folder.is_dir():
         return
-    with (folder / _LOCK).open("w") as lock, suppress(OutputError):  # a run that is at work clears up itself
+    # A run that is at work clears up itself; what another user has left is theirs.
+    with suppress(OutputError, OSError), (folder / _LOCK).open("w") as lock:
         _take(lock, out)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -47,7 +47,7 @@ class Books:
         Parameters
         ----------
         renewed
-            Whether patients are forgotten, which no lost table may hinder: see `missing`.
+            Whether patients are forgotten, which no lost table may hinder.
 
         Raises
         ------
@@ -123,29 +123,26 @@ class Books:
     def _cap(self) -> float:
         return self.policy.epsilon_cap.value
 
-    def earlier(self, *, private: bool, renewed: bool = False) -> tuple[Path, ...]:
+    def earlier(self, *, private: bool, renewed: bool = False) -> tuple[tuple[Path, ...], int]:
         """The tables that left before without a guarantee; none where what is learnt now has one.
+
+        Returns
+        -------
+        tables, missing
+            Those at hand, and how many are not: none, unless patients are forgotten (`renewed`).
 
         Raises
         ------
         RequestError
-            If one of them is not at hand, unless patients are forgotten (`renewed`): see `missing`.
+            If one of them is not at hand, and nobody is forgotten.
         """
         if private:
-            return ()
-        return self._readable if renewed else earlier_tables(*self._known)
-
-    def missing(self, *, private: bool) -> int:
-        """How many of the tables that left before cannot be looked at together with a new one."""
-        if private:
-            return 0
+            return (), 0
+        if not renewed:
+            return earlier_tables(*self._known), 0
         there, gone = tables_there(*self._known)
-        return len(there) + len(gone) - len(self._readable)
-
-    @property
-    def _readable(self) -> tuple[Path, ...]:
-        there, _ = tables_there(*self._known)
-        return tuple(table for table in there if (table.parent / "schema.yaml").is_file())
+        readable = tuple(table for table in there if (table.parent / "schema.yaml").is_file())
+        return readable, len(there) + len(gone) - len(readable)
 
     def enter_private(self, out: Path, model: AbstractFitted, *, released: bool) -> float | None:
         """Write down what a private model cost, before anything of it is shown; epsilon over all so far.

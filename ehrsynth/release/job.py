@@ -158,7 +158,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
     order = Order(schema, chosen, options, policy, remedy_seconds, command, renewal)
     # They decide who is learnt from: a run that was cut off goes on only where they are still the same.
     asked = order.as_json() | {
-        "earlier": [str(path) for path in books.earlier(private=private, renewed=renewed)]
+        "earlier": [str(path) for path in books.earlier(private=private, renewed=renewed)[0]]
     }
     with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
         real = read_real(data, out, drawing, order)
@@ -187,10 +187,10 @@ def _judged(
     """The tables drawn from a model, what was measured on them, and what the gate says of it."""
     drawn = draw(real, model, order.options, part(report, 0.5, 0.55))
     private, renewed = model.privacy is not None, order.renewal is not None
-    tables = drawn, earlier_copies(books.earlier(private=private, renewed=renewed), drawn, real.schema)
+    earlier, missing = books.earlier(private=private, renewed=renewed)
+    tables = drawn, earlier_copies(earlier, drawn, real.schema)
     evaluation = measure(real, tables, order, part(report, 0.55, 0.94))
     found = decide(evaluation, order.policy, rows=real.facts, privacy=model.privacy)
     found = Decision.from_checks([*found.checks, *unseen(real.unknown)])
-    missing = books.missing(private=private) if renewed else 0
     decision = with_checks(found, order.renewal, missing=missing)
     return drawn, evaluation, mend(decision, real, tables, order, progress=part(report, 0.94, 0.95))

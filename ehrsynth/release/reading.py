@@ -160,7 +160,7 @@ def read_again(
         if see is not None:
             see(piece)
         pieces.append(piece if sampled is None else _drawn(piece, schema, sampled))
-    if len(pieces) == 1:
+    if sampled is None:
         return pieces[0]
     table = pd.concat(pieces, ignore_index=True)
     table.attrs = dict(pieces[0].attrs)

@@ -42,8 +42,9 @@ def withdraw(folder: Path, record: Mapping[str, Any], *, erase: bool) -> tuple[s
     }
     with whole_file(folder / WITHDRAWN) as draft:
         draft.write_bytes(canonical_json(said))
+    erased = _erase(folder, folder / INTERNAL) if erase else ()
     _remove_unfinished(folder)
-    return _erase(folder, folder / INTERNAL) if erase else ()
+    return erased
 
 
 def finish_erasing(folder: Path) -> tuple[str, ...]:
@@ -54,8 +55,9 @@ def finish_erasing(folder: Path) -> tuple[str, ...]:
     tuple
         The names of the files that were erased.
     """
+    erased = _erase(folder, folder / INTERNAL) if _erasing(folder) else ()
     _remove_unfinished(folder)
-    return _erase(folder, folder / INTERNAL) if _erasing(folder) else ()
+    return erased
 
 
 def _remove_unfinished(folder: Path) -> None:

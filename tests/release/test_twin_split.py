@@ -48,3 +48,10 @@ def test_patients_of_no_known_site_are_one_site() -> None:
     found = sides(table, TRIAL, sites=sites, key=b"k")
     assert found.how == "by site (4 sites)"
     assert len(found.checked) == 25
+
+
+def test_the_rows_that_are_learnt_from_are_told() -> None:
+    table = trial(600, 1, sites=12).table
+    for sites in (sites_of(table, TRIAL, "site"), None):
+        found = sides(table, TRIAL, sites=sites, key=b"k")
+        assert table[found.rows].reset_index(drop=True).equals(found.learnt)

@@ -1,11 +1,13 @@
 """What a private fit of images asks of the register, where there is no schema that would name the data."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from ehrsynth.dp.budget import checked_delta
 from ehrsynth.errors import RequestError
 from ehrsynth.generators.base import PrivacySpent
+from ehrsynth.generators.private import BROKEN_OFF
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.register import Entry, add, check_asked, entries
 
@@ -56,6 +58,11 @@ class ImageBooks:
         entry = Entry.now("model", out, None, spent)
         cap = self.policy.epsilon_cap.value
         return add(self.register, self.name, entry, delta=self._delta, cap=cap).epsilon
+
+    def breaks_off(self, out: Path, spent: PrivacySpent) -> None:
+        """Write down what a fit has spent that ends without a model, whatever the cap."""
+        entry = Entry.now(BROKEN_OFF, out, None, spent)
+        add(self.register, self.name, entry, delta=self._delta, cap=math.inf)
 
     @property
     def _delta(self) -> float:

@@ -148,6 +148,33 @@ def test_a_blocked_private_release_has_paid(public, run) -> None:
     assert "What the guarantee says" in inside
 
 
+@pytest.mark.parametrize("verb", ["fit", "release"])
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, ValueError])
+def test_a_fit_that_breaks_off_has_paid_even_beyond_the_cap(public, run, monkeypatch, verb, ends) -> None:
+    from ehrsynth.generators import dp_independent
+
+    def broken(*_, **__):
+        raise ends
+
+    words = (verb, "patients.csv", "--schema", "public.yaml", *GENERATOR, "--epsilon", 6)
+    monkeypatch.setattr(dp_independent, "estimate", broken)
+    for out in ("a", "b", "c"):
+        assert run(*words, "--out", out).exit_code in {1, 130}
+        assert not (public / out).exists()
+    book = json.loads((public / "ehrsynth-register.json").read_text())
+    told = [(entry["what"], entry["spent"]["epsilon"]) for entry in book["data"]["tiny"]]
+    assert told == [("broken off", 6.0)] * 3
+    assert "the policy's cap is 10" in run(*words, "--out", "d").output
+
+
+def test_a_seeded_fit_that_breaks_off_has_spent_nothing_that_holds(fit, public, monkeypatch) -> None:
+    from ehrsynth.generators import dp_independent
+
+    monkeypatch.setattr(dp_independent, "estimate", None)
+    assert fit(*GENERATOR, "--epsilon", 1, "--seed", 1).exit_code != 0
+    assert not (public / "ehrsynth-register.json").exists()
+
+
 def test_an_audit_says_what_it_could_have_seen(public, run) -> None:
     words = ("--schema", "public.yaml", *GENERATOR, "--runs", 12, "--canaries", 40)
     found = run("audit", "patients.csv", *words, "--out", "found", "--json")

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from ehrsynth.errors import RequestError
 
 if TYPE_CHECKING:
@@ -109,6 +111,8 @@ def fit_privately(
         message = "no epsilon was given"
         raise RequestError(message)
     books.check(recipe.epsilon, recipe.delta, seed)
+    if begun := books.begun():
+        typer.echo(begun, err=True)
     with drawn() as progress, paying(partial(books.breaks_off, out)):
         kept = fit_kept_privately(
             lambda: read_patients(data, rules, public, part(progress, 0.0, 0.1)),

@@ -83,8 +83,7 @@ class Books:
     def begun(self, *, private: bool) -> str:
         """What is not in a register that is new, or new to this data set; empty where it is neither."""
         if not self.register.is_file():
-            unknown = "epsilon that was spent elsewhere is" if private else "tries and tables elsewhere are"
-            return f"new register begun at {self.register.absolute()}: {unknown} not in it"
+            return new_register(self.register, private=private)
         if private and not self._kept:
             return (
                 f"the register {self.register.absolute()} holds nothing of {self.schema.name!r} yet: epsilon "
@@ -152,6 +151,12 @@ class Books:
     def _add(self, entry: Entry, delta: float, cap: float) -> float:
         name, marking = self.schema.name, self._marking
         return add(self.register, name, entry, delta=delta, cap=cap, marking=marking).epsilon
+
+
+def new_register(register: Path, *, private: bool) -> str:
+    """What is not in a register that is not there yet."""
+    unknown = "epsilon that was spent elsewhere is" if private else "tries and tables elsewhere are"
+    return f"new register begun at {register.absolute()}: {unknown} not in it"
 
 
 @contextmanager

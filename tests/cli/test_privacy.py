@@ -44,6 +44,7 @@ def test_a_private_fit_says_what_it_cost_and_enters_the_register(fit, public) ->
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
     assert said["seed"] is None
+    assert not {"patients", "rows"} & said.keys()  # how many there are is a secret
     assert said["guarantee"].startswith("epsilon 1, delta 0.000313 for each patient")
     assert said["epsilon_of_the_data_set"] == pytest.approx(1.0)
     book = json.loads((public / "ehrsynth-register.json").read_text())
@@ -75,6 +76,7 @@ def test_a_new_register_and_a_new_name_do_not_evade_the_cap_in_silence(fit, publ
 def test_a_seed_voids_the_guarantee_of_a_model_and_nothing_is_entered(fit, public) -> None:
     found = fit(*GENERATOR, "--epsilon", 1, "--seed", 1, "--json")
     assert json.loads(found.stdout)["guarantee"].startswith("none:")
+    assert json.loads(found.stdout)["patients"] == 320
     assert not (public / "ehrsynth-register.json").exists()
 
 

@@ -105,9 +105,11 @@ def fit(
             witness=record,
             progress=progress,
         )
-    counted = "patients" if meaning.rows_per_patient == 1 else "rows"
-    facts = {"model": str(out), "generator": generator, counted: patients, "seed": seed}
-    told = _told(model, record.composed)
+    facts: dict[str, object] = {"model": str(out), "generator": generator}
+    # Under a guarantee that holds, how many there are is a secret.
+    if model.privacy is None or model.privacy.void:
+        facts["patients" if meaning.rows_per_patient == 1 else "rows"] = patients
+    told = {"seed": seed} | _told(model, record.composed)
     show_facts(facts | told | {"settings": chosen.model_dump(mode="json")}, as_json=json)
 
 

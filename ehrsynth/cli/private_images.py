@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from ehrsynth.errors import RequestError
 
@@ -90,6 +93,7 @@ def fit_privately(
         If epsilon over all that was learnt from these images would pass the policy's cap; nothing is saved.
     """
     from ehrsynth.cli.drawing import drawn
+    from ehrsynth.generators.private import paying
     from ehrsynth.imaging.fitting import fit_kept_privately
     from ehrsynth.imaging.models.storage import save_image_model
     from ehrsynth.imaging.reading import read_patients
@@ -107,7 +111,9 @@ def fit_privately(
         message = "no epsilon was given"
         raise RequestError(message)
     books.check(recipe.epsilon, recipe.delta, seed)
-    with drawn() as progress:
+    if begun := books.begun():
+        typer.echo(begun, err=True)
+    with drawn() as progress, paying(partial(books.breaks_off, out)):
         kept = fit_kept_privately(
             lambda: read_patients(data, rules, public, part(progress, 0.0, 0.1)),
             recipe,

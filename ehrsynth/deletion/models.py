@@ -12,6 +12,7 @@ from ehrsynth.deletion.renewing import replaces, write_certificate
 from ehrsynth.errors import ModelError
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.generators.forgetting import able_to_forget
+from ehrsynth.generators.private import paying
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.generators.storage import load_model, save_model
 from ehrsynth.progress import Progress
@@ -51,7 +52,7 @@ def forget_from_model(
     asked = {"schema": request.schema.hash(), "replaced": earlier.manifest_hash}
     with going_on(out, chosen, found.remaining, asked, seed=seed, key=earlier.split_key) as drawn:
         learnt = _Learning(earlier, found, chosen, drawn.seed)
-        with drawn.learning():
+        with drawn.learning(), paying(record.breaks_off):
             model, said = learnt.shorter(progress) or (learnt.anew(progress), RETRAINED)
         record.enter(model)
         save_model(model, out, beside=_Beside(earlier, found, record, said).write)

@@ -5,10 +5,11 @@ mechanism that will be applied to the rows; it is refused before the rows are se
 budget. The list of events can be replayed by any accountant.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ehrsynth.dp.accounting import Accountant, Spent, epsilon_of_rho, rdp, spent
 from ehrsynth.dp.budget import Budget
@@ -18,6 +19,7 @@ from ehrsynth.errors import BudgetExceeded, MissingPackage, RequestError
 Rows = TypeVar("Rows")
 
 _ROUNDING = 1e-9
+_watching: ContextVar[list["Ledger[Any]"] | None] = ContextVar("watching", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Ledger(Generic[Rows]):
         self._planned = {event.repeated(1): event.times for event in gathered(plan)}
         if plan:
             self._check(gathered(plan))
+        if (watching := _watching.get()) is not None:
+            watching.append(self)
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -93,9 +97,9 @@ class Ledger(Generic[Rows]):
         planned = self._paid.keys() <= self._planned.keys()
         if not planned or already + event.times > self._planned.get(one, 0):
             self._check(gathered([*self.events, event]))
-        self._paid[one] = already + event.times
         if not self._rows:
-            self._rows.append(self._read())
+            self._rows.append(self._read())  # where it fails, nobody was looked at and nothing is spent
+        self._paid[one] = already + event.times
         return self._rows[0]
 
     def _check(self, events: Sequence[Event]) -> None:
@@ -142,3 +146,14 @@ class Ledger(Generic[Rows]):
         if self.budget.rows_per_patient == 1:
             return rdp(events, self.budget.delta)
         return rdp(events, self.budget.for_a_row.delta) * self.budget.rows_per_patient
+
+
+@contextmanager
+def watched() -> Iterator[list[Ledger[Any]]]:
+    """The ledgers that are begun in the block, whoever begins them."""
+    found: list[Ledger[Any]] = []
+    token = _watching.set(found)
+    try:
+        yield found
+    finally:
+        _watching.reset(token)

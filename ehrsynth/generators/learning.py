@@ -13,7 +13,8 @@ import pandas as pd
 from ehrsynth.engine import keeping
 from ehrsynth.engine.checkpoints import checkpoints
 from ehrsynth.errors import EhrSynthError, OutputError, RequestError
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
+from ehrsynth.generators.private import paying
 from ehrsynth.generators.storage import save_model
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import fresh_seed
@@ -33,6 +34,9 @@ class Witness(Protocol):
 
     def enter(self, model: AbstractFitted) -> None:
         """The model before it is saved: a guarantee is entered in a register."""
+
+    def breaks_off(self, spent: PrivacySpent) -> None:
+        """What a fit that ends without a model has spent."""
 
     def write(self, folder: Path) -> None:
         """Write what is to stand beside the model, into its folder."""
@@ -90,8 +94,9 @@ def learn(
     """
     if lesson.recipe.asked is not None:
         # Nothing is kept: who knows the seed or what was learnt on the way can take the noise off again.
-        table = _in_memory(lesson, witness)
-        model = lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress)
+        with paying(witness.breaks_off):
+            table = _in_memory(lesson, witness)
+            model = lesson.recipe.fit(table, lesson.schema, seed=seed, progress=progress)
         _save(model, out, witness)
         return model, len(table), seed
     found = _read(lesson, witness)

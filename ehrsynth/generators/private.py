@@ -4,7 +4,8 @@ What must be public is checked before anything is spent. The recipe never holds 
 by the schema alone, from `Ledger.open`, for a named event.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from pydantic import Field
 from ehrsynth.dp.accounting import Accountant
 from ehrsynth.dp.budget import Budget, check_public, checked_delta, public_rows
 from ehrsynth.dp.events import Event
-from ehrsynth.dp.ledger import Account, Ledger
+from ehrsynth.dp.ledger import Account, Ledger, watched
 from ehrsynth.dp.noise import NoiseStream
 from ehrsynth.encoding import encode
 from ehrsynth.errors import DataError, RequestError
@@ -26,6 +27,7 @@ from ehrsynth.schema import Schema
 
 Codes = NDArray[np.int64]
 
+BROKEN_OFF = "broken off"
 SEEDED = "the noise came from a seed that is known, so that it can be taken off again"
 
 
@@ -63,6 +65,27 @@ def receipt(account: Account, budget: Budget, void: str) -> PrivacySpent:
         budget.rows_per_patient,
         void,
     )
+
+
+@contextmanager
+def paying(enter: Callable[[PrivacySpent], object]) -> Iterator[None]:
+    """Where a fit in the block breaks off after patients were looked at, hand over what it was allowed.
+
+    Its events are those that were paid for until then; the epsilon is the one that was asked for.
+    """
+    with watched() as ledgers:
+        try:
+            yield
+        except BaseException:
+            for ledger in ledgers:
+                if ledger.events:
+                    enter(_allowed(ledger.budget, ledger.events))
+            raise
+
+
+def _allowed(budget: Budget, events: Sequence[Event]) -> PrivacySpent:
+    paid, rows = tuple(event.as_json() for event in events), budget.rows_per_patient
+    return PrivacySpent(budget.epsilon, budget.delta, f"{BROKEN_OFF}: what was asked for", {}, paid, rows)
 
 
 def admitted(

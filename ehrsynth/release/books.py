@@ -1,5 +1,6 @@
 """What a release asks of the register: whether it may begin, what left before, and to be written down."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from pathlib import Path
 
 from ehrsynth.dp.budget import check_public, checked_delta, public_rows
 from ehrsynth.errors import RequestError
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
+from ehrsynth.generators.private import BROKEN_OFF
 from ehrsynth.release.folders import table_names
 from ehrsynth.release.looks import Marks
 from ehrsynth.release.policy import Policy
@@ -90,8 +92,7 @@ class Books:
     def begun(self, *, private: bool) -> str:
         """What is not in a register that is new, or new to this data set; empty where it is neither."""
         if not self.register.is_file():
-            unknown = "epsilon that was spent elsewhere is" if private else "tries and tables elsewhere are"
-            return f"new register begun at {self.register.absolute()}: {unknown} not in it"
+            return new_register(self.register, private=private)
         if private and not self._kept:
             return (
                 f"the register {self.register.absolute()} holds nothing of {self.schema.name!r} yet: epsilon "
@@ -154,28 +155,34 @@ class Books:
         BudgetExceeded
             If it passes the policy's cap: then nothing may be written.
         """
-        return self._pay("release" if released else "blocked", out, model)
+        return self.enter("release" if released else "blocked", out, model.privacy)
 
-    def enter_model(self, out: Path, model: AbstractFitted) -> float | None:
-        """The same for a model folder that stands alone."""
-        return self._pay("model", out, model)
+    def enter(self, what: str, out: Path, spent: PrivacySpent | None) -> float | None:
+        """The same for a model folder that stands alone ("model"), or for a fit that broke off.
 
-    def _pay(self, what: str, out: Path, model: AbstractFitted) -> float | None:
-        entry = Entry.now(what, out, None, model.privacy, schema=self._alike)
+        Of the latter it is too late to refuse anything: it is written down whatever the cap.
+        """
+        entry = Entry.now(what, out, None, spent, schema=self._alike)
         if entry.spent is None:
             return None
-        return self._add(entry, self._delta)
+        return self._add(entry, self._delta, math.inf if what == BROKEN_OFF else self._cap)
 
     def enter_tables(self, out: Path, model: AbstractFitted, copies: int) -> None:
         """Write down where tables lie that left without a guarantee."""
         if model.privacy is None:
             for table in table_names(copies):
                 entry = Entry.now("release", out, out / SHARE / f"{table}.parquet", None, schema=self._alike)
-                self._add(entry, 1.0)
+                self._add(entry, 1.0, self._cap)
 
-    def _add(self, entry: Entry, delta: float) -> float:
+    def _add(self, entry: Entry, delta: float, cap: float) -> float:
         name, marking = self.schema.name, self._marking
-        return add(self.register, name, entry, delta=delta, cap=self._cap, marking=marking).epsilon
+        return add(self.register, name, entry, delta=delta, cap=cap, marking=marking).epsilon
+
+
+def new_register(register: Path, *, private: bool) -> str:
+    """What is not in a register that is not there yet."""
+    unknown = "epsilon that was spent elsewhere is" if private else "tries and tables elsewhere are"
+    return f"new register begun at {register.absolute()}: {unknown} not in it"
 
 
 @contextmanager

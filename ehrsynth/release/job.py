@@ -6,6 +6,7 @@ behind, an interrupt nothing but, of a long fit, what the same command goes on f
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from ehrsynth.errors import ReleaseBlocked, RequestError
 from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import must_be_free
 from ehrsynth.generators.base import AbstractFitted
+from ehrsynth.generators.private import BROKEN_OFF, paying
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.release.books import Books, owing
@@ -164,7 +166,7 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         real = read_real(data, out, drawing, order)
         books = replace(books, marks=real.marks)
         begun = books.begun(private=private)
-        with drawing.learning():
+        with drawing.learning(), paying(partial(books.enter, BROKEN_OFF, out)):
             model = learn(real, order, part(report, 0.05, 0.5))
         books.check_learnt(model)
         with owing(books, out, model):

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from ehrsynth.files import canonical_json
-from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
+from ehrsynth.generators.base import AbstractFitted, AbstractGenerator, PrivacySpent
+from ehrsynth.generators.private import BROKEN_OFF
 from ehrsynth.release.books import Books
 from ehrsynth.release.census import Census, certificate_key, take_census
 from ehrsynth.release.looks import marks_of
@@ -60,7 +61,12 @@ class ModelRecord:
 
     def enter(self, model: AbstractFitted) -> None:
         """Enter what the model cost."""
-        self.composed = self.books.enter_model(self.out, model)
+        self.composed = self.books.enter("model", self.out, model.privacy)
+
+    def breaks_off(self, spent: PrivacySpent) -> None:
+        """Enter what a fit has spent that ends without a model; where the seed is known there is nothing."""
+        if not self.seeded:
+            self.books.enter(BROKEN_OFF, self.out, spent)
 
     @property
     def request(self) -> Request | None:

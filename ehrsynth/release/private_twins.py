@@ -7,6 +7,7 @@ the decision's reasons, counts and seed stay in `internal/`, outside the guarant
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ehrsynth.evaluation.suite import Evaluation
 from ehrsynth.files import must_be_free
 from ehrsynth.generators.base import AbstractFitted, AbstractGenerator
 from ehrsynth.generators.density import AbstractDensity
+from ehrsynth.generators.private import BROKEN_OFF, paying
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed
@@ -141,9 +143,10 @@ def make_private_twins(  # noqa: PLR0913 - one argument for each thing that a pe
     hidden = secrets_of(data, table, out, seed=None, key=key, looked=looks(books.register, marks))
     real = _real(table, form, request, hidden, policy=policy, accepted=train_on_synthetic)
     # The noise comes from a key that is kept nowhere.
-    model = chosen.fit(
-        real.learnt, real.question.schema, seed=None, progress=part(report, 0.05, 0.5), share=LEARNT
-    )
+    with paying(partial(books.enter, BROKEN_OFF, out)):
+        model = chosen.fit(
+            real.learnt, real.question.schema, seed=None, progress=part(report, 0.05, 0.5), share=LEARNT
+        )
     books.check_learnt(model)
     with owing(books, out, model):
         found = _found(real, model, wanted, policy, part(report, 0.5, 0.95))

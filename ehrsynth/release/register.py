@@ -42,7 +42,8 @@ class Entry:
     Parameters
     ----------
     what
-        "model" (a model folder), "release" or "blocked" (a release that the gate refused).
+        "model" (a model folder), "release", "blocked" (a release that the gate refused) or "broken
+        off" (a fit that ended without a model).
     place
         The folder, as it was named.
     table

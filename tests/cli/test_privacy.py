@@ -44,6 +44,7 @@ def test_a_private_fit_says_what_it_cost_and_enters_the_register(fit, public) ->
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
     assert said["seed"] is None
+    assert not {"patients", "rows"} & said.keys()  # how many there are is a secret
     assert said["guarantee"].startswith("epsilon 1, delta 0.000313 for each patient")
     assert said["epsilon_of_the_data_set"] == pytest.approx(1.0)
     book = json.loads((public / "ehrsynth-register.json").read_text())
@@ -75,6 +76,7 @@ def test_a_new_register_and_a_new_name_do_not_evade_the_cap_in_silence(fit, publ
 def test_a_seed_voids_the_guarantee_of_a_model_and_nothing_is_entered(fit, public) -> None:
     found = fit(*GENERATOR, "--epsilon", 1, "--seed", 1, "--json")
     assert json.loads(found.stdout)["guarantee"].startswith("none:")
+    assert json.loads(found.stdout)["patients"] == 320
     assert not (public / "ehrsynth-register.json").exists()
 
 
@@ -146,6 +148,33 @@ def test_a_blocked_private_release_has_paid(public, run) -> None:
     assert not (public / "o" / "share").exists()
     inside = (public / "o" / "internal" / "report.html").read_text(encoding="utf-8")
     assert "What the guarantee says" in inside
+
+
+@pytest.mark.parametrize("verb", ["fit", "release"])
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, ValueError])
+def test_a_fit_that_breaks_off_has_paid_even_beyond_the_cap(public, run, monkeypatch, verb, ends) -> None:
+    from ehrsynth.generators import dp_independent
+
+    def broken(*_, **__):
+        raise ends
+
+    words = (verb, "patients.csv", "--schema", "public.yaml", *GENERATOR, "--epsilon", 6)
+    monkeypatch.setattr(dp_independent, "estimate", broken)
+    for out in ("a", "b", "c"):
+        assert run(*words, "--out", out).exit_code in {1, 130}
+        assert not (public / out).exists()
+    book = json.loads((public / "ehrsynth-register.json").read_text())
+    told = [(entry["what"], entry["spent"]["epsilon"]) for entry in book["data"]["tiny"]]
+    assert told == [("broken off", 6.0)] * 3
+    assert "the policy's cap is 10" in run(*words, "--out", "d").output
+
+
+def test_a_seeded_fit_that_breaks_off_has_spent_nothing_that_holds(fit, public, monkeypatch) -> None:
+    from ehrsynth.generators import dp_independent
+
+    monkeypatch.setattr(dp_independent, "estimate", None)
+    assert fit(*GENERATOR, "--epsilon", 1, "--seed", 1).exit_code != 0
+    assert not (public / "ehrsynth-register.json").exists()
 
 
 def test_an_audit_says_what_it_could_have_seen(public, run) -> None:

@@ -34,6 +34,7 @@ def place(data, tmp_path_factory):
     place = tmp_path_factory.mktemp("private")
     found = run("fit", data, "--out", place / "m", *SHORT, *PUBLIC, "--epsilon", 4, "--json")
     assert found.exit_code == 0, found.output
+    assert "new register begun at" in found.stderr
     (place / "said.json").write_text(found.stdout)
     return place
 
@@ -83,12 +84,34 @@ def test_the_register_adds_up_until_the_cap(data, tmp_path):
     words += ["--policy", tmp_path / "p.yaml"]
     first = run(*words, "--epsilon", 2, "--out", tmp_path / "a")
     assert first.exit_code == 0, first.output
+    renamed = run("fit", data, *SHORT, *PUBLIC, "--epsilon", 1, "--out", tmp_path / "r")
+    assert "holds nothing of 'eyes' yet" in renamed.stderr
     second = run(*words, "--epsilon", 2, "--out", tmp_path / "b")
     assert second.exit_code == 3
     assert "the policy's cap is 2.2" in second.output
     assert not (tmp_path / "b").exists()
-    assert list(json.loads((tmp_path / "ehrsynth-register.json").read_text())["data"]) == ["clinic"]
+    assert list(json.loads((tmp_path / "ehrsynth-register.json").read_text())["data"]) == ["clinic", "eyes"]
     assert run(*words, "--epsilon", 3, "--out", tmp_path / "c").exit_code == 3
+
+
+def test_a_fit_that_breaks_off_has_paid(data, tmp_path, monkeypatch):
+    from ehrsynth.imaging.models import private
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(private, "receipt", interrupted)
+    assert run("fit", data, "--out", tmp_path / "m", *SHORT, *PUBLIC, "--epsilon", 4).exit_code != 0
+    (entry,) = json.loads((tmp_path / "ehrsynth-register.json").read_text())["data"]["eyes"]
+    assert (entry["what"], entry["spent"]["epsilon"]) == ("broken off", 4.0)
+    assert not (tmp_path / "m").exists()
+
+
+def test_images_that_cannot_be_read_cost_nothing(tmp_path):
+    np.savez(tmp_path / "eyes.npz", images=np.zeros((3, 28, 28), np.uint8))
+    found = run("fit", tmp_path / "eyes.npz", "--out", tmp_path / "m", *SHORT, *PUBLIC, "--epsilon", 4)
+    assert found.exit_code == 2, found.output
+    assert not (tmp_path / "ehrsynth-register.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ehrsynth.dp.accounting import spent
 from ehrsynth.dp.budget import Budget, check_public, checked_delta, public_rows
 from ehrsynth.dp.events import Event, Exponential, Gaussian, SampledGaussian, event_from
-from ehrsynth.dp.ledger import Ledger
+from ehrsynth.dp.ledger import Ledger, watched
 from ehrsynth.errors import BudgetExceeded, RequestError, SchemaError
 from ehrsynth.schema import Schema
 
@@ -70,6 +70,23 @@ def test_rows_are_read_once_and_only_when_paid() -> None:
     assert ledger.open(Gaussian(50.0)) == ledger.open(Exponential(0.01)) == "rows"
     assert rows.reads == 1
     assert ledger.rho_left == pytest.approx(BUDGET.rho - 1 / 5_000 - 1e-4 / 8)
+
+
+def test_rows_that_cannot_be_read_cost_nothing() -> None:
+    def damaged() -> str:
+        raise RequestError("the file is damaged")
+
+    ledger = Ledger(damaged, BUDGET, accountant="zCDP")
+    with pytest.raises(RequestError, match="damaged"):
+        ledger.open(Gaussian(50.0))
+    assert ledger.events == ()
+
+
+def test_whoever_watches_sees_every_ledger_of_the_block() -> None:
+    with watched() as seen:
+        inside = Ledger(Rows(), BUDGET, accountant="zCDP")
+    Ledger(Rows(), BUDGET, accountant="zCDP")
+    assert seen == [inside]
 
 
 def test_a_closed_ledger_stays_closed() -> None:

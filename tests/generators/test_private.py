@@ -255,6 +255,39 @@ def test_without_public_rows_or_with_a_large_delta_nothing_is_learnt(name: str) 
         made(name, delta=1e-3).fit(patients(), SCHEMA, seed=1)
 
 
+@PRIVATE
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, RequestError])
+def test_a_fit_that_breaks_off_has_spent_what_it_was_allowed(name: str, ends, monkeypatch) -> None:
+    """It breaks off as it adds up, when all of its events were paid for."""
+
+    def broken(_ledger: Ledger[Any]) -> None:
+        raise ends
+
+    monkeypatch.setattr(Ledger, "close", broken)
+    entered: list[PrivacySpent] = []
+    with pytest.raises(ends), private.paying(entered.append):
+        made(name, epsilon=2.0).fit(patients(60), SCHEMA, seed=None)
+    (spent_then,) = entered
+    assert (spent_then.epsilon, spent_then.void) == (2.0, "")
+    assert (
+        spent(list(map(event_from, spent_then.events)), spent_then.delta, accountant_of(spent_then)).epsilon
+        > 0
+    )
+
+
+def accountant_of(found: PrivacySpent) -> Any:
+    return "PRV and PLD" if any(event["kind"] == "sampled gaussian" for event in found.events) else "zCDP"
+
+
+def test_what_is_refused_before_anybody_is_looked_at_costs_nothing() -> None:
+    entered: list[PrivacySpent] = []
+    with pytest.raises(RequestError, match="too large"), private.paying(entered.append):
+        made("dp-independent", delta=1e-3).fit(patients(), SCHEMA, seed=None)
+    with private.paying(entered.append):
+        made("dp-independent").fit(patients(), SCHEMA, seed=None)
+    assert not entered
+
+
 def repeated() -> pd.DataFrame:
     table = patients(40)
     table["id"] = pd.array([f"P{k // 2:04}" for k in range(40)], dtype=table["id"].dtype)

@@ -1,5 +1,6 @@
 """A private fit of images is entered under a name, added to what its patients paid already, and capped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,15 @@ def test_images_and_tables_of_the_same_patients_add_up(books) -> None:
     add(books.register, "clinic", Entry.now("model", Path("t"), None, table), delta=1e-4, cap=10.0)
     assert 3.0 < books.enter(Path("m"), SPENT) < 10.0
     assert len(entries(books.register, "clinic")) == 2
+
+
+def test_a_new_register_or_a_new_name_says_what_is_not_in_it(books) -> None:
+    assert books.begun() == (
+        f"new register begun at {books.register}: epsilon that was spent elsewhere is not in it"
+    )
+    books.enter(Path("m"), SPENT)
+    assert books.begun() == ""
+    assert "holds nothing of 'renamed' yet" in replace(books, name="renamed").begun()
 
 
 def test_what_passes_the_cap_is_not_entered(books) -> None:

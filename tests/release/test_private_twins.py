@@ -177,6 +177,16 @@ def test_what_fails_after_the_fit_is_paid_for(tmp_path, monkeypatch) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_fit_that_breaks_off_is_paid_for(tmp_path, monkeypatch) -> None:
+    from ehrsynth.generators.chain import private_network
+
+    monkeypatch.setattr(private_network, "_hold_to_counts", None)
+    with pytest.raises(TypeError):
+        make(tmp_path / "out")
+    assert [entry.what for entry in entries(tmp_path / NAME, "trial")] == ["broken off"]
+    assert not (tmp_path / "out").exists()
+
+
 def test_beyond_the_cap_nothing_is_drawn_or_written(made, tmp_path, monkeypatch) -> None:
     policy = load_policy()
     cap = policy.epsilon_cap.model_copy(update={"value": 2.5})

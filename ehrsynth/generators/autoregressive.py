@@ -93,8 +93,9 @@ class FittedAutoregressive(AbstractFitted, AbstractDensity):
     def log_prob(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """The log probability of each row under the chain, in nats; at most 0 and higher is likelier.
 
-        Minus infinity means that no patient like this can be drawn. Rules between columns are not part of the
-        chain: a row that breaks one has a value all the same.
+        Minus infinity means that no patient like this can be drawn. A value that a rule of the kind
+        `inequality` bounds by an earlier one is cut at the bound, as where it is drawn. Other rules between
+        columns are not part of the chain, and a row that breaks any rule has a value all the same.
         """
         codes = encode(table, self.schema)
         pieces = np.split(codes, range(_SCORED_TOGETHER, len(codes), _SCORED_TOGETHER))

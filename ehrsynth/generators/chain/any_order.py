@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.generators.chain.features import Features
-from ehrsynth.generators.chain.states import UNKNOWN, States, nearest_held
+from ehrsynth.generators.chain.states import UNKNOWN, States, held_between, nearest_held
 
 if TYPE_CHECKING:
     from ehrsynth.generators.chain.network import AnyOrder
@@ -73,6 +73,10 @@ class NetworkLink:
         at = (rng.random(len(joint))[:, None] * steps[:, -1:] >= steps).sum(axis=1)
         state = np.minimum(at, joint.shape[1] - 1)
         return self.states.draw(state, allowed, rng), np.minimum(steps[:, -1], 1.0)
+
+    def mass(self, features: Features, low: Codes, high: Codes) -> Floats:
+        """The probability of a present value from `low` to `high`, of each row (low > high for none)."""
+        return np.asarray((self.probabilities(features) * held_between(self.states, low, high)).sum(axis=1))
 
     def nearest(self, codes: Codes) -> Codes:
         """Each row's code, or the nearest that a state holds."""

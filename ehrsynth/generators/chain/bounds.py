@@ -3,7 +3,8 @@
 Trees see the earlier number coarsely, so that a link draws values beyond it. Were the whole row then given
 back, such patients would become fewer than they are: the dead, where only the dead have a date of death. So
 the value alone is drawn again, until the rule is kept; whether it is missing stays as it was drawn. The
-column's conditional is thereby the link's, among present values cut at the bound.
+column's conditional is thereby the link's, among present values cut at the bound: densities divide by the
+probability to keep it.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import encoding
+from ehrsynth.generators.chain.features import Features
+from ehrsynth.generators.chain.link import AbstractLink
 from ehrsynth.schema import Inequality, Schema
 from ehrsynth.tables.grids import Grid
 
@@ -51,6 +54,17 @@ class Bound:
         found: Mask = (low >= high) if self.strict else (low > high)
         return found
 
+    def outermost(self, rows: Codes) -> Codes:
+        """The last code of the column that keeps the rule in each row, or the first where `below` is False.
+
+        It lies one beyond the grid where no code keeps it.
+        """
+        others = self.other_grid.values(rows[:, self.other])
+        near = self.grid.codes(others)
+        # The point nearest to the other value keeps the rule, or the one before it does.
+        near = np.where(self.broken(near, rows), near + (-1 if self.below else 1), near)
+        return np.asarray(np.where(np.isnan(others), self.grid.size - 1 if self.below else 0, near), np.int64)
+
 
 def bounds_of(schema: Schema, order: Sequence[int]) -> list[tuple[Bound, ...]]:
     """For each step of a chain in this order the rules that bound its column by an earlier one."""
@@ -64,6 +78,28 @@ def bounds_of(schema: Schema, order: Sequence[int]) -> list[tuple[Bound, ...]]:
             grids = [encoding(schema.learnt[place]).grid for place in (own, other)]
             found[step[own]].append(Bound(grids[0], other, grids[1], own == low, rule.strict))
     return [tuple(bounds) for bounds in found]
+
+
+def log_cut(
+    link: AbstractLink, features: Features, rows: Codes, bounds: Sequence[Bound], *, size: int
+) -> Floats:
+    """What the cut at the bounds adds to the log density of a present value that keeps them, for each row.
+
+    Parameters
+    ----------
+    features, rows
+        What the link sees of n rows, and the rows themselves: n x learnt columns.
+    size
+        The number of the column's present values.
+    """
+    low, high = np.zeros(len(rows), np.int64), np.full(len(rows), size - 1)
+    everything = link.mass(features, low, high)
+    for bound in bounds:
+        end = bound.outermost(rows)
+        low, high = (low, np.minimum(high, end)) if bound.below else (np.maximum(low, end), high)
+    kept = link.mass(features, low, high)
+    possible = (kept > 0) & (everything > 0)
+    return np.asarray(np.log(np.divide(everything, kept, out=np.ones(len(rows)), where=possible)))
 
 
 def draw_bounded(

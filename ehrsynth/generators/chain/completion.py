@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.expressions import Missing, parse, walk
-from ehrsynth.generators.chain.particles import Chain, Particles
+from ehrsynth.generators.chain.particles import Chain, Particles, log_density
 from ehrsynth.generators.chain.reach import draw_in_reach, reaches
 from ehrsynth.generators.chain.states import UNKNOWN
 from ehrsynth.generators.rejection import repaired
@@ -144,14 +144,17 @@ def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes, size: in
     Where no particle of a family gives the value a chance, an extreme one counts as the nearest that has one,
     and a new category as any.
     """
-    seen = run.matrix[rows, :step]
-    found = run.chain.link(step, run.codes[rows]).log_density(seen, codes)
+    chain, bounds, seen = run.chain, run.bounds[step], run.matrix[rows, :step]
+    found = log_density(chain, step, seen, run.codes[rows], codes, bounds)
+    for bound in bounds:
+        found[bound.broken(codes, run.codes[rows])] = -np.inf
     hopeful = np.zeros(len(run), np.bool_)
     hopeful[rows[np.isfinite(found)] // size] = True
     lost = np.flatnonzero(~hopeful[rows // size])
-    if len(lost) and not run.chain.features[step].listed:
-        link = run.chain.link(step, run.codes[rows[lost]])
-        found[lost] = link.log_density(seen[lost], link.nearest(codes[lost]))
+    if len(lost) and not chain.features[step].listed:
+        some = run.codes[rows[lost]]
+        nearest = chain.link(step, some).nearest(codes[lost])
+        found[lost] = log_density(chain, step, seen[lost], some, nearest, bounds)
     found[lost] = np.where(np.isfinite(found[lost]), found[lost], 0.0)
     return found
 

@@ -62,6 +62,11 @@ class EchoLink:
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(others + chance * (codes == self.repeated)))
 
+    def mass(self, features: Features, low: Codes, high: Codes) -> Floats:
+        """The probability of a present value from `low` to `high`, of each row (low > high for none)."""
+        chance, inside = self._chance(features), (self.repeated >= low) & (self.repeated <= high)
+        return np.asarray((1 - chance) * self.link.mass(features, low, high) + chance * inside)
+
     def nearest(self, codes: Codes) -> Codes:
         """Each row's code where it repeats, else as the link has it."""
         return np.where(codes == self.repeated, codes, self.link.nearest(codes))

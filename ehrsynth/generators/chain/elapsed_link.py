@@ -14,6 +14,7 @@ from ehrsynth.conditions import CodeSet
 from ehrsynth.generators.chain.elapsed import Elapsed
 from ehrsynth.generators.chain.features import Features
 from ehrsynth.generators.chain.link import Link
+from ehrsynth.generators.chain.states import held_between
 from ehrsynth.tables.grids import MISSING
 
 Codes = NDArray[np.int64]
@@ -102,6 +103,16 @@ class ElapsedLink:
             density[rows] = np.where(own < 0, weighed.missing, present)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(density))
+
+    def mass(self, features: Features, low: Codes, high: Codes) -> Floats:
+        """The probability of a present value from `low` to `high`, of each row (low > high for none)."""
+        found = np.zeros(len(features))
+        for rows in self._pieces(len(features)):
+            weighed = self._weighed(rows, features)
+            inside = held_between(self.link.states, low[rows] + weighed.shifts, high[rows] + weighed.shifts)
+            share = _ratio((weighed.chance * inside).sum(axis=1), weighed.present)
+            found[rows] = (1 - weighed.missing) * share
+        return found
 
     def nearest(self, codes: Codes) -> Codes:
         """Each code, or the nearest that a state holds."""

@@ -21,7 +21,7 @@ from ehrsynth.generators.chain.features import Feature, Features, with_gaps, wit
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
 from ehrsynth.generators.chain.shapes import card_shapes
-from ehrsynth.generators.chain.states import States, nearest_held
+from ehrsynth.generators.chain.states import States, held_between, nearest_held
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 # A little of the column's own distribution in every conditional, so that what is possible is never ruled out.
 _FLOOR = 0.0002
 _AS_GOOD_AS_NUMBERS = 3
+_AT_ONCE = 4_000_000  # cells, rows times states, that are weighed at a time
 # Missing or not has few points to learn, and these bear a weaker ridge. Of laboratory values that are ordered
 # together a strong one lets a patient without any have one of the last, and then others for its sake.
 _RIDGE_OF_MISSING = 0.3
@@ -44,6 +45,9 @@ class AbstractLink(Protocol):
 
     def log_density(self, features: Features, codes: Codes) -> Floats:
         """The log probability of each row's code in its conditional; -inf where no state holds it."""
+
+    def mass(self, features: Features, low: Codes, high: Codes) -> Floats:
+        """The probability of a present value from `low` to `high`, of each row (low > high for none)."""
 
     def nearest(self, codes: Codes) -> Codes:
         """Each row's code, or the nearest that a state holds."""
@@ -187,6 +191,15 @@ class Link:
             density[known] += cell_probability[known, number] * inside / self.states.width[s]
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(density))
+
+    def mass(self, features: Features, low: Codes, high: Codes) -> Floats:
+        """The probability of a present value from `low` to `high`, of each row (low > high for none)."""
+        found, together = np.zeros(len(features)), max(1, _AT_ONCE // len(self.states))
+        for start in range(0, len(features), together):
+            rows = slice(start, start + together)
+            inside = held_between(self.states, low[rows], high[rows])
+            found[rows] = (self.spread(features[rows]) * inside).sum(axis=1)
+        return found
 
     def spread(self, features: Features) -> Floats:
         """The probability of each state in each row's conditional, n x states."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ehrsynth.conditions import CodeSet
 from ehrsynth.encoding import codes_to_values, values_to_codes
 from ehrsynth.generators.chain.any_order import NetworkLink
-from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
+from ehrsynth.generators.chain.bounds import Bound, bounds_of, draw_bounded, log_cut
 from ehrsynth.generators.chain.echo import Echo, EchoLink, repeats
 from ehrsynth.generators.chain.elapsed import Elapsed, counted_codes
 from ehrsynth.generators.chain.elapsed_link import ElapsedLink
@@ -114,10 +114,33 @@ class Chain:
     def log_prob(self, codes: Codes) -> Floats:
         """The log probability of each row, in nats."""
         matrix, total, computed = self.matrix(codes), np.zeros(len(codes)), self.computed
+        bounds = bounds_of(self.schema, self.order)
         for step, place in enumerate(self.order):
             if not computed[step]:
-                total += self.link(step, codes).log_density(matrix[:, :step], codes[:, place])
+                total += log_density(self, step, matrix[:, :step], codes, codes[:, place], bounds[step])
         return total
+
+
+def log_density(
+    chain: Chain, step: int, seen: Features, rows: Codes, own: Codes, bounds: Sequence[Bound]
+) -> Floats:
+    """The log density of a code of one step in each row, cut at the rules' bounds as a draw is.
+
+    A code beyond the bounds has one all the same.
+
+    Parameters
+    ----------
+    seen, rows
+        Features of the earlier columns, and the rows, of which these stand: n x learnt columns.
+    own
+        n codes.
+    """
+    link = chain.link(step, rows)
+    found = link.log_density(seen, own)
+    if bounds:
+        size = chain.schema.learnt[chain.order[step]].size
+        found = found + np.where(own >= 0, log_cut(link, seen, rows, bounds, size=size), 0.0)
+    return found
 
 
 class Particles:

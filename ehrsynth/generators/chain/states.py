@@ -154,6 +154,18 @@ class States:
         return np.asarray(codes, np.int64)
 
 
+def held_between(states: States, low: Codes, high: Codes) -> Floats:
+    """The share of each state's codes from `low` to `high`, n x states; none where low > high.
+
+    Parameters
+    ----------
+    low, high
+        n codes each.
+    """
+    inside = np.minimum(states.high, high[:, None]) - np.maximum(states.low, low[:, None]) + 1
+    return np.where(states.is_missing, 0.0, np.maximum(inside, 0) / states.width)
+
+
 def nearest_held(states: States, codes: Codes) -> Codes:
     """Each code, or the nearest that a state holds."""
     state = states.assign(codes)

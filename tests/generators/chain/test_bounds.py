@@ -7,10 +7,21 @@ from numpy.typing import NDArray
 
 from ehrsynth import generator
 from ehrsynth.conditions import CodeSet
+from ehrsynth.encoding import encode
 from ehrsynth.errors import SamplingExhausted
+from ehrsynth.generators.autoregressive import Autoregressive, FittedAutoregressive
 from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.generators.chain.bounds import bounds_of, draw_bounded
+from ehrsynth.generators.chain.classifier import Classifier
+from ehrsynth.generators.chain.completion import complete_codes
+from ehrsynth.generators.chain.features import Feature
+from ehrsynth.generators.chain.link import Link
+from ehrsynth.generators.chain.particles import Chain, log_density
+from ehrsynth.generators.chain.states import States
+from ehrsynth.progress import silent
 from ehrsynth.schema import BooleanColumn, DateColumn, Implication, Inequality, IntegerColumn, Schema
+from ward import WARD
+from ward import patients as patients_of_the_ward
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -50,6 +61,10 @@ def patients() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def model(patients: pd.DataFrame) -> AbstractFitted:
     return generator("autoregressive").fit(patients, _ward(), seed=1)
+
+
+def _ward_model() -> AbstractFitted:
+    return Autoregressive(rounds=20, trees=2).fit(patients_of_the_ward(500), WARD, seed=1)
 
 
 def test_no_patient_is_rarer_for_a_rule_between_dates(patients: pd.DataFrame, model: AbstractFitted) -> None:
@@ -124,6 +139,69 @@ def test_weights_are_the_share_of_the_set_under_the_cut_conditional(low: int) ->
     kept = _SIZE - max(low, _LOW)
     assert mass.mean() == pytest.approx((1 - _ABSENT) * kept / (_SIZE - _LOW), rel=0.03)
     assert (codes[mass > 0] >= _LOW).all()
+
+
+def _chain(order: tuple[int, int]) -> Chain:
+    """Two numbers, each uniform on its own; the higher one is missing with a chance of 0.3."""
+    nothing = Feature(np.array([_SIZE // 2]), listed=False)
+    shares = (np.array([1.0]), np.array([1 - _ABSENT, _ABSENT]))
+    links = [
+        Link(
+            States(np.array([0, -1])[: len(s)], np.array([_SIZE - 1, -1])[: len(s)], s),
+            np.arange(len(s)),
+            None,
+            Classifier(s),
+            (None,) * len(s),
+        )
+        for s in shares
+    ]
+    return Chain(_rule(strict=False), order, (nothing, nothing), tuple(links[place] for place in order))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_densities_of_all_rows_that_keep_the_rule_add_up_to_one(order: tuple[int, int]) -> None:
+    chain = _chain(order)
+    rows = np.array([(low, high) for low in range(_SIZE) for high in range(-1, _SIZE) if not 0 <= high < low])
+    density = np.exp(chain.log_prob(rows))
+    assert density.sum() == pytest.approx(1)
+    drawn = chain.draw(200_000, np.random.default_rng(1))
+    drawn = drawn[(drawn[:, 1] < 0) | (drawn[:, 0] <= drawn[:, 1])]  # a few never keep it
+    at = {tuple(row): number for number, row in enumerate(rows)}
+    share = np.bincount([at[tuple(row)] for row in drawn], minlength=len(rows)) / len(drawn)
+    assert np.abs(share - density).max() < 0.003
+
+
+def test_what_is_completed_below_a_known_number_is_as_in_free_rows() -> None:
+    """Whoever has a high low number has few values above it, each of them the likelier."""
+    chain, high = _chain((0, 1)), 6
+    lows = np.arange(high + 1)
+    chance = (1 - _ABSENT) / _SIZE / (_SIZE - lows)
+    found = complete_codes(
+        chain, np.array([[-1, high]]), 4_000, rng=np.random.default_rng(1), progress=silent
+    )
+    share = np.bincount(found.codes[:, 0], minlength=_SIZE)[: high + 1] / 4_000
+    root = np.sqrt(found.effective_sample_size[0])
+    assert np.abs(share - chance / chance.sum()).max() < 1.5 / root
+    assert (share * lows).sum() == pytest.approx((chance * lows).sum() / chance.sum(), abs=3 * 2 / root)
+    assert np.exp(found.log_probability[0]) == pytest.approx(chance.sum(), rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["sbp", "death"])
+def test_densities_of_all_values_that_keep_the_rule_add_up_to_one(model: AbstractFitted, name: str) -> None:
+    """Of fitted links: a date counted from another one, and a number."""
+    fitted, table = (model, None) if name == "death" else (_ward_model(), patients_of_the_ward(30))
+    assert isinstance(fitted, FittedAutoregressive)
+    table = model.sample(30, seed=9).table if table is None else table
+    chain, codes = fitted.chain, encode(table, fitted.schema)
+    bounds = bounds_of(fitted.schema, chain.order)
+    (step,) = (number for number, own in enumerate(bounds) if own)
+    place, seen = chain.order[step], chain.matrix(codes)[:, :step]
+    every = np.arange(-1, fitted.schema.learnt[place].size)
+    for row in range(30):
+        rows, own = codes[[row]].repeat(len(every), 0), every
+        broken = np.logical_or.reduce([bound.broken(own, rows) for bound in bounds[step]])
+        density = log_density(chain, step, seen[[row]].repeat(len(every), 0), rows, own, bounds[step])
+        assert np.exp(density[~broken]).sum() == pytest.approx(1)
 
 
 def test_the_lower_number_may_come_last() -> None:

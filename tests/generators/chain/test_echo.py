@@ -97,6 +97,9 @@ def test_density_and_draws_agree(model: FittedAutoregressive) -> None:
     every = model.chain.link(step, np.repeat(row, len(grid), axis=0))
     density = np.exp(every.log_density(np.repeat(features, len(grid), axis=0), grid))
     assert density.sum() == pytest.approx(1)
+    low, high = np.array([0, 3, 5]), np.array([size - 1, 20, 4])
+    found = model.chain.link(step, np.repeat(row, 3, axis=0)).mass(np.repeat(features, 3, axis=0), low, high)
+    assert found == pytest.approx([density[a + 1 : b + 2].sum() for a, b in zip(low, high, strict=True)])
     draws = 4_000
     link = model.chain.link(step, np.repeat(row, draws, axis=0))
     drawn, mass = link.draw(np.repeat(features, draws, axis=0), None, np.random.default_rng(1))

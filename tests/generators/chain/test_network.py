@@ -119,6 +119,8 @@ def test_draws_masses_and_densities_agree(model: AnyOrder, allowed: CodeSet) -> 
     density = np.exp(link.log_density(features[: len(every)], every))
     assert density.sum() == pytest.approx(1, abs=1e-6)
     assert mass[0] == pytest.approx(density[allowed.contains(every)].sum(), abs=1e-6)
+    between = link.mass(features[:2], np.array([18, 9]), np.array([33, 8]))
+    assert between == pytest.approx([density[19:35].sum(), 0.0], abs=1e-6)
     share = np.array([(drawn == code).mean() for code in every])
     expected = np.where(allowed.contains(every), density, 0) / mass[0]
     assert np.abs(share - expected).max() < 0.02

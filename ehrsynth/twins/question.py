@@ -43,7 +43,7 @@ class Request:
     probabilities
         The probability of each arm under randomisation, by its name. Default: the shares observed.
     estimand
-        Whom an average effect is about: "all" patients, the "treated" or the "untreated".
+        Whom an average effect is about: "all" patients, the "treated" (of two arms) or the "untreated".
     where
         A condition on covariates that the population meets, for instance ``"age >= 80"``.
     by
@@ -137,6 +137,11 @@ def ask(request: Request, schema: Schema) -> Question:
     problems += [f"by: {unknown('covariate', n, covariates)}" for n in by if n not in covariates]
     problems += list(_population_problems(request, schema, covariates))
     probabilities = _probabilities(request, arms, problems)
+    if request.estimand == "treated" and len(arms) > _TWO:
+        problems.append(
+            f"the treated are other patients for each of {len(arms) - 1} contrasts, which one table of arms"
+            " would mix: ask about two arms at a time (--arm), or with --estimand all or untreated"
+        )
     if problems:
         raise RequestError("\n".join(problems))
     kept = tuple(n for n in covariates if n not in request.negative_control)

@@ -202,7 +202,8 @@ def trial(check: Values, answer: Values, few: int) -> Values:
     cells = [c for c in check["cells"] if c["patients"] > few]
     return {
         "outcome": check["outcome"],
-        "passed": check["verdict"] == "passed",
+        "verdict": check["verdict"],
+        "reason": check["reason"],
         "split": check["split"],
         "error_rates": check["error_rates"],
         "left_out": [] if few else check["left_out"],

@@ -95,6 +95,11 @@ def _head(answer: Values, provenance: Provenance, *, shareable: bool) -> Values:
         for c in answer["trial_check"]
         if c["verdict"] == "failed"
     ]
+    reasons += [
+        f"The trial check was not computed for {c['outcome']}: {c['reason']}."
+        for c in answer["trial_check"]
+        if c["verdict"] == "not computed"
+    ]
     release = answer["release"]
     gate = "" if release is None else f" {release['sentence']}"
     return {

@@ -19,7 +19,7 @@ from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, outside_support, settled
 from ehrsynth.twins.refutation import Refuter
 from ehrsynth.twins.study import Study
-from ehrsynth.twins.trial import Cell, TrialCheck
+from ehrsynth.twins.trial import TOO_FEW, Cell, TrialCheck
 
 VALIDATED = "validated by arms: patients of each arm show it"
 ASSUMED = (
@@ -97,7 +97,7 @@ def verdict(study: Study, checks: Sequence[TrialCheck], cohort: Cohort | None = 
 
     "answered"; "answered in part" where nothing but the numbers of some patients of the cohort is withheld;
     "average only" where effects of single patients are; "refused" where anything else is, or every patient of
-    the cohort, or the trial check fails.
+    the cohort, or the trial check fails or could not be computed.
     """
     open_ones = {one.name for one in study.every_refusal if not one.overridden}
     withheld = np.zeros(0, np.bool_) if cohort is None else cohort.withheld
@@ -294,10 +294,12 @@ def _coupled(one: Coupled, contrast: str) -> dict[str, Any]:
 
 
 def check_json(one: TrialCheck, question: Question) -> dict[str, Any]:
-    """A trial check as a table."""
+    """A trial check as a table; its verdict is "passed", "failed" or, with a reason, "not computed"."""
+    verdict = "passed" if one.passed else "failed"
     return {
         "outcome": one.outcome,
-        "verdict": "passed" if one.passed else "failed",
+        "verdict": verdict if one.computed else "not computed",
+        "reason": "" if one.computed else TOO_FEW,
         "split": one.split,
         "cells": [_cell(cell, question) for cell in one.cells],
         "left_out": list(one.left_out),

@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 
 LEVEL = 0.05
 FEWEST = 50  # patients of each arm that a group needs in the other half
+TOO_FEW = f"fewer than {FEWEST} patients an arm in a half"
 FEWEST_SITES = 4
 ALL = "all patients"
 _POWER = 0.8
@@ -66,7 +67,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TrialCheck:
-    """The check of one outcome: every cell, and groups that were too small."""
+    """The check of one outcome: every cell, and groups that were too small.
+
+    Without a cell nothing was compared: the check is not computed, which is no pass.
+    """
 
     outcome: str
     cells: tuple[Cell, ...]
@@ -74,9 +78,14 @@ class TrialCheck:
     split: str
 
     @property
+    def computed(self) -> bool:
+        """Whether anything was compared."""
+        return bool(self.cells)
+
+    @property
     def passed(self) -> bool:
-        """Whether the trial contradicts no cell."""
-        return all(cell.passed for cell in self.cells)
+        """Whether something was compared, and the trial contradicts no cell."""
+        return self.computed and all(cell.passed for cell in self.cells)
 
     @property
     def failed(self) -> tuple[Cell, ...]:

@@ -229,6 +229,7 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
             for e in one.effects
         ],
         "shares_of_values": _shares_of_values(study, one),
+        "groups_left_out": list(one.left_out),
         "e_values": [None if e is None else values_of(e) for e in one.e_values],
         "individual_effects": SMOOTH + measured_jumps() if one.individual else "not told",
         "coupling": [_coupled(c, question.contrasts[k]) for k, c in enumerate(one.coupled)],

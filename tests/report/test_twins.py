@@ -93,6 +93,15 @@ def test_a_trial_check_that_compared_nothing_is_neither_a_yes_nor_a_contradictio
     assert "trial contradicts" not in page
 
 
+def test_groups_that_were_left_out_are_named_inside(answer) -> None:
+    outcomes = [one | {"groups_left_out": ["sex: F, low against none: few"]} for one in answer["outcomes"]]
+    pages = [
+        render_twins({**answer, "outcomes": outcomes}, provenance(), shareable=shareable)
+        for shareable in (False, True)
+    ]
+    assert ["Left out: sex: F, low against none: few" in page for page in pages] == [True, False]
+
+
 def test_what_is_withheld_is_not_on_the_page(answer) -> None:
     held = {**answer["outcomes"][0], "withheld": ["too few patients"]}
     for name in ("average_effects", "arms", "coupling", "e_values"):

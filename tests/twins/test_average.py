@@ -121,6 +121,15 @@ def test_the_plain_means_are_those_of_the_arms() -> None:
     assert gap.value == pytest.approx(blind.value)
 
 
+def test_an_arm_with_nobody_has_no_mean_and_no_difference() -> None:
+    patients, found, _ = fitted(300, 9)
+    seen = plain_means(patients, found.target.values, np.ones(300), 3)
+    assert np.isnan(seen.contrast(2, 0.9).value)
+    assert np.isnan(seen.contrast(2, 0.9).p_value)
+    both = plain_means(patients, found.target.values, np.ones(300), 2)
+    assert seen.contrast(1, 0.9).value == pytest.approx(both.contrast(1, 0.9).value)
+
+
 def test_the_density_ratio_of_the_same_patients_is_one() -> None:
     patients, _, _ = fitted(500, 10)
     same = density_ratio(patients.covariates, patients.covariates, seed=1)

@@ -22,6 +22,7 @@ from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import (
     Refusal,
+    check_support,
     imbalance,
     poor_overlap,
     settled,
@@ -88,7 +89,8 @@ def twin_study(
     Raises
     ------
     NotEnoughData, Refused
-        If an arm has no patient, or fewer than 10: nothing can be fitted then.
+        If an arm has no patient, or fewer than 10, or fewer than 2 on common support: nothing can be fitted
+        or averaged then.
     RequestError
         If the table is itself synthetic.
     """
@@ -103,6 +105,7 @@ def twin_study(
         patients.covariates, patients.arm, arms, lowest=lowest, seed=derived_seed(seed, "support")
     )
     support = supported.of(patients.covariates, chances)
+    check_support(patients, ~support.outside, question)
     population = Populations(patients, question, ~support.outside, outsiders(target, question), seed)
     found = overlap(
         patients.covariates,

@@ -160,6 +160,17 @@ def test_groups_with_hardly_anybody_of_an_arm_are_left_out_and_named() -> None:
     assert any(one.startswith("sex: F, low against none: fewer than 20 patients of an arm") for one in told)
 
 
+def test_an_arm_that_nobody_else_could_have_come_into_is_refused_and_no_crash() -> None:
+    table = trial(200, 46).table
+    table["ward"] = pd.Categorical(np.where(table["drug"] == "low", "a", "b"), categories=["a", "b", "c"])
+    question = ask(Request(arms=TWO, outcomes=("score",)), TRIAL)
+    accepted = frozenset({"overlap", "placebo", "individual-effects", "outside-support"})
+    options = Options(candidates=LEAN, repeats=100, accepted=accepted)
+    with pytest.raises(Refused, match="on common support") as caught:
+        twin_study(table, question, options=options, seed=1)
+    assert caught.value.exit_code == 3
+
+
 # ---- the cohort ----
 
 

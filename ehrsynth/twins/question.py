@@ -111,6 +111,12 @@ class Question:
         return self.schema.subset(self.covariates)
 
     @property
+    def target_schema(self) -> Schema:
+        """The schema of patients to whom averages are standardised: covariates, and what tells `where`."""
+        told = bind(self.where, self.schema, expects="truth").columns if self.where else set()
+        return self.schema.subset(tuple(n for n in self.schema.names if n in told or n in self.covariates))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the question needs, in the schema's order."""
         needed = {self.treatment, *self.covariates, *self.negative_control, *self.by}

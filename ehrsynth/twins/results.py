@@ -15,6 +15,7 @@ from ehrsynth.twins.error_rates import measured_error_rates
 from ehrsynth.twins.jump_rates import measured_jumps
 from ehrsynth.twins.outcome_study import OutcomeStudy
 from ehrsynth.twins.outcomes import Outcome
+from ehrsynth.twins.populations import Outsiders
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, outside_support, settled
 from ehrsynth.twins.refutation import Refuter
@@ -74,7 +75,7 @@ def as_json(study: Study, checks: Sequence[TrialCheck] = (), cohort: Cohort | No
     return {
         "verdict": verdict(study, checks, cohort),
         "refusals": [refusal_json(one) for one in refusals],
-        "question": question_json(study.question),
+        "question": question_json(study.question, study.target),
         "intended_use": INTENDED,
         "identification": list(ASSUMPTIONS[study.question.design]),
         "level": study.options.level,
@@ -164,8 +165,8 @@ def refusal_json(one: Refusal) -> dict[str, Any]:
     }
 
 
-def question_json(question: Question) -> dict[str, Any]:
-    """What was asked."""
+def question_json(question: Question, target: Outsiders | None = None) -> dict[str, Any]:
+    """What was asked; with a target table, how many patients of it averages are over."""
     return {
         "treatment": question.treatment,
         "arms": [arm.name for arm in question.arms],
@@ -180,7 +181,17 @@ def question_json(question: Question) -> dict[str, Any]:
         else _by_arm(question, question.probabilities),
         "estimand": question.estimand,
         "population": question.where or "all patients",
+        "target": None if target is None else _target(target),
         "site": question.site,
+    }
+
+
+def _target(target: Outsiders) -> dict[str, Any]:
+    averaged = len(target.supported)
+    return {
+        "patients": averaged,
+        "outside_support": len(target.rows) - averaged,
+        "synthetic": target.synthetic,
     }
 
 
@@ -238,9 +249,9 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
 
 
 def _shares_of_values(study: Study, one: OutcomeStudy) -> dict[str, Any] | None:
-    """The share of each value of an ordinal outcome in each arm, over supported patients."""
+    """The share of each value of an ordinal outcome in each arm, over supported patients of the study."""
     fitted, outcome = one.model.fitted, one.model.outcome
-    if outcome.kind != "ordinal" or fitted.said.shapes is None:
+    if study.target is not None or outcome.kind != "ordinal" or fitted.said.shapes is None:
         return None
     shares = shares_of(one.model.levelled(fitted.said.means), fitted.said.shapes, outcome)
     mean = shares[~study.support.outside].mean(axis=0)

@@ -130,6 +130,26 @@ def test_an_arm_with_nobody_has_no_mean_and_no_difference() -> None:
     assert seen.contrast(1, 0.9).value == pytest.approx(both.contrast(1, 0.9).value)
 
 
+def test_fifty_synthetic_patients_are_no_five_thousand() -> None:
+    patients, found, _ = fitted(300, 9)
+    for rows, synthetic, independent in ((50, True, 50), (900, True, 300), (900, False, 900)):
+        other = patients.covariates.rows(np.arange(rows) % 300)
+        population = Populations(patients, TRIALS, np.ones(300, bool), Outsiders(other, synthetic), 1)
+        assert population.of(found, 1).independent == independent
+
+
+def test_patients_of_another_table_outside_support_are_left_out_of_the_average() -> None:
+    patients, found, _ = fitted(300, 9, slope=2.0)
+    far = np.arange(300) < 100
+    whole = Outsiders(patients.covariates, synthetic=False, outside=far)
+    rest = Outsiders(patients.covariates.rows(~far), synthetic=False)
+    values = [
+        average(found, patients, Populations(patients, TRIALS, ~far, one, 1).of(found, 1)).means
+        for one in (whole, rest)
+    ]
+    np.testing.assert_allclose(values[0], values[1])
+
+
 def test_the_density_ratio_of_the_same_patients_is_one() -> None:
     patients, _, _ = fitted(500, 10)
     same = density_ratio(patients.covariates, patients.covariates, seed=1)

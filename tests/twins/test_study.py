@@ -8,6 +8,7 @@ import pytest
 
 from ehrsynth.errors import NotEnoughData, Refused, RequestError
 from ehrsynth.files import plain
+from ehrsynth.report.twins import question_facts
 from ehrsynth.tables import accept_synthetic, from_values, is_synthetic, mark_synthetic, write_table
 from ehrsynth.tables.reading import read_table
 from ehrsynth.twins.cohort import Cohort, summary, twin_cohort
@@ -15,6 +16,7 @@ from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.options import Options
 from ehrsynth.twins.pairs import outcome_memory, pairs
 from ehrsynth.twins.patients import patients_of
+from ehrsynth.twins.populations import outsiders
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.results import as_json
 from ehrsynth.twins.study import Study, twin_study
@@ -158,6 +160,33 @@ def test_groups_with_hardly_anybody_of_an_arm_are_left_out_and_named() -> None:
     assert groups >= {"all patients", "sex: M"}
     told = as_json(study)["outcomes"][0]["groups_left_out"]
     assert any(one.startswith("sex: F, low against none: fewer than 20 patients of an arm") for one in told)
+
+
+def test_an_average_over_a_target_table_says_so_and_is_over_the_population_asked_for() -> None:
+    question = ask(Request(arms=TWO, outcomes=("score",), design="randomised", where="age >= 60"), TRIAL)
+    others = trial(120, 44).table
+    others.loc[0, ["age", "sbp"]] = [100, 50.0]
+    options = Options(candidates=LEAN, repeats=100, individual=False, accepted=frozenset({"overlap"}))
+    study = twin_study(trial(400, 45).table, question, options=options, target=others, seed=1)
+    answer = as_json(study)
+    told = answer["question"]["target"]
+    assert told["outside_support"] >= 1
+    assert told["patients"] + told["outside_support"] == int((others["age"] >= 60).sum())
+    assert not told["synthetic"]
+    facts = dict(question_facts(answer["question"]))
+    assert facts["Whom an average is about"].startswith(f"{told['patients']} patients of a target table (")
+    assert facts["Whom an average is about"].endswith("left out); age >= 60")
+    assert study.overlap.outside == told["outside_support"]
+
+
+def test_a_target_table_is_a_population_of_its_own() -> None:
+    others = trial(50, 44).table
+    treated = ask(Request(arms=TWO, outcomes=("score",), estimand="treated"), TRIAL)
+    with pytest.raises(RequestError, match="leave --estimand or --target out"):
+        outsiders(others, treated)
+    old = ask(Request(arms=TWO, outcomes=("score",), where="age > 99.5"), TRIAL)
+    with pytest.raises(NotEnoughData, match="no patient of the target table"):
+        outsiders(others[others["age"] < 90], old)
 
 
 def test_an_arm_that_nobody_else_could_have_come_into_is_refused_and_no_crash() -> None:

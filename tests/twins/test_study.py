@@ -189,9 +189,13 @@ def test_a_target_table_is_a_population_of_its_own() -> None:
         outsiders(others[others["age"] < 90], old)
 
 
-def test_an_arm_that_nobody_else_could_have_come_into_is_refused_and_no_crash() -> None:
+@pytest.mark.parametrize("elsewhere", ["b", "a"])
+def test_an_arm_with_nobody_on_common_support_is_refused_and_no_crash(elsewhere: str) -> None:
     table = trial(200, 46).table
-    table["ward"] = pd.Categorical(np.where(table["drug"] == "low", "a", "b"), categories=["a", "b", "c"])
+    low = (table["drug"] == "low").to_numpy()
+    others = np.where(np.arange(200) % 2, "b", elsewhere)  # "a": some of them are like the treated
+    table["ward"] = pd.Categorical(np.where(low, "a", others), categories=["a", "b", "c"])
+    table.loc[low, "age"] = 95
     question = ask(Request(arms=TWO, outcomes=("score",)), TRIAL)
     accepted = frozenset({"overlap", "placebo", "individual-effects", "outside-support"})
     options = Options(candidates=LEAN, repeats=100, accepted=accepted)

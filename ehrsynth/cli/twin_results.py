@@ -68,6 +68,9 @@ def _show_trial(answer: Mapping[str, Any]) -> None:
             )
             for c in check["cells"]
         ]
-        typer.echo(f"trial check, {check['outcome']}: {check['verdict']}")
+        why = f": {check['reason']}" if check["reason"] else ""
+        typer.echo(f"trial check, {check['outcome']}: {check['verdict']}{why}")
+        if not cells:
+            continue
         shown = ("", "number", "arm", "group", "simulated", "randomised", "difference (95% interval)")
         show_table(shown, cells)

@@ -22,6 +22,7 @@ from ehrsynth.twins.cohort import Cohort, twin_cohort
 from ehrsynth.twins.options import Options
 from ehrsynth.twins.pairs import pairs
 from ehrsynth.twins.patients import Patients, patients_of
+from ehrsynth.twins.populations import of_population
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.study import Study, twin_study
 from ehrsynth.twins.trial import TrialCheck
@@ -62,7 +63,7 @@ def _of_real_patients(real: TwinPatients, wanted: Wanted, options: Options, repo
     question, seed = real.question, real.hidden.seed
     target = None
     if wanted.target is not None:
-        target = read_table(wanted.target, question.covariate_schema)
+        target = of_population(read_table(wanted.target, question.target_schema), question)
     until = 0.6 if wanted.trial else 0.9
     study = twin_study(
         real.learnt,

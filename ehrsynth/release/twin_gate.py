@@ -14,7 +14,8 @@ from ehrsynth.twins.cohort import Cohort
 from ehrsynth.twins.pairs import Pairs, outcome_memory
 from ehrsynth.twins.patients import Patients
 from ehrsynth.twins.study import Study
-from ehrsynth.twins.trial import TrialCheck
+from ehrsynth.twins.trial import TOO_FEW, TrialCheck
+from ehrsynth.twins.wording import listed
 
 
 def attack_pairs(tables: Pairs, policy: Policy, hidden: Secrets, progress: Progress) -> Evaluation:
@@ -67,9 +68,10 @@ def twin_checks(  # noqa: PLR0913 - everything that the gate looks at
     )
     if study.question.randomised:
         failed = [cell for check in checks for cell in check.failed]
+        computed = bool(checks) and all(check.computed for check in checks)
         yield compare(
             "Cells that the trial contradicts",
-            float(len(failed)) if checks else None,
+            float(len(failed)) if computed else None,
             0.0,
             "at most",
             explanation=_trial_in_words(checks, len(failed)),
@@ -101,8 +103,10 @@ def memory_check(outcome: str, found: Estimate, policy: Policy) -> Check:
 
 
 def _trial_in_words(checks: tuple[TrialCheck, ...], failed: int) -> str:
-    if not checks:
-        return "It was not computed, and a check that was not computed is a no."
+    empty = [check.outcome for check in checks if not check.computed]
+    if not checks or empty:
+        why = f" for {listed(empty)} ({TOO_FEW})" if empty else ""
+        return f"It was not computed{why}, and a check that was not computed is a no."
     cells = sum(len(check.cells) for check in checks)
     return (
         f"{failed} of {cells} numbers of the cohort are contradicted by randomised patients whom nothing saw."

@@ -65,6 +65,11 @@ class TwinsResult:
             for check in self.answer["trial_check"]
             if (failed := sum(not cell["passed"] for cell in check["cells"]))
         ]
+        reasons += [
+            f"the trial check was not computed ({check['outcome']}): {check['reason']}"
+            for check in self.answer["trial_check"]
+            if not check["cells"]
+        ]
         where = f"see {self.folder / 'internal'}"
         if reasons:
             raise Refused(f"refused: {reasons[0]}", (*reasons[1:], where))

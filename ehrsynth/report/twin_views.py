@@ -71,6 +71,7 @@ def outcome(one: Values, answer: Values, few: int) -> Values:
         "models": [(n, f"{w:.2f}") for n, w in one["models"]["effect"].items() if w > 0.005],  # noqa: PLR2004
         "evidence": _evidence(one["evidence"]),
         "effects": [],
+        "left_out": [],
         "arms": [],
         "coupling": [],
         "e_values": [],
@@ -83,6 +84,7 @@ def outcome(one: Values, answer: Values, few: int) -> Values:
     return found | {
         "arms": [(arm, _interval(v, one), v["label"]) for arm, v in one["arms"].items()],
         "effects": [_effect(e, one, span) for e in effects],
+        "left_out": [] if few else one["groups_left_out"],
         "e_values": list(_e_values(one, answer)),
         "coupling": [_coupling(c, one) for c in one["coupling"]],
     }
@@ -202,7 +204,8 @@ def trial(check: Values, answer: Values, few: int) -> Values:
     cells = [c for c in check["cells"] if c["patients"] > few]
     return {
         "outcome": check["outcome"],
-        "passed": check["verdict"] == "passed",
+        "verdict": check["verdict"],
+        "reason": check["reason"],
         "split": check["split"],
         "error_rates": check["error_rates"],
         "left_out": [] if few else check["left_out"],

@@ -95,6 +95,11 @@ def _head(answer: Values, provenance: Provenance, *, shareable: bool) -> Values:
         for c in answer["trial_check"]
         if c["verdict"] == "failed"
     ]
+    reasons += [
+        f"The trial check was not computed for {c['outcome']}: {c['reason']}."
+        for c in answer["trial_check"]
+        if c["verdict"] == "not computed"
+    ]
     release = answer["release"]
     gate = "" if release is None else f" {release['sentence']}"
     return {
@@ -147,10 +152,20 @@ def question_facts(question: Values) -> Iterator[tuple[str, str]]:
     yield "Treatment", f"{question['treatment']}: {', '.join(question['contrasts'])}"
     yield "Outcomes", "; ".join(question["outcomes"])
     yield "Design", question["design"]
-    yield "Whom an average is about", f"{question['estimand']}; {question['population']}"
+    yield "Whom an average is about", _whom(question)
     yield "Adjusted for", ", ".join(question["covariates"])
     if question["negative_controls"]:
         yield "Negative controls", ", ".join(question["negative_controls"])
+
+
+def _whom(question: Values) -> str:
+    target = question["target"]
+    if target is None:
+        return f"{question['estimand']}; {question['population']}"
+    kind = "synthetic patients" if target["synthetic"] else "patients"
+    left = target["outside_support"]
+    more = f" ({left:,} more lie outside support and are left out)" if left else ""
+    return f"{target['patients']:,} {kind} of a target table{more}; {question['population']}"
 
 
 def _facts(provenance: Provenance) -> list[tuple[str, tuple[str, ...]]]:

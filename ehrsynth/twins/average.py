@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+FEWEST = 20  # patients of each arm that an average of a group needs: of fewer its error is not to be had
 _FEWEST_SITES = 10  # fewer say little about how sites differ: the error is then that of patients
 
 
@@ -54,6 +55,8 @@ class Population:
 class Average:
     """Means of the arms, and what each patient contributes to them (influences: n x arms, mean 0).
 
+    A mean is NaN where nobody is in the arm.
+
     `spread` is the covariance that the sampling of patients outside the study adds, arms x arms.
     """
 
@@ -83,7 +86,10 @@ class Average:
 
     def of(self, weights: Floats, level: float) -> "Effect":
         """A sum of the arms' means, with its interval."""
-        value, error = float(self.means @ weights), float(np.sqrt(self.variance(weights)))
+        used = weights != 0  # an arm with nobody has no mean, and spoils no contrast of two others
+        value, error = float(self.means[used] @ weights[used]), float(np.sqrt(self.variance(weights)))
+        if np.isnan(value):
+            return Effect(*([float("nan")] * 5))
         half = float(stats.t.ppf(0.5 + level / 2, self.freedom)) * error
         chance = 2 * float(stats.t.sf(abs(value) / error, self.freedom)) if error > 0 else 1.0
         return Effect(value, value - half, value + half, error, chance)
@@ -134,6 +140,11 @@ def study_population(
     return Population((inside & (patients.arm == one)).astype(np.float64), inside * chances[:, one])
 
 
+def contributing(patients: Patients, weights: Floats, arms: int) -> Whole:
+    """How many patients of each arm have a weight above 0."""
+    return np.bincount(patients.arm[weights > 0], minlength=arms)
+
+
 def within(population: Population, group: Mask) -> Population:
     """The same population's patients of one group."""
     return replace(population, members=population.members * group, ratio=population.ratio * group)
@@ -178,12 +189,13 @@ def unadjusted(fitted: Crosswise, patients: Patients, group: Mask) -> Average:
 
 
 def plain_means(patients: Patients, values: Floats, weights: Floats, arms: int) -> Average:
-    """The weighted means of the arms, with each patient's influence."""
+    """The weighted means of the arms, with each patient's influence; NaN for an arm with nobody."""
     flags = (patients.arm[:, None] == np.arange(arms)) * weights[:, None]
     total = np.maximum(flags.sum(axis=0), 1e-300)
     known = np.where(weights > 0, values, 0.0)
     means = known @ flags / total
     influence = len(known) * flags * (known[:, None] - means) / total
+    means = np.where((flags > 0).any(axis=0), means, np.nan)
     return Average(means, influence, np.zeros((arms, arms)), clusters(patients.site))
 
 

@@ -10,10 +10,12 @@ from ehrsynth.evaluation.strata import Stratum
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.twins.average import (
+    FEWEST,
     Average,
     Effect,
     Population,
     average,
+    contributing,
     unadjusted,
     within,
 )
@@ -40,6 +42,8 @@ from ehrsynth.twins.sensitivity import EValue, e_value
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+ALL = "all patients"
+_FEW = f"fewer than {FEWEST} patients of an arm with a known outcome on common support"
 _COUPLED = 1_000  # patients over whom bounds of coupling are averaged
 
 
@@ -64,6 +68,8 @@ class OutcomeStudy:
         The mean of each arm in the population, with its interval.
     effects
         Each contrast over all patients first, then in each group.
+    left_out
+        Groups without a number, each with the contrast and the reason.
     coupled
         For each contrast, bounds that no data can narrow.
     spread
@@ -75,6 +81,7 @@ class OutcomeStudy:
     model: TwinModel
     levels: tuple[Effect, ...]
     effects: tuple[GroupEffect, ...]
+    left_out: tuple[str, ...]
     e_values: tuple[EValue | None, ...]
     evidence: Evidence
     calibration: tuple[Calibration, ...]
@@ -151,12 +158,14 @@ def study_outcome(
         progress=part(progress, 0.3, 0.9),
     )
     refused += settled(_outcome_refusals(patients, question, refuters, name), options.accepted)
+    effects, left_out = _effects(fitted, patients, by_arm, setting)
     target = fitted.target
     known = tuple(int(((patients.arm == a) & (target.weights > 0)).sum()) for a in range(arms))
     return OutcomeStudy(
         model=model,
         levels=_levels(averages, options.level),
-        effects=tuple(_effects(fitted, patients, by_arm, setting)),
+        effects=effects,
+        left_out=left_out,
         e_values=tuple(_e_values(fitted, averages, options.level)),
         evidence=held,
         calibration=calibrate(model, patients),
@@ -184,18 +193,26 @@ def _levels(averages: list[Average], level: float) -> tuple[Effect, ...]:
 
 def _effects(
     fitted: Crosswise, patients: Patients, by_arm: list[Population], setting: Setting
-) -> Iterator[GroupEffect]:
-    everyone = np.ones(len(patients), np.bool_)
-    for name, mask in (("all patients", everyone), *((g.name, g.masks[0]) for g in setting.groups)):
+) -> tuple[tuple[GroupEffect, ...], tuple[str, ...]]:
+    """The effects, and the groups that are too small for one."""
+    found, left_out = [], []
+    everyone, known = np.ones(len(patients), np.bool_), fitted.target.weights > 0
+    for name, mask in ((ALL, everyone), *((g.name, g.masks[0]) for g in setting.groups)):
         for arm, population in enumerate(by_arm, 1):
             # Groups are of the study's own patients: where others are the population, there are none.
-            if population.outside is not None and name != "all patients":
+            if population.outside is not None and name != ALL:
+                continue
+            # Of all patients, refusals say what stands in the way: arms that are small or hardly overlap.
+            few = contributing(patients, mask * known * population.ratio, arm + 1)[[0, arm]].min()
+            if few < FEWEST and name != ALL:
+                left_out.append(f"{name}, {setting.question.contrasts[arm - 1]}: {_FEW}")
                 continue
             count = int((mask & setting.inside & np.isin(patients.arm, (0, arm))).sum())
             mine = within(population, mask) if population.outside is None else population
             effect = average(fitted, patients, mine).contrast(arm, setting.options.level)
             plain = unadjusted(fitted, patients, mask).contrast(arm, setting.options.level)
-            yield GroupEffect(name, arm, effect, plain, count)
+            found.append(GroupEffect(name, arm, effect, plain, count))
+    return tuple(found), tuple(left_out)
 
 
 def _e_values(fitted: Crosswise, averages: list[Average], level: float) -> Iterator[EValue | None]:

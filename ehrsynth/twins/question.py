@@ -43,7 +43,7 @@ class Request:
     probabilities
         The probability of each arm under randomisation, by its name. Default: the shares observed.
     estimand
-        Whom an average effect is about: "all" patients, the "treated" or the "untreated".
+        Whom an average effect is about: "all" patients, the "treated" (of two arms) or the "untreated".
     where
         A condition on covariates that the population meets, for instance ``"age >= 80"``.
     by
@@ -111,6 +111,12 @@ class Question:
         return self.schema.subset(self.covariates)
 
     @property
+    def target_schema(self) -> Schema:
+        """The schema of patients to whom averages are standardised: covariates, and what tells `where`."""
+        told = bind(self.where, self.schema, expects="truth").columns if self.where else set()
+        return self.schema.subset(tuple(n for n in self.schema.names if n in told or n in self.covariates))
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the question needs, in the schema's order."""
         needed = {self.treatment, *self.covariates, *self.negative_control, *self.by}
@@ -137,6 +143,11 @@ def ask(request: Request, schema: Schema) -> Question:
     problems += [f"by: {unknown('covariate', n, covariates)}" for n in by if n not in covariates]
     problems += list(_population_problems(request, schema, covariates))
     probabilities = _probabilities(request, arms, problems)
+    if request.estimand == "treated" and len(arms) > _TWO:
+        problems.append(
+            f"the treated are other patients for each of {len(arms) - 1} contrasts, which one table of arms"
+            " would mix: ask about two arms at a time (--arm), or with --estimand all or untreated"
+        )
     if problems:
         raise RequestError("\n".join(problems))
     kept = tuple(n for n in covariates if n not in request.negative_control)

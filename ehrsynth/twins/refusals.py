@@ -10,9 +10,11 @@
 | individual-effects | a constant effect is not beaten on patients not seen | effects of single patients |
 | outside-support | a patient lies outside the support of some arm | every number of that patient |
 
-Each can be overridden by name; the report then says so. `error_rates` says how often they err. Patients of a
-cohort who lie outside support are withheld one by one: the answers about the others stand. Only where all of
-them do is the whole refused.
+An arm with fewer than two patients of known outcome on common support is refused without override, by
+`check_support`: nothing can be averaged or drawn there. Each refusal of the table can be overridden by
+name; the report then says so. `error_rates` says how often they err. Patients of a cohort who lie outside
+support are withheld one by one: the answers about the others stand. Only where all of them do is the whole
+refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ehrsynth.errors import Refused
 from ehrsynth.evaluation.learners import Flags
 from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.statistics import holm
@@ -47,6 +50,7 @@ NAMES: tuple[Name, ...] = (
 
 FEWEST_PATIENTS = 50
 FEWEST_EVENTS = 10
+FEWEST_SUPPORTED = 2  # one patient has no spread
 LEAST_EFFECTIVE = 0.10
 MOST_OUTSIDE = 0.20
 MOST_APART = 0.25  # standardised difference after weighting (Rubin 2001, doi 10.1023/A:1020363010465)
@@ -115,6 +119,24 @@ def small_arms(patients: Patients, question: Question, outcome: str) -> Iterator
                 f"arm {arm.name!r} has fewer than {FEWEST_EVENTS} patients with another outcome than the"
                 f" commonest one: {FEWEST_EVENTS} events are needed; {_FEWER}",
             )
+
+
+def check_support(patients: Patients, inside: NDArray[np.bool_], question: Question) -> None:
+    """Refuse where an arm has too few on common support for an average with an error, or for a draw.
+
+    Raises
+    ------
+    Refused
+        With the arm and how many it has; no override helps.
+    """
+    for outcome, target in patients.targets.items():
+        for number, arm in enumerate(question.arms):
+            count = int((inside & (patients.arm == number) & (target.weights > 0)).sum())
+            if count < FEWEST_SUPPORTED:
+                raise Refused(
+                    f"refused: arm {arm.name!r} has {count} patients on common support with a known"
+                    f" {outcome!r}, and fewer than {FEWEST_SUPPORTED} cannot be averaged at all: {_WHOM}"
+                )
 
 
 def poor_overlap(found: Overlap, question: Question) -> Iterator[Refusal]:

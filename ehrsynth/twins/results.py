@@ -15,11 +15,12 @@ from ehrsynth.twins.error_rates import measured_error_rates
 from ehrsynth.twins.jump_rates import measured_jumps
 from ehrsynth.twins.outcome_study import OutcomeStudy
 from ehrsynth.twins.outcomes import Outcome
+from ehrsynth.twins.populations import Outsiders
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import Refusal, outside_support, settled
 from ehrsynth.twins.refutation import Refuter
 from ehrsynth.twins.study import Study
-from ehrsynth.twins.trial import Cell, TrialCheck
+from ehrsynth.twins.trial import TOO_FEW, Cell, TrialCheck
 
 VALIDATED = "validated by arms: patients of each arm show it"
 ASSUMED = (
@@ -74,7 +75,7 @@ def as_json(study: Study, checks: Sequence[TrialCheck] = (), cohort: Cohort | No
     return {
         "verdict": verdict(study, checks, cohort),
         "refusals": [refusal_json(one) for one in refusals],
-        "question": question_json(study.question),
+        "question": question_json(study.question, study.target),
         "intended_use": INTENDED,
         "identification": list(ASSUMPTIONS[study.question.design]),
         "level": study.options.level,
@@ -97,7 +98,7 @@ def verdict(study: Study, checks: Sequence[TrialCheck], cohort: Cohort | None = 
 
     "answered"; "answered in part" where nothing but the numbers of some patients of the cohort is withheld;
     "average only" where effects of single patients are; "refused" where anything else is, or every patient of
-    the cohort, or the trial check fails.
+    the cohort, or the trial check fails or could not be computed.
     """
     open_ones = {one.name for one in study.every_refusal if not one.overridden}
     withheld = np.zeros(0, np.bool_) if cohort is None else cohort.withheld
@@ -164,8 +165,8 @@ def refusal_json(one: Refusal) -> dict[str, Any]:
     }
 
 
-def question_json(question: Question) -> dict[str, Any]:
-    """What was asked."""
+def question_json(question: Question, target: Outsiders | None = None) -> dict[str, Any]:
+    """What was asked; with a target table, how many patients of it averages are over."""
     return {
         "treatment": question.treatment,
         "arms": [arm.name for arm in question.arms],
@@ -180,7 +181,17 @@ def question_json(question: Question) -> dict[str, Any]:
         else _by_arm(question, question.probabilities),
         "estimand": question.estimand,
         "population": question.where or "all patients",
+        "target": None if target is None else _target(target),
         "site": question.site,
+    }
+
+
+def _target(target: Outsiders) -> dict[str, Any]:
+    averaged = len(target.supported)
+    return {
+        "patients": averaged,
+        "outside_support": len(target.rows) - averaged,
+        "synthetic": target.synthetic,
     }
 
 
@@ -229,6 +240,7 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
             for e in one.effects
         ],
         "shares_of_values": _shares_of_values(study, one),
+        "groups_left_out": list(one.left_out),
         "e_values": [None if e is None else values_of(e) for e in one.e_values],
         "individual_effects": SMOOTH + measured_jumps() if one.individual else "not told",
         "coupling": [_coupled(c, question.contrasts[k]) for k, c in enumerate(one.coupled)],
@@ -237,9 +249,9 @@ def _outcome(study: Study, one: OutcomeStudy) -> dict[str, Any]:
 
 
 def _shares_of_values(study: Study, one: OutcomeStudy) -> dict[str, Any] | None:
-    """The share of each value of an ordinal outcome in each arm, over supported patients."""
+    """The share of each value of an ordinal outcome in each arm, over supported patients of the study."""
     fitted, outcome = one.model.fitted, one.model.outcome
-    if outcome.kind != "ordinal" or fitted.said.shapes is None:
+    if study.target is not None or outcome.kind != "ordinal" or fitted.said.shapes is None:
         return None
     shares = shares_of(one.model.levelled(fitted.said.means), fitted.said.shapes, outcome)
     mean = shares[~study.support.outside].mean(axis=0)
@@ -294,10 +306,12 @@ def _coupled(one: Coupled, contrast: str) -> dict[str, Any]:
 
 
 def check_json(one: TrialCheck, question: Question) -> dict[str, Any]:
-    """A trial check as a table."""
+    """A trial check as a table; its verdict is "passed", "failed" or, with a reason, "not computed"."""
+    verdict = "passed" if one.passed else "failed"
     return {
         "outcome": one.outcome,
-        "verdict": "passed" if one.passed else "failed",
+        "verdict": verdict if one.computed else "not computed",
+        "reason": "" if one.computed else TOO_FEW,
         "split": one.split,
         "cells": [_cell(cell, question) for cell in one.cells],
         "left_out": list(one.left_out),

@@ -17,11 +17,12 @@ from ehrsynth.twins.options import Options
 from ehrsynth.twins.outcome_study import OutcomeStudy, Setting, study_outcome
 from ehrsynth.twins.overlap import Overlap, Support, Supported, overlap
 from ehrsynth.twins.patients import Patients, patients_of
-from ehrsynth.twins.populations import Populations, outside, outsiders
+from ehrsynth.twins.populations import Outsiders, Populations, outside, outsiders, with_support
 from ehrsynth.twins.propensity import lowest_chance
 from ehrsynth.twins.question import Question
 from ehrsynth.twins.refusals import (
     Refusal,
+    check_support,
     imbalance,
     poor_overlap,
     settled,
@@ -37,7 +38,7 @@ class Study:
     """A question's answer.
 
     `refusals` concern all outcomes; each outcome has its own besides. `supported` tells any patient's
-    support.
+    support. `target` are the patients of another table whom averages are over; None: the study's own.
     """
 
     question: Question
@@ -49,6 +50,7 @@ class Study:
     outcomes: tuple[OutcomeStudy, ...]
     refusals: tuple[Refusal, ...]
     groups: tuple[Stratum, ...]
+    target: Outsiders | None = None
 
     def stopped(self, outcome: OutcomeStudy) -> tuple[Refusal, ...]:
         """Why no number of an outcome may be told; empty where numbers may."""
@@ -81,21 +83,24 @@ def twin_study(
     table
         As `ehrsynth.tables.read_table` gives it for the question's schema.
     target
-        Patients to whom averages are standardised, with the covariates' columns; default: the study's own.
+        Patients to whom averages are standardised, with the columns of `Question.target_schema`; default: the
+        study's own. Of them, those of the population that was asked for are meant.
     seed
         Equal seeds give equal answers on the same machine.
 
     Raises
     ------
     NotEnoughData, Refused
-        If an arm has no patient, or fewer than 10: nothing can be fitted then.
+        If an arm has no patient, or fewer than 10, or fewer than 2 on common support, or the target table has
+        nobody there: nothing can be fitted or averaged then.
     RequestError
-        If the table is itself synthetic.
+        If the table is itself synthetic, or there is a target table and averages are not to be of "all".
     """
     refuse_synthetic(table)
     options, report = options or Options(), progress or silent
     report(0.0, "reading patients")
     patients = patients_of(table, question)
+    others = outsiders(target, question)
     fitted = _fitted(patients, question, options, seed, part(report, 0.0, 0.7))
     lowest = lowest_chance(len(patients))
     arms, chances = len(question.arms), fitted[0].said.chances
@@ -103,13 +108,15 @@ def twin_study(
         patients.covariates, patients.arm, arms, lowest=lowest, seed=derived_seed(seed, "support")
     )
     support = supported.of(patients.covariates, chances)
-    population = Populations(patients, question, ~support.outside, outsiders(target, question), seed)
+    check_support(patients, ~support.outside, question)
+    others = with_support(others, supported, fitted[0])
+    population = Populations(patients, question, ~support.outside, others, seed)
     found = overlap(
         patients.covariates,
         patients.arm,
         chances,
         population.of(fitted[0], 1),
-        outside=outside(support, supported, population, fitted[0]),
+        outside=outside(support, population),
         lowest=lowest,
     )
     groups = subgroups(question, [patients.covariates])
@@ -122,7 +129,8 @@ def twin_study(
         outcomes.append(study_outcome(one, patients, population, setting, progress=own))
     refusals = settled(_refusals(patients, question, found), options.accepted)
     report(1.0, "done")
-    return Study(question, options, patients, support, supported, found, tuple(outcomes), refusals, groups)
+    told = tuple(outcomes)
+    return Study(question, options, patients, support, supported, found, told, refusals, groups, others)
 
 
 def _fitted(

@@ -18,6 +18,7 @@ from scipy import stats
 
 from ehrsynth.randomness import numpy_generator
 from ehrsynth.statistics import Estimate, holm, normal_quantile
+from ehrsynth.twins.average import FEWEST as LEAST_LEARNT
 from ehrsynth.twins.average import Average, Effect, plain_means
 from ehrsynth.twins.patients import Patients, Target
 
@@ -27,6 +28,7 @@ Mask = NDArray[np.bool_]
 
 LEVEL = 0.05
 FEWEST = 50  # patients of each arm that a group needs in the other half
+TOO_FEW = f"fewer than {FEWEST} patients an arm in a half"
 FEWEST_SITES = 4
 ALL = "all patients"
 _POWER = 0.8
@@ -66,7 +68,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TrialCheck:
-    """The check of one outcome: every cell, and groups that were too small."""
+    """The check of one outcome: every cell, and groups that were too small.
+
+    Without a cell nothing was compared: the check is not computed, which is no pass.
+    """
 
     outcome: str
     cells: tuple[Cell, ...]
@@ -74,9 +79,14 @@ class TrialCheck:
     split: str
 
     @property
+    def computed(self) -> bool:
+        """Whether anything was compared."""
+        return bool(self.cells)
+
+    @property
     def passed(self) -> bool:
-        """Whether the trial contradicts no cell."""
-        return all(cell.passed for cell in self.cells)
+        """Whether something was compared, and the trial contradicts no cell."""
+        return self.computed and all(cell.passed for cell in self.cells)
 
     @property
     def failed(self) -> tuple[Cell, ...]:
@@ -94,12 +104,12 @@ class Simulated:
         n x arms: mean outcome of each of the cohort's patients of this group in each arm.
     errors
         What is known of the same group from the patients learnt from, whose sampling is the simulation's
-        error.
+        error. None where they are too few to tell it.
     """
 
     group: str
     means: Floats
-    errors: Average
+    errors: Average | None
 
 
 def halves(patients: Patients, *, seed: int) -> tuple[Mask, str]:
@@ -147,26 +157,36 @@ def check(
     arms = simulated[0].means.shape[1]
     cells, left_out = [], []
     for one, mask in zip(simulated, groups, strict=True):
+        if one.errors is None:
+            left_out.append(
+                f"{one.group}: fewer than {LEAST_LEARNT} patients in an arm of the half learnt from"
+            )
+            continue
         weights = target.weights * mask
         count = np.bincount(other.arm[weights > 0], minlength=arms)
         if count.min() < FEWEST or not len(one.means):
             left_out.append(f"{one.group}: fewer than {FEWEST} patients in an arm of the other half")
             continue
         seen = plain_means(other, target.values, weights, arms)
-        unit = np.eye(arms)
-        cells += [_cell("level", one, arm, unit[arm], seen, patients=int(count[arm])) for arm in range(arms)]
+        both, unit = (one.errors, seen), np.eye(arms)
+        whole = int(count.sum())
         cells += [
-            _cell("contrast", one, arm, unit[arm] - unit[0], seen, patients=int(count.sum()))
+            _cell("level", one, arm, unit[arm], both=both, patients=int(count[arm])) for arm in range(arms)
+        ]
+        cells += [
+            _cell("contrast", one, arm, unit[arm] - unit[0], both=both, patients=whole)
             for arm in range(1, arms)
         ]
     return TrialCheck(target.outcome.name, _adjusted(cells), tuple(left_out), split)
 
 
-def _cell(what: What, one: Simulated, arm: int, weights: Floats, seen: Average, *, patients: int) -> Cell:
+def _cell(
+    what: What, one: Simulated, arm: int, weights: Floats, *, both: tuple[Average, Average], patients: int
+) -> Cell:
     value = float(one.means.mean(axis=0) @ weights)
-    ours, theirs = one.errors.of(weights, 0.95), seen.of(weights, 0.95)
+    ours, theirs = (half.of(weights, 0.95) for half in both)
     error = float(np.hypot(ours.error, theirs.error))
-    freedom = _freedom((ours, one.errors.freedom), (theirs, seen.freedom))
+    freedom = _freedom((ours, both[0].freedom), (theirs, both[1].freedom))
     gap = value - theirs.value
     half = float(stats.t.ppf(0.975, freedom)) * error
     p_value = 2 * float(stats.t.sf(abs(gap) / error, freedom)) if error > 0 else float(gap == 0)

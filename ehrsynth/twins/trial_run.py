@@ -12,7 +12,7 @@ from ehrsynth.evaluation.matrix import Matrix
 from ehrsynth.evaluation.strata import Stratum
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import derived_seed
-from ehrsynth.twins.average import average, study_population, within
+from ehrsynth.twins.average import FEWEST, average, contributing, study_population, within
 from ehrsynth.twins.evidence import evidence, with_constant_effect
 from ehrsynth.twins.fitting import Crosswise, fit_crosswise
 from ehrsynth.twins.model import TwinModel, twin_model
@@ -137,10 +137,12 @@ def simulations(
     everyone = study_population(patients, fitted.said.chances, np.ones(len(patients), np.bool_), "all")
     masks = _masks(groups, 0, len(patients))
     names = [ALL, *(group.name for group in groups)]
-    return [
-        Simulated(name, found, average(fitted, patients, within(everyone, mask)))
-        for name, found, mask in zip(names, means, masks, strict=True)
-    ]
+    found = []
+    for name, mean, mask in zip(names, means, masks, strict=True):
+        mine, arms = within(everyone, mask), fitted.said.plain.shape[1]
+        few = contributing(patients, fitted.target.weights * mine.ratio, arms).min() < FEWEST
+        found.append(Simulated(name, mean, None if few else average(fitted, patients, mine)))
+    return found
 
 
 def _masks(groups: Sequence[Stratum], place: int, rows: int) -> list[Mask]:

@@ -90,6 +90,8 @@ def test_an_override_is_a_flag_and_is_written_down(trial_folder: Path) -> None:
         (("--probability", "none=half"), "a share is a number"),
         (("--trial", "--design", "observational"), "--trial needs randomised arms"),
         (("--synthetic", "5", "--target", "trial.csv"), "leave one out"),
+        (("--estimand", "treated"), "two arms at a time"),
+        ((*ARMS, "--estimand", "treated", "--target", "trial.csv"), "leave --estimand or --target out"),
         (("--epsilon", "1"), "needs --synthetic N"),
         (
             ("--epsilon", "1", "--synthetic", "5", "--trial", "--accept-overlap"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ehrsynth.cli.twin_results import show_twins
 from ehrsynth.errors import OutputError, Refused, ReleaseBlocked
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.twin_request import Wanted
@@ -68,6 +69,18 @@ def test_a_refusal_writes_its_reasons_and_no_twins(tmp_path: Path) -> None:
     names = {p.name for p in (tmp_path / "out" / "internal").iterdir()}
     assert "report.html" in names
     assert not any(name.startswith("twins_") for name in names)
+
+
+def test_a_trial_check_that_could_not_be_made_is_a_no(tmp_path: Path, capsys) -> None:
+    made = job(tmp_path / "out", n=150, wanted={"trial": True})
+    assert made.answer["verdict"] == "refused"
+    with pytest.raises(
+        Refused, match=r"trial check was not computed \(score\): fewer than 50 patients an arm"
+    ):
+        made.raise_if_refused()
+    show_twins(made.answer, tmp_path / "out", as_json=False)
+    said = capsys.readouterr().out
+    assert "trial check, score: not computed: fewer than 50 patients an arm in a half" in said
 
 
 def test_a_refusal_names_its_outcome(tmp_path: Path) -> None:
@@ -216,9 +229,8 @@ def test_an_accepted_patient_outside_support_is_written_into_the_report(tmp_path
     assert not frame["mean"].isna().any()
 
 
-def test_a_cohort_that_lies_outside_support_as_a_whole_is_refused(tmp_path: Path) -> None:
-    options = replace(QUICK, accepted=frozenset({"overlap"}))
-    made = job(tmp_path / "out", wanted=far_away(tmp_path, 0) | {"options": options})
-    assert made.answer["verdict"] == "refused"
-    with pytest.raises(Refused, match="--accept-outside-support"):
-        made.raise_if_refused()
+def test_a_target_that_lies_outside_support_as_a_whole_is_refused(tmp_path: Path) -> None:
+    options = replace(QUICK, accepted=frozenset({"overlap", "outside-support"}))
+    with pytest.raises(Refused, match="all 2 patients of the target table lie outside the support"):
+        job(tmp_path / "out", wanted=far_away(tmp_path, 0) | {"options": options})
+    assert not (tmp_path / "out").exists()

@@ -11,6 +11,7 @@ from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.results import as_json
 from ehrsynth.twins.study import twin_study
+from ehrsynth.twins.trial import TOO_FEW
 from ehrsynth.twins.trial_run import trial_check
 from trials import TRIAL, TWO, trial
 
@@ -79,6 +80,26 @@ def test_the_page_that_may_leave_has_no_seed_no_command_and_no_diagnostics_of_co
 def test_small_groups_do_not_leave(answer) -> None:
     page = render_twins(answer, provenance(), shareable=True, small_cell=10**6)
     assert "age: lowest third" not in page
+
+
+@pytest.mark.parametrize("shareable", [True, False])
+def test_a_trial_check_that_compared_nothing_is_neither_a_yes_nor_a_contradiction(answer, shareable) -> None:
+    empty = {"verdict": "not computed", "reason": TOO_FEW, "cells": []}
+    checks = [one | empty for one in answer["trial_check"]]
+    page = render_twins({**answer, "trial_check": checks}, provenance(), shareable=shareable)
+    assert "not computed: fewer than 50 patients an arm in a half" in page
+    assert "The trial check was not computed for score" in page
+    assert "the trial does not contradict" not in page
+    assert "trial contradicts" not in page
+
+
+def test_groups_that_were_left_out_are_named_inside(answer) -> None:
+    outcomes = [one | {"groups_left_out": ["sex: F, low against none: few"]} for one in answer["outcomes"]]
+    pages = [
+        render_twins({**answer, "outcomes": outcomes}, provenance(), shareable=shareable)
+        for shareable in (False, True)
+    ]
+    assert ["Left out: sex: F, low against none: few" in page for page in pages] == [True, False]
 
 
 def test_what_is_withheld_is_not_on_the_page(answer) -> None:

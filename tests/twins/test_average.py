@@ -121,6 +121,35 @@ def test_the_plain_means_are_those_of_the_arms() -> None:
     assert gap.value == pytest.approx(blind.value)
 
 
+def test_an_arm_with_nobody_has_no_mean_and_no_difference() -> None:
+    patients, found, _ = fitted(300, 9)
+    seen = plain_means(patients, found.target.values, np.ones(300), 3)
+    assert np.isnan(seen.contrast(2, 0.9).value)
+    assert np.isnan(seen.contrast(2, 0.9).p_value)
+    both = plain_means(patients, found.target.values, np.ones(300), 2)
+    assert seen.contrast(1, 0.9).value == pytest.approx(both.contrast(1, 0.9).value)
+
+
+def test_fifty_synthetic_patients_are_no_five_thousand() -> None:
+    patients, found, _ = fitted(300, 9)
+    for rows, synthetic, independent in ((50, True, 50), (900, True, 300), (900, False, 900)):
+        other = patients.covariates.rows(np.arange(rows) % 300)
+        population = Populations(patients, TRIALS, np.ones(300, bool), Outsiders(other, synthetic), 1)
+        assert population.of(found, 1).independent == independent
+
+
+def test_patients_of_another_table_outside_support_are_left_out_of_the_average() -> None:
+    patients, found, _ = fitted(300, 9, slope=2.0)
+    far = np.arange(300) < 100
+    whole = Outsiders(patients.covariates, synthetic=False, outside=far)
+    rest = Outsiders(patients.covariates.rows(~far), synthetic=False)
+    values = [
+        average(found, patients, Populations(patients, TRIALS, ~far, one, 1).of(found, 1)).means
+        for one in (whole, rest)
+    ]
+    np.testing.assert_allclose(values[0], values[1])
+
+
 def test_the_density_ratio_of_the_same_patients_is_one() -> None:
     patients, _, _ = fitted(500, 10)
     same = density_ratio(patients.covariates, patients.covariates, seed=1)

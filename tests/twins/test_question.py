@@ -5,7 +5,7 @@ import pytest
 from ehrsynth.errors import RequestError
 from ehrsynth.schema import Formula, PresentTogether, Schema
 from ehrsynth.twins.question import Request, ask
-from trials import TRIAL
+from trials import TRIAL, TWO
 
 
 def roles(schema: Schema, **changes: tuple[str, ...]) -> Schema:
@@ -146,3 +146,10 @@ def test_a_negative_control_is_left_out_of_the_adjustment() -> None:
     assert "sbp" not in question.covariates
     assert question.negative_control == ("sbp",)
     assert "sbp" in question.columns
+
+
+def test_the_treated_of_several_contrasts_are_several_populations() -> None:
+    with pytest.raises(RequestError, match="two arms at a time"):
+        ask(Request(estimand="treated"), TRIAL)
+    assert ask(Request(estimand="untreated"), TRIAL).estimand == "untreated"
+    assert ask(Request(estimand="treated", arms=TWO), TRIAL).estimand == "treated"

@@ -8,6 +8,7 @@ import pytest
 
 from ehrsynth.errors import NotEnoughData, Refused, RequestError
 from ehrsynth.files import plain
+from ehrsynth.report.twins import question_facts
 from ehrsynth.tables import accept_synthetic, from_values, is_synthetic, mark_synthetic, write_table
 from ehrsynth.tables.reading import read_table
 from ehrsynth.twins.cohort import Cohort, summary, twin_cohort
@@ -15,6 +16,7 @@ from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.options import Options
 from ehrsynth.twins.pairs import outcome_memory, pairs
 from ehrsynth.twins.patients import patients_of
+from ehrsynth.twins.populations import outsiders
 from ehrsynth.twins.question import Request, ask
 from ehrsynth.twins.results import as_json
 from ehrsynth.twins.study import Study, twin_study
@@ -143,6 +145,63 @@ def test_three_arms_have_two_contrasts_throughout() -> None:
     assert whole[1].effect.value == pytest.approx(4.0, abs=1.0)
     cohort = twin_cohort(study, draws=5, seed=1)
     assert len(cohort.outcomes[0].twins.frame) == 3 * 450
+
+
+def test_groups_with_hardly_anybody_of_an_arm_are_left_out_and_named() -> None:
+    table = trial(420, 43).table
+    women = np.flatnonzero((table["sex"] == "F") & (table["drug"] == "low"))
+    table = table.drop(index=women[2:]).reset_index(drop=True)
+    accepted = frozenset({"imbalance", "placebo", "individual-effects"})
+    options = Options(candidates=LEAN, repeats=100, accepted=accepted)
+    question = ask(Request(arms=TWO, outcomes=("score",), design="randomised"), TRIAL)
+    study = twin_study(table, question, options=options, seed=1)
+    groups = {effect.group for effect in study.outcomes[0].effects}
+    assert "sex: F" not in groups
+    assert groups >= {"all patients", "sex: M"}
+    told = as_json(study)["outcomes"][0]["groups_left_out"]
+    assert any(one.startswith("sex: F, low against none: fewer than 20 patients of an arm") for one in told)
+
+
+def test_an_average_over_a_target_table_says_so_and_is_over_the_population_asked_for() -> None:
+    question = ask(Request(arms=TWO, outcomes=("score",), design="randomised", where="age >= 60"), TRIAL)
+    others = trial(120, 44).table
+    others.loc[0, ["age", "sbp"]] = [100, 50.0]
+    options = Options(candidates=LEAN, repeats=100, individual=False, accepted=frozenset({"overlap"}))
+    study = twin_study(trial(400, 45).table, question, options=options, target=others, seed=1)
+    answer = as_json(study)
+    told = answer["question"]["target"]
+    assert told["outside_support"] >= 1
+    assert told["patients"] + told["outside_support"] == int((others["age"] >= 60).sum())
+    assert not told["synthetic"]
+    facts = dict(question_facts(answer["question"]))
+    assert facts["Whom an average is about"].startswith(f"{told['patients']} patients of a target table (")
+    assert facts["Whom an average is about"].endswith("left out); age >= 60")
+    assert study.overlap.outside == told["outside_support"]
+
+
+def test_a_target_table_is_a_population_of_its_own() -> None:
+    others = trial(50, 44).table
+    treated = ask(Request(arms=TWO, outcomes=("score",), estimand="treated"), TRIAL)
+    with pytest.raises(RequestError, match="leave --estimand or --target out"):
+        outsiders(others, treated)
+    old = ask(Request(arms=TWO, outcomes=("score",), where="age > 99.5"), TRIAL)
+    with pytest.raises(NotEnoughData, match="no patient of the target table"):
+        outsiders(others[others["age"] < 90], old)
+
+
+@pytest.mark.parametrize("elsewhere", ["b", "a"])
+def test_an_arm_with_nobody_on_common_support_is_refused_and_no_crash(elsewhere: str) -> None:
+    table = trial(200, 46).table
+    low = (table["drug"] == "low").to_numpy()
+    others = np.where(np.arange(200) % 2, "b", elsewhere)  # "a": some of them are like the treated
+    table["ward"] = pd.Categorical(np.where(low, "a", others), categories=["a", "b", "c"])
+    table.loc[low, "age"] = 95
+    question = ask(Request(arms=TWO, outcomes=("score",)), TRIAL)
+    accepted = frozenset({"overlap", "placebo", "individual-effects", "outside-support"})
+    options = Options(candidates=LEAN, repeats=100, accepted=accepted)
+    with pytest.raises(Refused, match="on common support") as caught:
+        twin_study(table, question, options=options, seed=1)
+    assert caught.value.exit_code == 3
 
 
 # ---- the cohort ----

@@ -1,17 +1,22 @@
 """The trial check: right twins pass, wrong cohorts fail, and sites are cut whole."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from ehrsynth.errors import RequestError
 from ehrsynth.evaluation.matrix import Matrix
+from ehrsynth.evaluation.strata import Stratum
+from ehrsynth.release.twin_gate import twin_checks
 from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.model import TwinModel
 from ehrsynth.twins.options import Options
 from ehrsynth.twins.patients import patients_of
 from ehrsynth.twins.question import Request, ask
-from ehrsynth.twins.trial import halves
-from ehrsynth.twins.trial_run import predicted, trial_check
+from ehrsynth.twins.results import check_json
+from ehrsynth.twins.trial import TrialCheck, check, halves
+from ehrsynth.twins.trial_run import half_model, predicted, simulations, trial_check
 from trials import TRIAL, TWO, trial
 
 QUICK = Options(candidates=Candidates(bases=("linear",), crossed=(), robust=("linear",)))
@@ -91,6 +96,41 @@ def test_groups_that_are_too_small_are_named() -> None:
     table = trial(300, 9, sites=SITES).table
     check = trial_check(table, QUESTION, options=QUICK, seed=1)[0]
     assert any("fewer than 50 patients" in text for text in check.left_out)
+
+
+def test_a_check_that_compared_nothing_is_no_pass() -> None:
+    check = trial_check(trial(150, 9).table, QUESTION, options=QUICK, seed=1)[0]
+    assert not check.cells
+    assert not check.computed
+    assert not check.passed
+    told = check_json(check, QUESTION)
+    assert (told["verdict"], told["reason"]) == ("not computed", "fewer than 50 patients an arm in a half")
+
+
+def test_the_gate_takes_no_comparison_for_a_no() -> None:
+    study = SimpleNamespace(outcomes=(), question=SimpleNamespace(randomised=True))
+    empty = TrialCheck("score", (), ("all patients: too few",), "by patient")
+    for checks in ((), (empty,)):
+        found = list(twin_checks(study, None, checks, None, policy=None, facts=None, theirs=None))
+        assert found[1].value is None
+        assert not found[1].passed
+        assert "not computed" in found[1].explanation
+    assert "'score' (fewer than 50 patients an arm in a half)" in found[1].explanation
+
+
+def test_a_group_that_the_half_learnt_from_hardly_has_is_left_out() -> None:
+    table = trial(300, 10).table
+    patients = patients_of(table, QUESTION)
+    models, _ = half_model(patients, QUESTION, "score", options=QUICK, seed=1)
+    rare = patients.arm == 0
+    rare[np.flatnonzero(patients.arm == 1)[:2]] = True
+    means = np.tile([10.0, 12.0], (300, 1))
+    both = simulations(models, patients, [Stratum("rare", (rare,))], [means, means])
+    assert both[0].errors is not None
+    assert both[1].errors is None
+    found = check(both, patients.targets["score"], patients, [np.ones(300, bool)] * 2, split="")
+    assert {cell.group for cell in found.cells} == {"all patients"}
+    assert found.left_out == ("rare: fewer than 20 patients in an arm of the half learnt from",)
 
 
 def test_an_observational_study_has_no_trial_to_be_held_against() -> None:

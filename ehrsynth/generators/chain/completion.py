@@ -145,7 +145,7 @@ def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes, size: in
     and a new category as any.
     """
     chain, bounds, seen = run.chain, run.bounds[step], run.matrix[rows, :step]
-    found = log_density(chain, step, seen, run.codes[rows], codes, bounds)
+    found = log_density(chain, step, seen, run.codes[rows], own=codes, bounds=bounds)
     for bound in bounds:
         found[bound.broken(codes, run.codes[rows])] = -np.inf
     hopeful = np.zeros(len(run), np.bool_)
@@ -154,7 +154,7 @@ def _log_evidence(run: Particles, step: int, rows: Codes, codes: Codes, size: in
     if len(lost) and not chain.features[step].listed:
         some = run.codes[rows[lost]]
         nearest = chain.link(step, some).nearest(codes[lost])
-        found[lost] = log_density(chain, step, seen[lost], some, nearest, bounds)
+        found[lost] = log_density(chain, step, seen[lost], some, own=nearest, bounds=bounds)
     found[lost] = np.where(np.isfinite(found[lost]), found[lost], 0.0)
     return found
 

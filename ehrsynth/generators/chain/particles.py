@@ -117,12 +117,14 @@ class Chain:
         bounds = bounds_of(self.schema, self.order)
         for step, place in enumerate(self.order):
             if not computed[step]:
-                total += log_density(self, step, matrix[:, :step], codes, codes[:, place], bounds[step])
+                total += log_density(
+                    self, step, matrix[:, :step], codes, own=codes[:, place], bounds=bounds[step]
+                )
         return total
 
 
 def log_density(
-    chain: Chain, step: int, seen: Features, rows: Codes, own: Codes, bounds: Sequence[Bound]
+    chain: Chain, step: int, seen: Features, rows: Codes, *, own: Codes, bounds: Sequence[Bound]
 ) -> Floats:
     """The log density of a code of one step in each row, cut at the rules' bounds as a draw is.
 

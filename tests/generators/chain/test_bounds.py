@@ -200,7 +200,8 @@ def test_densities_of_all_values_that_keep_the_rule_add_up_to_one(model: Abstrac
     for row in range(30):
         rows, own = codes[[row]].repeat(len(every), 0), every
         broken = np.logical_or.reduce([bound.broken(own, rows) for bound in bounds[step]])
-        density = log_density(chain, step, seen[[row]].repeat(len(every), 0), rows, own, bounds[step])
+        features = seen[[row]].repeat(len(every), 0)
+        density = log_density(chain, step, features, rows, own=own, bounds=bounds[step])
         assert np.exp(density[~broken]).sum() == pytest.approx(1)
 
 

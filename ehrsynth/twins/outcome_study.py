@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ehrsynth.evaluation.strata import Stratum
+from ehrsynth.evaluation.strata import Strata
 from ehrsynth.progress import Progress, part
 from ehrsynth.randomness import derived_seed, numpy_generator
 from ehrsynth.twins.average import (
@@ -69,7 +69,7 @@ class OutcomeStudy:
     effects
         Each contrast over all patients first, then in each group.
     left_out
-        Groups without a number, each with the contrast and the reason.
+        Groups without a number, each with the reason, and with the contrast where others are told.
     coupled
         For each contrast, bounds that no data can narrow.
     spread
@@ -115,7 +115,7 @@ class Setting:
     question: Question
     options: Options
     inside: Mask
-    groups: tuple[Stratum, ...]
+    groups: Strata
     controls: tuple[tuple[str, Floats], ...]
     seed: int
 
@@ -169,7 +169,7 @@ def study_outcome(
         e_values=tuple(_e_values(fitted, averages, options.level)),
         evidence=held,
         calibration=calibrate(model, patients),
-        coverage=cover(model, patients, setting.groups, options.level),
+        coverage=cover(model, patients, setting.groups.measured, options.level),
         refuters=refuters,
         coupled=_coupled(model, patients, setting),
         refusals=refused,
@@ -195,20 +195,20 @@ def _effects(
     fitted: Crosswise, patients: Patients, by_arm: list[Population], setting: Setting
 ) -> tuple[tuple[GroupEffect, ...], tuple[str, ...]]:
     """The effects, and the groups that are too small for one."""
-    found, left_out = [], []
+    # Groups are of the study's own patients: where others are the population, there are none.
+    own = by_arm[0].outside is None
+    groups = setting.groups.measured if own else ()
+    found, left_out = [], [f"{name}: {why}" for name, why in setting.groups.left_out.items() if own]
     everyone, known = np.ones(len(patients), np.bool_), fitted.target.weights > 0
-    for name, mask in ((ALL, everyone), *((g.name, g.masks[0]) for g in setting.groups)):
+    for name, mask in ((ALL, everyone), *((g.name, g.masks[0]) for g in groups)):
         for arm, population in enumerate(by_arm, 1):
-            # Groups are of the study's own patients: where others are the population, there are none.
-            if population.outside is not None and name != ALL:
-                continue
             # Of all patients, refusals say what stands in the way: arms that are small or hardly overlap.
             few = contributing(patients, mask * known * population.ratio, arm + 1)[[0, arm]].min()
             if few < FEWEST and name != ALL:
                 left_out.append(f"{name}, {setting.question.contrasts[arm - 1]}: {_FEW}")
                 continue
             count = int((mask & setting.inside & np.isin(patients.arm, (0, arm))).sum())
-            mine = within(population, mask) if population.outside is None else population
+            mine = within(population, mask) if own else population
             effect = average(fitted, patients, mine).contrast(arm, setting.options.level)
             plain = unadjusted(fitted, patients, mask).contrast(arm, setting.options.level)
             found.append(GroupEffect(name, arm, effect, plain, count))

@@ -130,7 +130,9 @@ def twin_study(
     refusals = settled(_refusals(patients, question, found), options.accepted)
     report(1.0, "done")
     told = tuple(outcomes)
-    return Study(question, options, patients, support, supported, found, told, refusals, groups, others)
+    return Study(
+        question, options, patients, support, supported, found, told, refusals, groups.measured, others
+    )
 
 
 def _fitted(

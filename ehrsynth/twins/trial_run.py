@@ -75,7 +75,7 @@ def trial_checks(
     question = replace(question, estimand="all")
     rows = patients_of(table, question).rows
     ours, theirs = (patients_of(table.iloc[rows[mask]], question) for mask in (first, ~first))
-    groups = subgroups(question, [ours.covariates, theirs.covariates])
+    groups = subgroups(question, [ours.covariates, theirs.covariates]).measured
     masks = _masks(groups, 1, len(theirs))
     found: dict[str, list[TrialCheck]] = {name: [] for name in simulate}
     for number, outcome in enumerate(question.outcomes):
@@ -178,7 +178,7 @@ def cohort_check(
     """
     if not question.randomised:
         raise RequestError("the trial check needs randomised arms: say --design randomised, if they were")
-    groups = subgroups(question, [ours.covariates, theirs.covariates, cohort])
+    groups = subgroups(question, [ours.covariates, theirs.covariates, cohort]).measured
     split = f"patients whom neither generator nor models saw, cut {split}"
     found = []
     for one, means in fitted:

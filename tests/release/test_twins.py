@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,7 @@ from ehrsynth.release.twin_request import Wanted
 from ehrsynth.release.twins import make_twins
 from ehrsynth.release.verify import verify
 from ehrsynth.tables import is_synthetic, read_table
+from ehrsynth.twins.cohort import twin_cohort
 from ehrsynth.twins.effects import Candidates
 from ehrsynth.twins.options import Options
 from ehrsynth.twins.question import Request
@@ -113,6 +115,22 @@ def test_synthetic_twins_are_attacked_and_may_be_blocked(tmp_path: Path) -> None
         made.raise_if_refused()
     assert not (tmp_path / "out" / "share").exists()
     assert verify(tmp_path / "out").intact
+
+
+def test_a_cohort_without_a_number_is_attacked_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ehrsynth.release import twin_answers
+
+    def withheld(*args, **kwargs):
+        cohort = twin_cohort(*args, **kwargs)
+        return replace(cohort, withheld=np.ones(len(cohort), np.bool_))
+
+    monkeypatch.setattr(twin_answers, "twin_cohort", withheld)
+    made = job(tmp_path / "out", n=300, wanted={"synthetic": 80, "generator": "independent"})
+    assert made.decision is not None
+    assert len(made.decision.checks) > 10
+    assert not any("Memory" in check.name for check in made.decision.checks)
 
 
 def test_each_cohort_is_a_look_at_the_patients_that_the_register_counts(tmp_path: Path) -> None:

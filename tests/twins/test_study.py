@@ -151,15 +151,18 @@ def test_groups_with_hardly_anybody_of_an_arm_are_left_out_and_named() -> None:
     table = trial(420, 43).table
     women = np.flatnonzero((table["sex"] == "F") & (table["drug"] == "low"))
     table = table.drop(index=women[2:]).reset_index(drop=True)
+    rare = np.flatnonzero(table["ward"] == "c")
+    table = table.drop(index=rare[8:]).reset_index(drop=True)
     accepted = frozenset({"imbalance", "placebo", "individual-effects"})
     options = Options(candidates=LEAN, repeats=100, accepted=accepted)
-    question = ask(Request(arms=TWO, outcomes=("score",), design="randomised"), TRIAL)
-    study = twin_study(table, question, options=options, seed=1)
+    asked = Request(arms=TWO, outcomes=("score",), design="randomised", by=("sex", "ward"))
+    study = twin_study(table, ask(asked, TRIAL), options=options, seed=1)
     groups = {effect.group for effect in study.outcomes[0].effects}
     assert "sex: F" not in groups
     assert groups >= {"all patients", "sex: M"}
     told = as_json(study)["outcomes"][0]["groups_left_out"]
     assert any(one.startswith("sex: F, low against none: fewer than 20 patients of an arm") for one in told)
+    assert "ward: c: fewer than 20 patients in a table" in told
 
 
 def test_an_average_over_a_target_table_says_so_and_is_over_the_population_asked_for() -> None:

@@ -105,17 +105,16 @@ def fit(
             witness=record,
             progress=progress,
         )
-    facts: dict[str, object] = {"model": str(out), "generator": generator}
-    # Under a guarantee that holds, how many there are is a secret.
-    if model.privacy is None or model.privacy.void:
-        facts["patients" if meaning.rows_per_patient == 1 else "rows"] = patients
-    told = {"seed": seed} | _told(model, record.composed)
+    counted = "patients" if meaning.rows_per_patient == 1 else "rows"
+    facts = {"model": str(out), "generator": generator, "seed": seed}
+    told = _told(model, record.composed, {counted: patients})
     show_facts(facts | told | {"settings": chosen.model_dump(mode="json")}, as_json=json)
 
 
-def _told(model: "AbstractFitted", composed: float | None) -> dict[str, object]:
-    """What a model says of itself, where it has something to say."""
-    facts: dict[str, object] = {}
+def _told(model: "AbstractFitted", composed: float | None, counted: dict[str, object]) -> dict[str, object]:
+    """What a model says of itself, and how many were learnt: under a guarantee that holds, it is a secret."""
+    holds = model.privacy is not None and not model.privacy.void
+    facts: dict[str, object] = {} if holds else {**counted}
     if model.decided:
         facts["decided"] = model.decided
     if model.coverage is not None:

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ehrsynth.dp.accounting import rdp, spent
-from ehrsynth.dp.events import Event, Exponential, event_from, gathered
+from ehrsynth.dp.composition import composed
+from ehrsynth.dp.events import event_from
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
 from ehrsynth.files import canonical_json, write_json
 from ehrsynth.generators.base import PrivacySpent
@@ -173,32 +173,23 @@ def _entry(values: Mapping[str, Any]) -> Entry:
 
 
 def total(kept: Sequence[Entry], delta: float) -> Total:
-    """Epsilon over all entries with a guarantee, at a delta.
+    """Epsilon over all entries with a guarantee, at a delta (see `ehrsynth.dp.composition`).
 
-    Mechanisms are added up anew: in zCDP where all have one, by PRV and PLD where all are Gaussian, else by
-    Rényi. Where patients have several rows, each entry's own epsilon counts, and deltas add up too.
+    Where an entry names no mechanism, epsilons and deltas add up.
     """
     paid = [PrivacySpent.from_json(entry.spent) for entry in kept if entry.spent is not None]
     if not paid:
         return Total(0.0, delta, 0)
     if len(paid) == 1 and paid[0].delta <= delta:
         return Total(paid[0].epsilon, delta, 1)
-    if any(one.rows_per_patient > 1 or not one.events for one in paid):
+    if any(not one.events for one in paid):
         return Total(sum(one.epsilon for one in paid), sum(one.delta for one in paid), len(paid))
-    events = gathered(event_from(event) for one in paid for event in one.events)
-    return Total(_composed(events, delta), delta, len(paid))
-
-
-def _composed(events: tuple[Event, ...], delta: float) -> float:
-    if all(event.rho is not None for event in events):
-        return spent(events, delta, "zCDP").epsilon
-    if any(isinstance(event, Exponential) for event in events):
-        return rdp(events, delta)
-    return spent(events, delta, "PRV and PLD").epsilon
+    events = [([event_from(event) for event in one.events], one.rows_per_patient) for one in paid]
+    return Total(composed(events, delta), delta, len(paid))
 
 
 def check_cap(kept: Sequence[Entry], new: Entry | None, delta: float, cap: float) -> Total:
-    """The total with a new entry, if it stays within the hospital's cap.
+    """The total with a new entry, if it stays within the hospital's cap and within a delta.
 
     Raises
     ------
@@ -211,6 +202,11 @@ def check_cap(kept: Sequence[Entry], new: Entry | None, delta: float, cap: float
             f"epsilon over all that was learnt from these patients would be {found.epsilon:.3g} "
             f"({found.fits} fits), and the policy's cap is {cap:g}: nothing is released",
             ["ask for less epsilon, release an earlier table again, or let whoever set epsilon_cap raise it"],
+        )
+    if found.delta > delta * (1 + _ROUNDING):
+        raise BudgetExceeded(
+            f"delta over all that was learnt from these patients would be {found.delta:.3g} ({found.fits} "
+            f"fits), and at most {delta:.3g} is allowed: nothing is released"
         )
     return found
 
@@ -234,6 +230,8 @@ def add(
 ) -> Total:
     """Write an entry, unless the cap would be passed; two processes do it one after the other.
 
+    The total with it is given; nothing where it has no guarantee.
+
     Parameters
     ----------
     marking
@@ -251,7 +249,8 @@ def add(
         if marking is not None:
             entry = replace(entry, marks=marking(salted(content)))
         kept = _of_one_data_set(content, {data}, {entry.schema}, entry.marks)
-        found = check_cap(kept, entry, delta, cap) if entry.spent is not None else total(kept, delta)
+        free = entry.spent is None
+        found = Total(0.0, delta, 0) if free else check_cap(kept, entry, delta, cap)
         content["data"].setdefault(data, []).append(entry)
         write_content(register, content)
     return found

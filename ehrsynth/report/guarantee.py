@@ -72,10 +72,9 @@ def _facts(given: Guarantee) -> Iterator[tuple[str, str]]:
     yield "Between which tables", "any two that differ by one patient, added or removed"
     yield "Who added up", given.accountant + _beside(given)
     if given.composed is not None:
-        yield (
-            "With all that was learnt before",
-            f"epsilon {given.composed:.4g} in the register of this data set, blocked attempts included",
-        )
+        where = "in the register of this data set, blocked attempts and fits that broke off included"
+        together = f"epsilon {given.composed:.4g} at a delta of 1 / (10 x public rows) {where}"
+        yield "With all that was learnt before", together
 
 
 def _beside(given: Guarantee) -> str:

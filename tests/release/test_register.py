@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ehrsynth.dp.accounting import epsilon_of_rho, pld, rho_of_epsilon
+from ehrsynth.dp.accounting import epsilon_of_rho, multiplier_for, pld, rdp, rho_of_epsilon
+from ehrsynth.dp.budget import Budget
 from ehrsynth.dp.events import Exponential, Gaussian, SampledGaussian, gathered
 from ehrsynth.errors import BudgetExceeded, OutputError, RequestError
 from ehrsynth.generators.base import PrivacySpent
@@ -67,9 +68,48 @@ def test_what_no_accountant_knows_together_is_added_by_renyi() -> None:
     assert max(total([one, one], DELTA).epsilon for one in mixed) < total([*mixed, *mixed], DELTA).epsilon
 
 
-def test_of_patients_with_several_rows_epsilons_and_deltas_add_up() -> None:
-    found = total([entry(gaussian(1.0), rows=2), entry(gaussian(1.0), rows=2)], DELTA)
-    assert (found.epsilon, found.delta) == (2.0, 2 * DELTA)
+def test_patients_with_several_rows_pay_for_all_of_them_at_the_same_delta() -> None:
+    one = gaussian(1.0)
+    found = total([entry(one, rows=2), entry(one, rows=3)], DELTA)
+    assert found.epsilon == pytest.approx(epsilon_of_rho((4 + 9) * one.rho, DELTA))
+    assert found.delta == DELTA
+
+
+@pytest.mark.parametrize("rows", [2, 4])
+def test_sampled_noise_on_several_rows_is_turned_into_a_patients_at_one_delta(rows: int) -> None:
+    row = Budget(1.0, DELTA, rows).for_a_row
+    multiplier = multiplier_for([], SampledGaussian(0.05, 4.0, 100), row.epsilon, row.delta)
+    event = SampledGaussian(0.05, multiplier, 100)
+    three = total([entry(event, rows=rows)] * 3, DELTA)
+    assert three.delta == DELTA
+    assert 1.0 < three.epsilon < 3.0
+    # Group privacy by hand: all rows of a patient, at what a row's epsilon leaves of delta for a row.
+    each = Budget(three.epsilon, DELTA, rows).for_a_row
+    assert rdp([event.repeated(300)], each.delta) == pytest.approx(each.epsilon, rel=1e-4)
+
+
+def test_noise_of_no_use_on_several_rows_passes_every_cap() -> None:
+    loud = entry(SampledGaussian(1.0, 0.1, 100), rows=5)
+    assert total([loud, loud], DELTA).epsilon == math.inf
+    with pytest.raises(BudgetExceeded, match="would be inf"):
+        check_cap([loud], loud, DELTA, 1e9)
+
+
+def test_deltas_that_only_add_up_may_not_pass_that_of_one_release() -> None:
+    unknown = entry(epsilon=0.5)  # no mechanism: epsilons and deltas add up
+    found = total([unknown, unknown], DELTA)
+    assert (found.epsilon, found.delta) == (1.0, 2 * DELTA)
+    assert check_cap([], unknown, DELTA, 10.0).epsilon == 0.5
+    with pytest.raises(BudgetExceeded, match=r"delta .* would be 2e-05 \(2 fits\), and at most 1e-05"):
+        check_cap([unknown], unknown, DELTA, 10.0)
+
+
+def test_a_table_without_a_guarantee_is_entered_beside_private_ones(tmp_path) -> None:
+    book = tmp_path / "register.json"
+    for _ in range(2):
+        add(book, "ward", entry(SampledGaussian(0.05, 1.5, 100)), delta=DELTA, cap=10)
+    add(book, "ward", Entry.now("release", tmp_path, tmp_path / "t", None), delta=1.0, cap=10)
+    assert len(entries(book, "ward")) == 3
 
 
 def test_a_guarantee_that_does_not_hold_is_none() -> None:

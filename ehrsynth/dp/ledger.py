@@ -97,9 +97,13 @@ class Ledger(Generic[Rows]):
         planned = self._paid.keys() <= self._planned.keys()
         if not planned or already + event.times > self._planned.get(one, 0):
             self._check(gathered([*self.events, event]))
-        if not self._rows:
-            self._rows.append(self._read())  # where it fails, nobody was looked at and nothing is spent
         self._paid[one] = already + event.times
+        if not self._rows:
+            try:
+                self._rows.append(self._read())
+            except BaseException:
+                self._paid.clear()  # nothing was given out: this was the first event
+                raise
         return self._rows[0]
 
     def _check(self, events: Sequence[Event]) -> None:

@@ -4,7 +4,7 @@ Everything is computed first and written last, whole or not at all: a full disk 
 behind, an interrupt nothing but, of a long fit, what the same command goes on from (`going_on`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -158,11 +158,8 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
         rows, copies, evaluated_rows, second_opinion, train_on_synthetic, place, at_most, index_date
     )
     order = Order(schema, chosen, options, policy, remedy_seconds, command, renewal)
-    # They decide who is learnt from: a run that was cut off goes on only where they are still the same.
-    asked = order.as_json() | {
-        "earlier": [str(path) for path in books.earlier(private=private, renewed=renewed)[0]]
-    }
-    with going_on(out, chosen, data, asked, seed=seed, key=key) as drawing:
+    earlier, _ = books.earlier(private=private, renewed=renewed)
+    with going_on(out, chosen, data, _asked(order, earlier), seed=seed, key=key) as drawing:
         real = read_real(data, out, drawing, order)
         books = replace(books, marks=real.marks)
         begun = books.begun(private=private)
@@ -181,6 +178,14 @@ def release(  # noqa: PLR0913 - one argument for each thing that a person decide
             books.enter_tables(out, model, copies)
         report(1.0, decision.sentence)
         return ReleaseResult(decision, out, begun)
+
+
+def _asked(order: Order, earlier: Iterable[Path]) -> dict[str, object]:
+    """What is asked; the earlier tables too, for they decide who is learnt from.
+
+    A run that was cut off goes on only where all of it is still the same.
+    """
+    return order.as_json() | {"earlier": [str(path) for path in earlier]}
 
 
 def _judged(

@@ -12,7 +12,7 @@ from ehrsynth.release.looks import Marks, looks, marks_of
 from ehrsynth.release.manifest import Secrets, attempts, hash_of_data
 from ehrsynth.release.policy import Policy
 from ehrsynth.release.reading import Sampled, read
-from ehrsynth.release.register import earlier_tables, likeness
+from ehrsynth.release.register import earlier_tables, likeness, tables_there
 from ehrsynth.release.renewal import Renewal
 from ehrsynth.release.request import Options
 from ehrsynth.release.unseen import key_of_split
@@ -72,7 +72,7 @@ def real_table(  # noqa: PLR0913 - what a person decided
     ReleaseBlocked
         If columns look like identifiers.
     RequestError
-        If an earlier table is not where it was written.
+        If an earlier table is not where it was written, and nobody is forgotten.
     """
     reading = read(data, schema, options.at_most, seed=drawing.seed, accepted=options.train_on_synthetic)
     plain, said, register = reading.table, schema, Path(options.register)
@@ -80,8 +80,10 @@ def real_table(  # noqa: PLR0913 - what a person decided
     table, schema, generalised = generalise(
         plain, said, index_date=options.index_date, by_schema_alone=private
     )
-    before = () if private else earlier_tables(register, said.name, likeness(said), marks.kept)
-    by = key_of_split(before, schema, drawing.key, given=drawing.given)
+    known = register, said.name, likeness(said), marks.kept
+    # A lost table blocks what a forgetting would publish, and does not hinder it.
+    before = earlier_tables(*known) if renewal is None and not private else tables_there(*known)[0]
+    by = key_of_split(() if private else before, schema, drawing.key, given=drawing.given)
     train, holdout = split(table, schema, key=by.key)
     census = take_census(plain, said, certificate_key(by.key))
     tried = max(attempts(out.parent, data_hash), looks(register, marks))

@@ -93,7 +93,7 @@ def named(
             words, others = _parted(words, {*known}, schema, sampled)
             strangers = sum(word in nowhere for word in others)
             if strangers:
-                # One who was never drawn and one who is misspelt look alike, were both certified as absent.
+                # Certified as absent, a misspelt key would pass for somebody who was never drawn.
                 raise unknown(strangers, len(words) + len(others))
             if not words:
                 raise DataError(

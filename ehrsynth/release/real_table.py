@@ -81,9 +81,11 @@ def real_table(  # noqa: PLR0913 - what a person decided
         plain, said, index_date=options.index_date, by_schema_alone=private
     )
     known = register, said.name, likeness(said), marks.kept
-    # A lost table blocks what a forgetting would publish, and does not hinder it.
-    before = earlier_tables(*known) if renewal is None and not private else tables_there(*known)[0]
-    by = key_of_split(() if private else before, schema, drawing.key, given=drawing.given)
+    before: tuple[Path, ...] = ()
+    if not private:
+        # A lost table blocks what a forgetting would publish, and does not hinder it.
+        before = earlier_tables(*known) if renewal is None else tables_there(*known)[0]
+    by = key_of_split(before, schema, drawing.key, given=drawing.given)
     train, holdout = split(table, schema, key=by.key)
     census = take_census(plain, said, certificate_key(by.key))
     tried = max(attempts(out.parent, data_hash), looks(register, marks))

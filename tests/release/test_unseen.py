@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,8 @@ def leaks(monkeypatch) -> None:
 
 
 def made(data, schema, out: Path, policy, **chosen):
+    """A release whose chance goes by its folder: one where nothing leaks is blocked in five of a hundred."""
+    chosen = {"seed": zlib.crc32(out.name.encode())} | chosen
     return release(data, schema, out, generator="independent", policy=policy, **chosen)
 
 
@@ -70,7 +73,7 @@ def test_a_leak_of_the_first_table_is_seen_at_the_second(
     with monkeypatch.context() as patch:
         leaks(patch)
         patch.setattr(job, "decide", lambda *_, **__: YES)
-        assert made(data, schema, tmp_path / "first", policy).decision.released
+        assert made(data, schema, tmp_path / "first", policy, key=KEY).decision.released
     second = made(data, schema, tmp_path / "second", policy)
     assert key_of(tmp_path / "second") == key_of(tmp_path / "first")
     assert {LEAK, title("exact_match")} & {check.name for check in second.decision.failed}
@@ -80,11 +83,10 @@ def test_a_leak_of_the_first_table_is_seen_at_the_second(
 
 def test_a_leak_of_the_second_is_no_smaller_than_alone(data, schema, exact, tmp_path, monkeypatch) -> None:
     found, policy = exact
-    assert made(data, schema, tmp_path / "first", policy).decision.released
+    assert made(data, schema, tmp_path / "first", policy, key=KEY).decision.released
     leaks(monkeypatch)
-    key = bytes.fromhex(key_of(tmp_path / "first"))
     alone = tmp_path / "elsewhere" / "alone"
-    made(data, schema, alone, policy, seed=SEED, key=key)
+    made(data, schema, alone, policy, seed=SEED, key=KEY)
     second = made(data, schema, tmp_path / "second", policy, seed=SEED)
     assert {LEAK, title("exact_match")} & {check.name for check in second.decision.failed}
     assert exposed(found[2]) >= exposed(found[1]) - 0.01

@@ -120,7 +120,10 @@ class Limits:
 
     @classmethod
     def of(cls, control: Alike) -> "Limits":
-        """So that each of the two alone is passed by at most half of the false alarms that are allowed."""
+        """So that either alone is passed by a quarter of the false alarms that are allowed.
+
+        Half would do on average over many sets of images; a hospital has one.
+        """
         return cls(_limit(control.pixels), _limit(control.features))
 
     def passed(self, alike: Alike) -> NDArray[np.bool_]:
@@ -129,7 +132,7 @@ class Limits:
 
 
 def _limit(control: Floats) -> float:
-    highest = float(np.quantile(control, 1 - FALSE_ALARMS / 2, method="higher"))
+    highest = float(np.quantile(control, 1 - FALSE_ALARMS / 4, method="higher"))
     # A few held-out images do not show how alike the most alike of many are: a third of the way to 1 is kept.
     return highest + (1 - highest) / 3 if len(control) < 1 / FALSE_ALARMS else highest
 

@@ -185,7 +185,7 @@ def private_recipe(name: str, settings: Mapping[str, object]) -> AbstractGenerat
 def _real(
     table: pd.DataFrame, form: Schema, request: Request, hidden: Secrets, *, policy: Policy, accepted: bool
 ) -> _Real:
-    table, actions = accept(table, accepted=accepted)
+    table, actions = accept(table, form, accepted=accepted)
     coarse, schema, done = generalise(columns_of(table, form), form, by_schema_alone=True)
     learnt, unseen = split(coarse, schema, key=hidden.key)
     facts = facts_of(coarse, len(unseen), schema, policy)

@@ -57,7 +57,7 @@ def patients_for_twins(  # noqa: PLR0913 - what a person decided
     NotEnoughData
         If one side would be empty.
     """
-    table, actions = accept(table, accepted=accepted)
+    table, actions = accept(table, question.schema, accepted=accepted)
     if wanted.synthetic is None:
         return TwinPatients(table, table, None, question, actions, hidden)
     schema = question.schema.subset(question.columns)

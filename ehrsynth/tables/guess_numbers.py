@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ehrsynth.schema import CategoryColumn, IdentifierColumn, IntegerColumn, LeftOut, NumberColumn
 from ehrsynth.schema.columns import DISTINCT_DECIMALS, LARGEST_EXACT, MOST_DECIMALS
 from ehrsynth.tables.evidence import FEW, NUMBER, Evidence, Guess, code_reason, shared
+from ehrsynth.tables.limits import LIMIT
 from ehrsynth.tables.vocabulary import meanings, names_a_site, names_an_identifier, names_codes, tokens
 
 _LEADING_ZERO = re.compile(r"[+-]?0\d+", re.ASCII)
@@ -26,7 +27,6 @@ _COUNTED = frozenset({"age", "time"})
 _COUNTED_WORDS = frozenset(
     {"day", "days", "week", "weeks", "month", "months", "year", "years", "visit", "hour", "hours", "minutes"}
 )
-_LIMIT = re.compile(r"(?:[<>]=?|≤|≥)\s*\d+(?:\.\d+)?", re.ASCII)
 MOST_STRAY = 3
 FEWEST_NUMBERS = 20
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ def _stray(found: Evidence) -> list[str]:
     numbers = [w for w in found.words if NUMBER.fullmatch(w)]
     if not stray or len(stray) > MOST_STRAY or len(numbers) < FEWEST_NUMBERS:
         return []
-    limits = all(map(_LIMIT.fullmatch, stray))
+    limits = all(map(LIMIT.fullmatch, stray))
     return stray if limits or any("." in w for w in numbers) else []
 
 

@@ -399,3 +399,23 @@ def test_a_copy_of_the_default_policy_with_other_limits_does_not_pass_for_it():
     )
     assert called(default) == default.title
     assert "changed" in called(loose)
+
+
+def test_results_beyond_a_limit_of_detection_are_told(patients, schema, lenient, tmp_path, written):
+    limited = schema.changed(
+        columns=tuple(
+            c.model_copy(update={"missing_codes": ("<60.5", *c.missing_codes)}) if c.name == "sbp" else c
+            for c in schema.columns
+        )
+    )
+    table = patients.astype({"sbp": object})
+    table.loc[table.index[:40], "sbp"] = "<60.5"
+    release(table, limited, tmp_path / "o", generator="independent", rows=17, policy=lenient)
+    (told,) = [action for action in written[0].provenance.actions if "detection" in action]
+    assert told.startswith("sbp: results beyond a limit of detection count as missing")
+    assert "60.5" not in told
+
+
+def test_without_such_results_nothing_is_told_of_them(data, schema, lenient, tmp_path, written):
+    release(data, schema, tmp_path / "o", generator="independent", rows=17, policy=lenient)
+    assert not [action for action in written[0].provenance.actions if "detection" in action]

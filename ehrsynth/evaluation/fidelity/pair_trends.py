@@ -30,11 +30,15 @@ _CONSTANT = 1e-12
 class _Side:
     """One table as the two measures want it: numbers for correlations, whole numbers for contingency.
 
-    `group` holds each row's random group, 0 to `groups` - 1; with 0 groups none is left out.
+    `cells` mean the same in both tables. `ranks` number what each column has in this one from 0 on, and
+    `held` is how many rows have each. `group` holds each row's random group, 0 to `groups` - 1; with 0 groups
+    none is left out.
     """
 
     numbers: Floats
     cells: Whole
+    ranks: Whole
+    held: tuple[Whole, ...]
     group: Whole
     groups: int
 
@@ -162,7 +166,12 @@ def _sides(tables: tuple[Matrix, Matrix], seed: int | None) -> list[_Side]:
             numbered[:, place] = _binned(table.values[:, place] * unit)
         group = np.zeros(len(table), np.int64) if seed is None else random_groups(len(table), seed, name)
         numbers = _spread_out(table.values[:, ~discrete], discrete)
-        sides.append(_Side(numbers, numbered, group, 0 if seed is None else protocol().groups))
+        ranks = np.empty_like(numbered)
+        for place in range(numbered.shape[1]):
+            ranks[:, place] = np.unique(numbered[:, place], return_inverse=True)[1]
+        held = tuple(np.bincount(column) for column in ranks.T)
+        groups = 0 if seed is None else protocol().groups
+        sides.append(_Side(numbers, numbered, ranks, held, group, groups))
     return sides
 
 
@@ -203,11 +212,17 @@ def _joint(side: _Side, first: int, second: int, sides: list[_Side]) -> Whole:
 
 def _cramer(side: _Side, first: int, second: int) -> float:
     """Cramer's V, 0 to 1; NaN where a column has one value."""
-    rows, columns = (np.unique(side.cells[:, place], return_inverse=True)[1] for place in (first, second))
-    n, a, b = len(rows), np.bincount(rows), np.bincount(columns)
+    a, b = side.held[first], side.held[second]
+    n = len(side.ranks)
     if min(len(a), len(b)) <= 1:
         return float("nan")
-    cells, counts = np.unique(rows * len(b) + columns, return_counts=True)
+    joint = side.ranks[:, first] * len(b) + side.ranks[:, second]
+    if len(a) * len(b) <= _LARGEST_TABLE:
+        table = np.bincount(joint)
+        cells = np.flatnonzero(table)
+        counts = table[cells]
+    else:
+        cells, counts = np.unique(joint, return_counts=True)
     expected = a[cells // len(b)] * b[cells % len(b)].astype(np.float64)
     phi = float(np.sum(counts**2 / expected)) - 1  # chi squared over n
     return float(np.sqrt(max(0.0, phi) / (min(len(a), len(b)) - 1))) if n else float("nan")

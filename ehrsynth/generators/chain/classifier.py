@@ -1,15 +1,14 @@
 """The probability of each cell of a column: a score card, then small boosted trees for what it leaves.
 
-LightGBM (Ke et al. 2017, NeurIPS) starts from the scores of a ridge logistic regression (`linear`), or where
-patients are many from nothing if that predicts better, and runs deterministically with a fixed number of
-threads. Both see coarse features only, so that no threshold lies between two patients. Patients who were held
-out say when the trees stop, and whether they are of use at all; where patients are many, they then teach the
-trees as well.
+LightGBM (Ke et al. 2017, NeurIPS) starts from the scores of a ridge logistic regression (`linear`) and runs
+deterministically with a fixed number of threads. Both see coarse features only, so that no threshold lies
+between two patients. Patients who were held out say when the trees stop, and whether they are of use at all;
+where patients are many, they then teach the trees as well.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -31,12 +30,8 @@ _WEAK, _STRONG, _OF_SHAPES = 1.0, 20.0, 0.3
 _TWO = 2
 # Trees that stop early and never see a sixth of the patients miss what columns do together (death of patients
 # who left the ward early, for instance). Where patients are many, as many rounds grow again on everybody; a
-# leaf is then so large that nobody stands out in it. Beyond 20,000 five sixths are enough.
-_MANY, _MOST_LEAVES, _TAUGHT_ENOUGH = 2_500, 160, 20_000
-# Where one column turns round what another says, a card has taken what either says alone, and no first split
-# gains anything: trees that begin from it stand still for some fifty rounds before they find the two
-# together. So where patients are many the trees are waited for, and may also begin from nothing.
-_PATIENCE_WITH_MANY = 80
+# leaf is then so large that nobody stands out in it.
+_TAUGHT_BY_ALL, _MOST_LEAVES = 2_500, 160
 FEWEST = 40  # below this many rows shares are all that can be learnt
 
 
@@ -52,11 +47,6 @@ class Boosting:
     l2: float = 1.0
     ridge: float = 1.0
 
-    def of_many(self, patients: int) -> Self:
-        """What so many patients bear: larger leaves, and more rounds in vain."""
-        leaf_rows = max(self.leaf_rows, patients // _MOST_LEAVES)
-        return replace(self, leaf_rows=leaf_rows, patience=max(self.patience, _PATIENCE_WITH_MANY))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
@@ -70,14 +60,10 @@ class Classifier:
         """The probability of each cell, n x cells; rows add up to 1."""
         if self.card is None:
             return np.tile(self.shares, (len(features), 1))
-        return softmax(_scores(self.card, self.trees, features))
-
-
-def _scores(card: ScoreCard, trees: BoostedTrees | None, features: Features) -> Floats:
-    scores = card.scores(features)
-    if trees is not None:
-        scores[:, -trees.outputs :] += trees.scores(features)
-    return scores
+        scores = self.card.scores(features)
+        if self.trees is not None:
+            scores[:, -self.trees.outputs :] += self.trees.scores(features)
+        return softmax(scores)
 
 
 def softmax(scores: Floats) -> Floats:
@@ -95,7 +81,7 @@ def learn_classifier(
     boosting: Boosting,
     rng: np.random.Generator,
 ) -> Classifier:
-    """Fit on five rows in six; the sixth chooses the card, from what the trees begin, and when they stop.
+    """Fit on five rows in six; the sixth chooses the card and when to stop. Of many, all teach the trees.
 
     Parameters
     ----------
@@ -121,51 +107,41 @@ def learn_classifier(
         learn_score_card(features[kept], label[kept], points, seen, ridge=times * boosting.ridge)
         for points, times in ways
     ]
-    judges, truth = features[held_out], label[held_out]
-    card = cards[_surely_best([_losses(card.scores(judges), truth) for card in cards])]
-    many, starts = len(label) >= _MANY, [card]
-    if many:
-        boosting, starts = boosting.of_many(len(label)), [card, _silent(card, shares)]
-    settings = _settings(classes, boosting, int(rng.integers(2**31)))
-    found = []
-    for start in starts:
-        begun = [(features[rows], label[rows], start.scores(features[rows])) for rows in (kept, held_out)]
-        found.append((start, _boosted(begun, seen, settings, boosting)))
-    card, trees = found[_surely_best([_losses(_scores(*pair, judges), truth) for pair in found])]
-    if trees is not None and many and len(label) < _TAUGHT_ENOUGH:
+    card = _chosen(cards, features[held_out], label[held_out])
+    first, last = ((features[rows], label[rows], card.scores(features[rows])) for rows in (kept, held_out))
+    many = len(label) >= _TAUGHT_BY_ALL
+    leaf_rows = max(boosting.leaf_rows, len(label) // _MOST_LEAVES) if many else boosting.leaf_rows
+    settings = _settings(classes, boosting, leaf_rows, int(rng.integers(2**31)))
+    trees = _boosted((first, last), seen, settings, boosting)
+    if trees is not None and many:
         everybody = _dataset((features, label, card.scores(features)), seen)
         rounds = len(trees.arrays["num_leaves"]) // trees.outputs
         trees = BoostedTrees.of(lgb.train(settings, everybody, rounds), rounds)
     return Classifier(shares, card, trees)
 
 
-def _silent(card: ScoreCard, shares: Floats) -> ScoreCard:
-    """The card without its points: all patients have the same shares."""
-    bias = np.log(np.maximum(shares, 1e-6)).astype(np.float32)
-    return replace(card, weights=np.zeros_like(card.weights), bias=bias)
-
-
-def _surely_best(losses: Sequence[Floats]) -> int:
-    """The first of several ways, or a later one that loses less by more than its standard error.
+def _chosen(cards: Sequence[ScoreCard], features: Features, label: Codes) -> ScoreCard:
+    """The first card, or a later one that is better by more than a standard error.
 
     A ridge draws what columns tell of each other towards nothing: regressions on synthetic patients find
     smaller effects than on real ones. Few patients cannot tell which ridge predicts better, so it must not be
     chance that decides.
     """
+    losses = [_losses(card.scores(features), label) for card in cards]
     best = 0
-    for other in range(1, len(losses)):
+    for other in range(1, len(cards)):
         better = losses[best] - losses[other]
         if better.mean() > better.std() / np.sqrt(len(better)):
             best = other
-    return best
+    return cards[best]
 
 
-def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
+def _settings(classes: int, boosting: Boosting, leaf_rows: int, seed: int) -> dict[str, Any]:
     kind = {"objective": "binary"} if classes == _TWO else {"objective": "multiclass", "num_class": classes}
     return kind | {
         "num_leaves": boosting.leaves,
         "learning_rate": boosting.rate,
-        "min_data_in_leaf": boosting.leaf_rows,
+        "min_data_in_leaf": leaf_rows,
         "lambda_l2": boosting.l2,
         "boost_from_average": False,
         "num_threads": THREADS,
@@ -177,7 +153,7 @@ def _settings(classes: int, boosting: Boosting, seed: int) -> dict[str, Any]:
 
 
 def _boosted(
-    parts: Sequence[_Part],
+    parts: tuple[_Part, _Part],
     seen: Sequence[Feature],
     settings: dict[str, Any],
     boosting: Boosting,
@@ -185,8 +161,8 @@ def _boosted(
     """Trees of those kept, as many as those held out ask for; None where none is of use."""
     kept, held_out = parts
     data = _dataset(kept, seen)
-    watched = [_dataset(held_out, seen, like=data)]
     stop = lgb.early_stopping(boosting.patience, verbose=False)
+    watched = [_dataset(held_out, seen, like=data)]
     booster = lgb.train(settings, data, boosting.rounds, valid_sets=watched, callbacks=[stop])
     _, label, scores = held_out
     best = next(iter(booster.best_score["valid_0"].values()))

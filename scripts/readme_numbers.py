@@ -23,10 +23,9 @@ def lines(report: dict[str, Any]) -> list[str]:
     """The table as Markdown."""
     about = report["provenance"]
     rows = about["rows"]
-    epochs = f" with epochs {about['recipe']['epochs']}" if "epochs" in about["recipe"] else ""
     made = [
         (
-            f"Generator `{about['generator']}`{epochs}, learnt from {rows['train']:,} patients, held against "
+            f"Generator `{about['generator']}`, learnt from {rows['train']:,} patients, held against "
             f"{rows['holdout']:,} others; {rows['synthetic']:,} synthetic patients. "
             f"The gate's answer: **{report['sentence']}**"
         ),

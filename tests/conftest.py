@@ -31,7 +31,7 @@ settings.load_profile("ehrsynth")
 def _known_secrets(name: str) -> Iterator[None]:
     """Fresh seeds and keys that go by `name`: each differs from the last, and all come again in the next run.
 
-    A gate that is right 95 times in 100 would otherwise fail its tests in the other five.
+    A gate errs now and then by design, and would otherwise fail a test of it as often.
     """
     draws = count()
 

@@ -40,6 +40,7 @@ from ehrsynth.report.provenance import Provenance, Rows
 from ehrsynth.schema import Schema
 from ehrsynth.tables import split
 from ehrsynth.tables.generalise import generalise
+from ehrsynth.tables.limits import limits_as_missing
 from ehrsynth.twins.cohort import DRAWS
 from ehrsynth.twins.pairs import memory, paired
 from ehrsynth.twins.patients import Patients, patients_of
@@ -185,7 +186,7 @@ def private_recipe(name: str, settings: Mapping[str, object]) -> AbstractGenerat
 def _real(
     table: pd.DataFrame, form: Schema, request: Request, hidden: Secrets, *, policy: Policy, accepted: bool
 ) -> _Real:
-    table, actions = accept(table, form, accepted=accepted)
+    table, actions = accept(table, accepted=accepted)
     coarse, schema, done = generalise(columns_of(table, form), form, by_schema_alone=True)
     learnt, unseen = split(coarse, schema, key=hidden.key)
     facts = facts_of(coarse, len(unseen), schema, policy)
@@ -193,7 +194,9 @@ def _real(
     question = ask(request, schema)
     # Before anything is spent: an arm of too few patients cannot be attacked, and what cannot may not leave.
     ours, theirs = (patients_of(side, question) for side in (learnt, unseen))
-    return _Real(coarse, learnt, ours, theirs, question, (*actions, *done), hidden, facts)
+    return _Real(
+        coarse, learnt, ours, theirs, question, (*actions, *limits_as_missing(form), *done), hidden, facts
+    )
 
 
 def _found(

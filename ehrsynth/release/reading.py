@@ -87,8 +87,8 @@ def read(
         summary = f"a release needs at least {FEWEST} patients, one to learn from and one to compare with"
         raise NotEnoughData(f"{summary}; the table has {len(table)}")
     said = () if sampled is None else (sampled.said(len(table)),)
-    table, actions = accept(table, schema, accepted=accepted)
-    return Reading(table, (*said, *actions), sampled)
+    table, actions = accept(table, accepted=accepted)
+    return Reading(table, (*said, *actions, *limits_as_missing(schema)), sampled)
 
 
 def whole_table(data: Path | str | pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -102,18 +102,18 @@ def whole_table(data: Path | str | pd.DataFrame, schema: Schema) -> pd.DataFrame
     return table_from_frame(data, schema) if isinstance(data, pd.DataFrame) else read_table(data, schema)
 
 
-def accept(table: pd.DataFrame, schema: Schema, *, accepted: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """A table that may be learnt from though ehrsynth made or completed it, and what a report says of it.
+def accept(table: pd.DataFrame, *, accepted: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """A table that may be learnt from though ehrsynth made or completed it, and what the report says of that.
 
     Where it is marked and not accepted the mark stays, and whoever learns from it refuses it.
     """
-    made, limits = origin_of(table), limits_as_missing(schema)
+    made = origin_of(table)
     if not accepted or made == REAL:
-        return table, limits
+        return table, ()
     said = "the table is itself synthetic: a model of it is a copy of a copy"
     if made == COMPLETED:
         said = "unknown cells of the table were filled by a model, from which the new one learns too"
-    return accept_synthetic(table), (said, *limits)
+    return accept_synthetic(table), (said,)
 
 
 def columns_of(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:

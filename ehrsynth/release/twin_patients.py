@@ -11,6 +11,7 @@ from ehrsynth.release.reading import accept, columns_of
 from ehrsynth.release.twin_request import Wanted
 from ehrsynth.release.twin_split import Sides, sides, sites_of
 from ehrsynth.tables.generalise import generalise
+from ehrsynth.tables.limits import limits_as_missing
 from ehrsynth.twins.question import Question, Request, ask
 
 
@@ -57,10 +58,11 @@ def patients_for_twins(  # noqa: PLR0913 - what a person decided
     NotEnoughData
         If one side would be empty.
     """
-    table, actions = accept(table, question.schema, accepted=accepted)
+    table, actions = accept(table, accepted=accepted)
+    schema = question.schema.subset(question.columns)
+    actions = (*actions, *limits_as_missing(schema))
     if wanted.synthetic is None:
         return TwinPatients(table, table, None, question, actions, hidden)
-    schema = question.schema.subset(question.columns)
     coarse, schema, done = generalise(columns_of(table, schema), schema)
     facts = facts_of(coarse, 0, schema, policy)
     refuse_identifiers(facts, policy)

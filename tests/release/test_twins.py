@@ -64,6 +64,16 @@ def test_a_target_table_is_the_cohort(tmp_path: Path) -> None:
     assert len(pd.read_csv(tmp_path / "out" / "internal" / "patients.csv")) == 70
 
 
+def test_results_beyond_a_limit_that_count_as_missing_are_told(tmp_path: Path) -> None:
+    coded = {"sbp": ("<70",)}
+    columns = (c.model_copy(update={"missing_codes": coded.get(c.name, ())}) for c in TRIAL.columns)
+    limited, table = TRIAL.changed(columns=tuple(columns)), trial(400, 51, slope=1.0).table
+    wanted = Wanted(options=QUICK, candidates=(), draws=5)
+    made = make_twins(table, limited, REQUEST, tmp_path / "out", wanted=wanted, seed=1)
+    (told,) = [action for action in made.answer["actions"] if "detection" in action]
+    assert told.startswith("sbp: results beyond")
+
+
 def test_a_refusal_writes_its_reasons_and_no_twins(tmp_path: Path) -> None:
     made = job(tmp_path / "out", n=80)
     with pytest.raises(Refused, match="--accept-small-arms"):

@@ -49,7 +49,7 @@ def leaks(monkeypatch) -> None:
 
 
 def made(data, schema, out: Path, policy, **chosen):
-    """A release whose chance goes by its folder: one where nothing leaks is blocked in five of a hundred."""
+    """A release whose chance goes by its folder: the gate blocks one where nothing leaks now and then."""
     chosen = {"seed": zlib.crc32(out.name.encode())} | chosen
     return release(data, schema, out, generator="independent", policy=policy, **chosen)
 

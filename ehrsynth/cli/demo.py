@@ -77,6 +77,8 @@ def demo(
         for reason in made.decision.reasons:
             typer.echo(f"  - {reason}")
         _where(out, released=made.decision.released)
+        if not (made.decision.released or remedies):
+            typer.echo("To look ten minutes for a small change that would pass: ehrsynth demo --remedies 600")
 
 
 def _next_free(folder: Path) -> Path:

@@ -149,3 +149,4 @@ def test_the_demo_makes_a_report_whatever_the_gate_says(run: Run, hospital: Path
     assert report["decision"] in {"released", "blocked"}
     assert report["sentence"] in result.stdout
     assert (folder / "share").exists() == (report["decision"] == "released")
+    assert ("--remedies 600" in result.stdout) == (report["decision"] == "blocked")

@@ -2,10 +2,12 @@
 
 Protected and quasi-identifying columns and the site come first, then everything measured at the start, then
 treatment, then outcomes, and at last their times: the order in which things happen to a patient, and a time
-before its outcome would blur what the outcome follows from. Within a stage the schema is silent. Links of
-trees then take next the column that is closest to one before it, so that what belongs together is learnt with
-little in between, and what a rule makes follow comes after its cause; a network's order is by the number of
-states. A formula's column is computed, and follows its inputs.
+before its outcome would blur what the outcome follows from. A column without a role counts as measured at
+the start. Where the schema names covariates, though, it is none of them and may well have come later (days
+on a drug, place of discharge): nothing but a time may follow from it. Within a stage the schema is silent.
+Links of trees then take next the column that is closest to one before it, so that what belongs together is
+learnt with little in between, and what a rule makes follow comes after its cause; a network's order is by
+the number of states. A formula's column is computed, and follows its inputs.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,9 +26,10 @@ _STAGES = (
     (),
     ("treatment",),
     ("outcome", "event"),
+    (),
     ("time",),
 )
-_NO_ROLE = 1
+_AT_THE_START, _UNPLACED = 1, 4  # the two stages without roles of their own
 
 
 def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
@@ -37,10 +40,8 @@ def chain_order(schema: Schema, states: Sequence[int]) -> list[int]:
     states
         How many states of each learnt column were observed.
     """
-    columns = schema.learnt
-    return _inputs_first(
-        schema, sorted(range(len(columns)), key=lambda p: (_stage(columns[p]), states[p], p))
-    )
+    stages = _stages(schema)
+    return _inputs_first(schema, sorted(range(len(stages)), key=lambda p: (stages[p], states[p], p)))
 
 
 def learnt_order(schema: Schema, closeness: Floats) -> list[int]:
@@ -53,7 +54,7 @@ def learnt_order(schema: Schema, closeness: Floats) -> list[int]:
     closeness
         How much each learnt column tells of each other one, columns x columns (see `association`).
     """
-    stages = [_stage(column) for column in schema.learnt]
+    stages = _stages(schema)
     causes = _causes(schema)
     order: list[int] = []
     for stage in sorted(set(stages)):
@@ -114,7 +115,12 @@ def computed_columns(schema: Schema) -> frozenset[str]:
     return frozenset(c.column for c in schema.constraints if isinstance(c, Formula))
 
 
-def _stage(column: LearntColumn) -> int:
+def _stages(schema: Schema) -> list[int]:
+    named = any("covariate" in column.roles for column in schema.learnt)
+    return [_stage(column, _UNPLACED if named else _AT_THE_START) for column in schema.learnt]
+
+
+def _stage(column: LearntColumn, silent: int) -> int:
     # A protected outcome is an outcome: the latest stage counts.
     found = [stage for stage, roles in enumerate(_STAGES) if set(roles) & set(column.roles)]
-    return max(found, default=_NO_ROLE)
+    return max(found, default=_AT_THE_START if "covariate" in column.roles else silent)

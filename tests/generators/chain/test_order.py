@@ -21,6 +21,14 @@ def test_the_latest_stage_counts() -> None:
     assert chain_order(schema(("protected", "outcome"), ()), [2, 50]) == [1, 0]
 
 
+def test_where_covariates_are_named_a_column_without_a_role_is_none_and_comes_after_the_outcomes() -> None:
+    named = schema(("time",), (), ("outcome",), ("covariate",), ("treatment",), ("protected", "covariate"))
+    assert chain_order(named, [2] * 6) == [5, 3, 4, 2, 1, 0]
+    assert learnt_order(named, np.zeros((6, 6))) == [5, 3, 4, 2, 1, 0]
+    silent = schema(("time",), (), ("outcome",), (), ("treatment",), ("protected",))
+    assert chain_order(silent, [2] * 6) == [5, 1, 3, 4, 2, 0]
+
+
 def test_a_formula_follows_its_inputs_and_other_formulas() -> None:
     numbers = [
         {"name": n, "kind": "integer", "minimum": 0, "maximum": 99} for n in ("sum", "twice", "a", "b")

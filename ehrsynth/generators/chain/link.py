@@ -20,6 +20,7 @@ from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_cla
 from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
+from ehrsynth.generators.chain.rounding import rounded
 from ehrsynth.generators.chain.shapes import card_shapes
 from ehrsynth.generators.chain.states import States, held_between, nearest_held
 
@@ -252,6 +253,8 @@ def learn_link(
     """
     features, seen = with_gaps(features), with_gaps_seen(seen)
     states = States.learn(target.codes, target.size, listed=target.listed, border=target.border)
+    if not target.listed and target.border is None:
+        states = rounded(states, target.codes, target.size)
     state = states.assign(target.codes)
     cell = _cells(states, target, learner)
     label, known, missing = cell[state], np.arange(len(state)), None

@@ -67,7 +67,8 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _pack_link(link: Link) -> dict[str, Array]:
     states = link.states
-    return {"low": states.low, "high": states.high, "share": states.share, "cell": link.cell}
+    ends = {"low": states.low, "high": states.high, "step": states.step}
+    return {**ends, "share": states.share, "cell": link.cell}
 
 
 def unpack_chain(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chain:
@@ -185,7 +186,7 @@ def _unpack_link(
     forests: Mapping[int, Fields],
     features: int,
 ) -> Link:
-    states = States(fields["low"], fields["high"], fields["share"]).checked(size)
+    states = States(fields["low"], fields["high"], fields["share"], fields.get("step")).checked(size)
     missing, classifier = learnt
     cells = len(classifier.shares) + (missing is not None)
     if missing is not None:

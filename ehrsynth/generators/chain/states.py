@@ -2,7 +2,7 @@
 
 A state is a value held by at least eleven patients, a range of rarer values with at least eleven patients
 together (drawn uniformly inside), a listed category, or missing. So heaps, zeros and tails survive and no
-rare value is stored or copied.
+rare value is stored or copied. A range may hold only each tenth, hundredth, ... code (see `rounding`).
 """
 
 from dataclasses import dataclass
@@ -27,12 +27,14 @@ UNKNOWN = -1  # in the place of a state: it is not known
 class States:
     """Intervals `low` to `high` in ascending order, then missing where it was seen.
 
-    `share` is each state's share of the patients. Missing has low = high = -1 and stands last.
+    `share` is each state's share of the patients. Missing has low = high = -1 and stands last. `steps` is how
+    far apart a state's codes lie, from `low` to `high`; 1 for all where nothing is said.
     """
 
     low: Codes
     high: Codes
     share: Floats
+    steps: Codes | None = None
 
     @classmethod
     def learn(cls, codes: Codes, size: int, *, listed: bool, border: int | None = None) -> Self:
@@ -75,11 +77,12 @@ class States:
             If they do not.
         """
         last, missing = len(self) - 1, (self.low == MISSING) & (self.high == MISSING)
-        fine = len(self.low) == len(self.high) == len(self.share) > 0
+        fine = len(self.low) == len(self.high) == len(self.share) == len(self.step) > 0
         fine = fine and not missing[:last].any()
         fine = fine and bool(
             (missing | ((self.low >= 0) & (self.low <= self.high) & (self.high < size))).all()
         )
+        fine = fine and bool((self.step >= 1).all() and ((self.high - self.low) % self.step == 0).all())
         fine = fine and bool((self.share >= 0).all()) and abs(float(self.share.sum()) - 1) < 1e-6  # noqa: PLR2004
         if not fine:
             message = "a column's states are none of its grid: the model is damaged"
@@ -92,9 +95,20 @@ class States:
         return np.asarray(self.low == MISSING)
 
     @cached_property
+    def step(self) -> Codes:
+        """How far apart the codes of each state lie; at least 1."""
+        return np.ones(len(self.low), np.int64) if self.steps is None else self.steps
+
+    @cached_property
     def width(self) -> Codes:
         """Number of codes in each state."""
-        return self.high - self.low + 1
+        return (self.high - self.low) // self.step + 1
+
+    def codes_between(self, low: Codes | int, high: Codes | int) -> Codes:
+        """How many of each state's codes lie from `low` to `high`, which broadcast against the states."""
+        first = -((self.low - np.maximum(self.low, low)) // self.step)
+        last = (np.minimum(self.high, high) - self.low) // self.step
+        return np.asarray(np.maximum(last - first + 1, 0), np.int64)
 
     @cached_property
     def place(self) -> Floats:
@@ -120,16 +134,20 @@ class States:
     def holding(self, codes: Codes) -> list[Codes]:
         """The states that hold each code: its own point, and up to two ranges around it; -1 for none."""
         first = self.assign(codes)
-        held = (codes >= self.low[first]) & (codes <= self.high[first])
+        held = self._holds(first, codes)
         found, ranges = [np.where(held, first, -1)], np.flatnonzero(self.width > 1)
         if len(ranges):
             order = ranges[np.argsort(self.low[ranges], kind="stable")]
             at = np.searchsorted(self.low[order], codes, side="right") - 1
             for back in (0, 1):
                 place = np.maximum(at - back, 0)
-                inside = (at - back >= 0) & (codes <= self.high[order][place]) & (codes >= 0)
+                inside = (at - back >= 0) & (codes >= 0) & self._holds(order[place], codes)
                 found.append(np.where(inside & (order[place] != first), order[place], -1))
         return found
+
+    def _holds(self, state: Codes, codes: Codes) -> NDArray[np.bool_]:
+        beyond = codes - self.low[state]
+        return np.asarray((beyond >= 0) & (codes <= self.high[state]) & (beyond % self.step[state] == 0))
 
     def weight(self, allowed: CodeSet | None) -> Floats:
         """The share of each state's codes that a set allows, 0 to 1."""
@@ -137,21 +155,32 @@ class States:
             return np.ones(len(self))
         inside = np.zeros(len(self), np.int64)
         for low, high in allowed.intervals:
-            inside += np.maximum(np.minimum(self.high, high) - np.maximum(self.low, low) + 1, 0)
+            inside += self.codes_between(low, high)
         inside[self.is_missing] = int(allowed.missing)
         return inside / self.width
 
     def draw(self, state: Codes, allowed: CodeSet | None, rng: np.random.Generator) -> Codes:
         """A code inside each state and inside the set, uniformly; any code of a state that has none."""
-        low, high = self.low[state], self.high[state]
-        codes = rng.integers(low, high, endpoint=True)
+        low, step, width = self.low[state], self.step[state], self.width[state]
+        codes = low + step * rng.integers(0, width)
         if allowed is None or not allowed.intervals:
             return np.asarray(codes, np.int64)
-        wide = np.flatnonzero((high > low) & (self.weight(allowed)[state] > 0))
+        wide = np.flatnonzero((width > 1) & (self.weight(allowed)[state] > 0))
         for s in np.unique(state[wide]):
             rows = wide[state[wide] == s]
-            codes[rows] = _within(int(self.low[s]), int(self.high[s]), allowed, rng.random(len(rows)))
+            codes[rows] = self._within(int(s), allowed, rng.random(len(rows)))
         return np.asarray(codes, np.int64)
+
+    def _within(self, state: int, allowed: CodeSet, quantiles: Floats) -> Codes:
+        low, step, last = int(self.low[state]), int(self.step[state]), int(self.width[state]) - 1
+        pieces = [(max(0, -((low - a) // step)), min(last, (b - low) // step)) for a, b in allowed.intervals]
+        pieces = [(a, b) for a, b in pieces if a <= b]
+        starts = np.array([a for a, _ in pieces], np.int64)
+        counts = np.array([b - a + 1 for a, b in pieces], np.int64)
+        before = np.cumsum(counts) - counts
+        position = np.minimum((quantiles * counts.sum()).astype(np.int64), counts.sum() - 1)
+        piece = np.searchsorted(before, position, side="right") - 1
+        return np.asarray(low + step * (starts[piece] + position - before[piece]), np.int64)
 
 
 def held_between(states: States, low: Codes, high: Codes) -> Floats:
@@ -162,14 +191,16 @@ def held_between(states: States, low: Codes, high: Codes) -> Floats:
     low, high
         n codes each.
     """
-    inside = np.minimum(states.high, high[:, None]) - np.maximum(states.low, low[:, None]) + 1
-    return np.where(states.is_missing, 0.0, np.maximum(inside, 0) / states.width)
+    inside = states.codes_between(low[:, None], high[:, None])
+    return np.where(states.is_missing, 0.0, inside / states.width)
 
 
 def nearest_held(states: States, codes: Codes) -> Codes:
     """Each code, or the nearest that a state holds."""
     state = states.assign(codes)
-    return np.clip(codes, states.low[state], states.high[state])
+    low, step = states.low[state], states.step[state]
+    beyond = np.clip(codes, low, states.high[state]) - low
+    return np.asarray(low + (beyond + step // 2) // step * step, np.int64)
 
 
 def _put_points(state: Codes, codes: Codes, values: Codes, points: Codes) -> None:
@@ -187,14 +218,3 @@ def _nearest(codes: Codes, low: Codes, high: Codes) -> Codes:
     after = np.minimum(at + 1, len(low) - 1)
     gap, gap_after = np.maximum(codes - high[at], low[at] - codes), low[after] - codes
     return np.asarray(order[np.where((gap > 0) & (gap_after >= 0) & (gap_after < gap), after, at)], np.int64)
-
-
-def _within(low: int, high: int, allowed: CodeSet, quantiles: Floats) -> Codes:
-    pieces = [(max(low, a), min(high, b)) for a, b in allowed.intervals]
-    pieces = [(a, b) for a, b in pieces if a <= b]
-    starts = np.array([a for a, _ in pieces], np.int64)
-    counts = np.array([b - a + 1 for a, b in pieces], np.int64)
-    before = np.cumsum(counts) - counts
-    position = np.minimum((quantiles * counts.sum()).astype(np.int64), counts.sum() - 1)
-    piece = np.searchsorted(before, position, side="right") - 1
-    return np.asarray(starts[piece] + position - before[piece], np.int64)

@@ -187,12 +187,12 @@ def _allowed(column: LearntColumn) -> str:
 
 # ---- regions: unions of disjoint boxes over the columns of one condition ----
 
-_Sets = tuple[CodeSet, ...]
+Sets = tuple[CodeSet, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    boxes: tuple[_Sets, ...]
+    boxes: tuple[Sets, ...]
     exact: bool = True
 
 
@@ -206,23 +206,23 @@ def _either(one: _Region, other: _Region) -> _Region:
     for new in other.boxes:
         pieces = [new]
         for old in one.boxes:
-            pieces = [piece for part in pieces for piece in _without(part, old)]
+            pieces = [piece for part in pieces for piece in without(part, old)]
             if len(boxes) + len(pieces) > _MOST_PIECES:
                 return _hull([*one.boxes, *other.boxes])
         boxes += pieces
     return _bounded(_merged(boxes), exact=exact)
 
 
-def _bounded(boxes: list[_Sets], *, exact: bool) -> _Region:
+def _bounded(boxes: list[Sets], *, exact: bool) -> _Region:
     return _Region(tuple(boxes), exact or not boxes) if len(boxes) <= MOST_BOXES else _hull(boxes)
 
 
-def _hull(boxes: list[_Sets]) -> _Region:
+def _hull(boxes: list[Sets]) -> _Region:
     hull = tuple(reduce(CodeSet.union, sets) for sets in zip(*boxes, strict=True))
     return _Region((hull,), exact=False)
 
 
-def _is_empty(box: _Sets) -> bool:
+def _is_empty(box: Sets) -> bool:
     return any(codes.is_empty for codes in box)
 
 
@@ -235,7 +235,7 @@ def _apart(one: CodeSet, other: CodeSet) -> bool:
     return one.intersect(other).is_empty
 
 
-def _without(box: _Sets, hole: _Sets) -> list[_Sets]:
+def without(box: Sets, hole: Sets) -> list[Sets]:
     """The box minus the hole, as disjoint boxes: one for each column in which it sticks out."""
     if any(map(_apart, box, hole)):
         return [box]
@@ -248,10 +248,10 @@ def _without(box: _Sets, hole: _Sets) -> list[_Sets]:
     return pieces
 
 
-def _merged(boxes: list[_Sets]) -> list[_Sets]:
+def _merged(boxes: list[Sets]) -> list[Sets]:
     """The same region in fewer boxes: those that differ in one column only become one."""
     for place in range(len(boxes[0]) if boxes else 0):
-        alike: dict[tuple[_Sets, _Sets], CodeSet] = {}
+        alike: dict[tuple[Sets, Sets], CodeSet] = {}
         for box in boxes:
             key = (box[:place], box[place + 1 :])
             alike[key] = alike[key].union(box[place]) if key in alike else box[place]

@@ -64,6 +64,7 @@ _HINTS = {
     "”": 'write straight quotes: "',
     '"': "this quote is never closed",
     "'": "this quote is never closed",
+    "[": "a list stands in (round brackets), and a name with such characters in backticks",
     "`": "this name is empty or its backtick is never closed",
 }
 _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _MINUS = range(1, 8)

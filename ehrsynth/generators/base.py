@@ -19,6 +19,7 @@ from ehrsynth.conditions import Condition
 from ehrsynth.encoding import codes_to_values, decode
 from ehrsynth.errors import NotEnoughData, RequestError, SamplingExhausted
 from ehrsynth.generators.coverage import Coverage, part_of
+from ehrsynth.generators.forbidden import refuse_forbidden
 from ehrsynth.progress import Progress, part, silent
 from ehrsynth.randomness import fresh_seed
 from ehrsynth.schema import Schema
@@ -157,7 +158,7 @@ class AbstractFitted(ABC):
         Raises
         ------
         ConditionError
-            If no patient can meet the condition under the schema.
+            If no patient can meet the condition under the schema, its rules between columns included.
         SamplingExhausted
             If bounded sampling ended before n valid rows were found.
         """
@@ -165,6 +166,8 @@ class AbstractFitted(ABC):
             message = f"{n} rows were asked for; at least 1 can be drawn"
             raise RequestError(message)
         condition = None if where is None else Condition.parse(where, self.schema)
+        if condition is not None:
+            refuse_forbidden(condition)
         draw = self._draw(n, condition, seed, progress or silent)
         self._check(draw, n, condition)
         table = mark_synthetic(decode(draw.codes, self.schema))

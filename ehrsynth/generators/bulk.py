@@ -20,6 +20,7 @@ from ehrsynth.engine.spilling import spill_folder
 from ehrsynth.errors import OutputError, RequestError
 from ehrsynth.files import SEAL
 from ehrsynth.generators.base import AbstractFitted, Sample
+from ehrsynth.generators.forbidden import refuse_forbidden
 from ehrsynth.generators.storage import FILES, load_model
 from ehrsynth.progress import Progress
 from ehrsynth.randomness import derived_seed, fresh_seed
@@ -159,7 +160,7 @@ def _ending(out: Path | DatabaseTable) -> str:
 def _look_at(wish: Wish, fitted: AbstractFitted) -> None:
     """Raise what the first piece would."""
     if wish.where is not None:
-        Condition.parse(wish.where, fitted.schema)
+        refuse_forbidden(Condition.parse(wish.where, fitted.schema))
     if wish.origin_column and COLUMN in fitted.schema.names:
         raise RequestError(f"the schema has a column {COLUMN!r} of its own: rename it, or do without")
 

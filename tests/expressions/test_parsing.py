@@ -76,6 +76,7 @@ def pointed_at(text):
         ("order by == 1", "by", "is put into backticks"),
         ("a > 3 or\n\tb = 3", "=", "write =="),
         ("🩺 > 3", "🩺", "backticks"),
+        ("a in [1, 2]", "[", "round brackets"),
     ],
 )
 def test_an_error_points_at_the_word(text, word, said):

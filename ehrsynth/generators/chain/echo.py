@@ -125,7 +125,7 @@ def find_source(schema: Schema, codes: Codes, place: int, earlier: Sequence[int]
     looked = codes[:: max(1, len(codes) // _LOOKED_AT)]
     target, found = looked[:, place], {}
     for source in earlier:
-        if _comparable(schema.learnt[source], schema.learnt[place]):
+        if comparable(schema.learnt[source], schema.learnt[place]):
             repeated = repeats(schema, source, place, looked)
             both = (repeated >= 0) & (target >= 0)
             found[source] = _excess(repeated[both], target[both])
@@ -144,7 +144,8 @@ def _excess(repeated: Codes, target: Codes) -> float:
     return excess if excess >= _LEAST_EXCESS * len(target) else 0.0
 
 
-def _comparable(one: LearntColumn, other: LearntColumn) -> bool:
+def comparable(one: LearntColumn, other: LearntColumn) -> bool:
+    """Whether a value of one column may be a repetition of a value of the other."""
     if not (encoding(one).numeric and encoding(other).numeric):
         return False
     kinds = {type(column) for column in (one, other)} & {DateColumn, DatetimeColumn}

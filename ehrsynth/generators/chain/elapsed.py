@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ehrsynth.encoding import encoding
+from ehrsynth.generators.chain.echo import comparable
 from ehrsynth.schema import DateColumn, DatetimeColumn, LearntColumn, Schema
 from ehrsynth.tables.grids import MISSING, Grid
 from ehrsynth.tables.times import SECONDS_A_DAY, time_lies_between
@@ -120,7 +121,8 @@ def find_elapsed(schema: Schema, codes: Codes, order: Sequence[int]) -> dict[int
         for other in order[:step]:
             if _fits(schema, place, other):
                 how = elapsed_between(schema, place, other)
-                gain, both = _gain(how, codes[:, place], codes[:, other])
+                echoes = comparable(schema.learnt[place], schema.learnt[other])
+                gain, both = _gain(how, codes[:, place], codes[:, other], echoes=echoes)
                 dated = isinstance(schema.learnt[place], DateColumn | DatetimeColumn)
                 if gain >= (_LEAST_GAIN if dated else _LEAST_OF_NUMBERS):
                     # An origin that most do not have spares little, though it says much of those who do.
@@ -153,14 +155,15 @@ def _fits(schema: Schema, place: int, other: int) -> bool:
     return ticks < _MOST_TICKS and encoding(one).grid.size + ticks // unit.denominator < _MOST_TICKS
 
 
-def _gain(how: Elapsed, codes: Codes, origins: Codes) -> tuple[float, float]:
+def _gain(how: Elapsed, codes: Codes, origins: Codes, *, echoes: bool) -> tuple[float, float]:
     """How many bits fewer the time elapsed takes than the later code, and the share of patients with both.
 
-    Only of patients with some time between the two: equal numbers are an echo, and would let any number that
-    often repeats another seem to be near it. Minus infinity for too few patients.
+    Where one may be an echo of the other, only of patients with some time between the two: equal numbers
+    would let any number that often repeats another seem to be near it. A date is no echo of a moment, and
+    may be the day of it in every patient. Minus infinity for too few patients.
     """
     both = (codes >= 0) & (origins >= 0)
-    apart = np.flatnonzero(both & how.apart(codes, origins))
+    apart = np.flatnonzero(both & how.apart(codes, origins) if echoes else both)
     if len(apart) < FEWEST:
         return -np.inf, 0.0
     looked = apart[:: max(1, len(apart) // _LOOKED_AT)]

@@ -274,3 +274,18 @@ def test_an_unknown_origin_is_distributed_as_among_free_rows(
     for days in (0, 4, 20, 50):
         assert (stays <= days).mean() == pytest.approx((real <= days).mean(), abs=0.1)
     assert found["elective"].mean() == pytest.approx(alike["elective"].mean(), abs=0.1)
+
+
+@pytest.mark.parametrize("order", [("seen", "day"), ("day", "seen")])
+def test_a_date_that_is_always_the_day_of_a_moment_stays_its_day(order: tuple[str, str]) -> None:
+    columns = {
+        "seen": _moment("seen", "%Y-%m-%d %H:%M"),
+        "day": DateColumn(name="day", minimum=_FIRST, maximum=_LAST),
+    }
+    schema = Schema(name="visits", columns=tuple(columns[name] for name in order))
+    minutes = np.random.default_rng(0).integers(0, len(_DAYS) * 1_440, _N)
+    seen = pd.Series(pd.Timestamp(_FIRST) + pd.to_timedelta(minutes, unit="min"))
+    table = pd.DataFrame({"seen": seen, "day": seen.dt.normalize()})[list(order)].astype("datetime64[s]")
+    model = Autoregressive(rounds=20, trees=2).fit(table, schema, seed=1)
+    drawn = model.sample(1_000, seed=2).table
+    assert (drawn["seen"].dt.normalize() == drawn["day"]).mean() > 0.99

@@ -76,6 +76,10 @@ class Rules:
         """Refuse what cannot be done."""
         if self.size is not None and not SMALLEST <= self.size <= LARGEST:
             raise RequestError(f"--size {self.size}: images have {SMALLEST} to {LARGEST} pixels a side")
+        if self.patients is not None and self.pattern is not None:
+            raise RequestError(
+                "--patients and --patient-pattern both say whose each image is: leave one of them out"
+            )
         if self.slices < 1:
             raise RequestError(f"--slices {self.slices}: at least one slice of a volume is taken")
         if self.slices > 1 and self.one_image_per_patient:

@@ -12,6 +12,7 @@ from ehrsynth.imaging.reading import dicom, nifti, raster
 from ehrsynth.imaging.reading.frames import Frame, Hashing, Unusable, few
 from ehrsynth.imaging.reading.patients import from_list, from_pattern
 
+_KINDS = "PNG, JPEG, BMP, TIFF, DICOM, NIfTI"
 _CENTRAL = (0.3, 0.7)  # of a volume: where several slices are cut
 
 
@@ -88,23 +89,31 @@ def list_folder(folder: Path, listing: Listing) -> FolderSource:
     Raises
     ------
     DataError
-        If there are no class folders, or files cannot be read; lists them by ordinal.
+        If there are no class folders, one of several holds no picture, or files cannot be read; lists them by
+        ordinal.
     """
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     found: list[_Item] = []
     remarks, broken = list[str](), list[str]()
-    others, classes = 0, list[str]()
+    others, classes, bare = 0, list[str](), list[str]()
     for name in names:
         files, left = _files(folder / name)
         others += left
-        if files:
+        if not files:
+            bare.append(f"folder {name!r} holds {left} files of other kinds")
+        else:
             classes.append(name)
             found += _of_class(folder / name, files, len(classes) - 1, listing, broken=broken)
     if broken:
         raise DataError(f"{len(broken)} files cannot be used", few(broken))
     if not classes:
+        raise DataError(f"the folder has no class folders with pictures ({_KINDS}) in it")
+    if bare:
+        # Left out in silence, the class that the study is about could be the one that is missing.
         raise DataError(
-            "the folder has no class folders with pictures (PNG, JPEG, BMP, TIFF, DICOM, NIfTI) in it"
+            f"{len(bare)} of {len(names)} class folders hold no picture ({_KINDS}), and their classes would "
+            "be missing: save the pictures in one of these kinds, or move the folders elsewhere",
+            few(bare),
         )
     if others:
         remarks.append(f"{others} files of other kinds were left out")

@@ -25,19 +25,28 @@ def from_list(path: Path, files: Sequence[str], hashing: Hashing) -> tuple[bytes
     Raises
     ------
     DataError
-        If a column is missing, or images are not listed; says how many.
+        If a column is missing, images are not listed, or a file is listed with two patients; says how many.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
             if reader.fieldnames is None or not set(COLUMNS) <= set(reader.fieldnames):
                 raise DataError(f"the list of patients needs the columns {' and '.join(COLUMNS)}")
-            listed = {_plain(row["file"]): (row["patient"] or "").strip() for row in reader}
+            told = {(_plain(row["file"]), (row["patient"] or "").strip()) for row in reader}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError("the list of patients is no CSV in UTF-8") from error
+    listed = dict(told)
+    if len(told) > len(listed):
+        raise DataError(
+            f"{len(told) - len(listed)} files are listed with more than one patient: give each file one, so "
+            "that all images of a patient stand on one side of a split"
+        )
     missing = sum(1 for name in files if not listed.get(_plain(name)))
     if missing:
-        raise DataError(f"{missing} of {len(files)} images have no patient in the list: list every image")
+        raise DataError(
+            f"{missing} of {len(files)} images have no patient in the list: list every image; 'file' is its "
+            "path within the folder of the data, CLASS/NAME, letter for letter"
+        )
     return tuple(hashing(f"list {listed[_plain(name)]}") for name in files)
 
 

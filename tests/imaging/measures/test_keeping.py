@@ -31,6 +31,19 @@ def test_kept_classes_are_told_from_lost_ones():
     assert found["kept"].images == 120
 
 
+def test_rare_synthetic_images_are_held_against_rare_real_ones():
+    """Of a rare class that can hardly be told, all real images together would ask too much."""
+    images = image_set((200, 20, 20))
+    seen, labels = clouds((200, 20, 20), apart=1.5)
+    seen[labels == 2] = clouds((0, 20, 0), apart=1.5, seed=3)[0]
+    drawn = (clouds((0, 0, 30), apart=1.5, seed=4)[0], np.full(30, 2))
+    found = class_kept(images, seen, {"drawn": drawn}, penalty=0.1, seed=0)
+    assert found["real"].images == 240
+    assert found["real"].share.value > 0.85
+    assert found["real, same classes"].images == 20
+    assert found["real, same classes"].share.value < 0.8
+
+
 def test_coverage_counts_held_out_images_with_a_point_near():
     rng = np.random.default_rng(0)
     held = np.concatenate([rng.normal(0, 1, (20, 3)), rng.normal(50, 1, (20, 3))])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ehrsynth.files import plain, whole_file, write_json
+from ehrsynth.imaging.measures.keeping import SAME
 from ehrsynth.imaging.study.arms import CONTROL, PRIMARY
 from ehrsynth.imaging.study.error_rates import measured_error_rates
 from ehrsynth.imaging.study.job import Study, mean_scores
@@ -44,13 +45,13 @@ _ABLATION = (
 
 def study_json(study: Study) -> dict[str, Any]:
     """A study as JSON values for a machine; "verdict" is the first key. Internal."""
-    verdict = study.verdict
+    verdict, said = study.verdict, _said(study)
     hidden = {"pictures", "turing", "closest", "latent"}
     return dict(
         plain(
             {
-                "verdict": "recommended" if verdict.recommended else "not recommended",
-                "sentence": verdict.sentence,
+                "verdict": said[0],
+                "sentence": said[2],
                 "reasons": verdict.reasons,
                 "error_rates": measured_error_rates(),
                 "primary": asdict(verdict.primary),
@@ -80,6 +81,24 @@ def study_json(study: Study) -> dict[str, Any]:
     )
 
 
+def _said(study: Study) -> tuple[str, str, str]:
+    """The verdict in a word, as a headline, as a sentence; none before all splits that it rests on are done.
+
+    Whoever looks at an interval after each split and stops where it pleases finds a gain too often.
+    """
+    verdict, done = study.verdict, len(study.splits)
+    if study.undecided:
+        of = done + study.undecided
+        sentence = (
+            f"Unfinished: {done} of the {of} splits that the verdict rests on are done. What stands here is "
+            "for looking, and decides nothing: the same command goes on."
+        )
+        return "unfinished", "There is no verdict yet.", sentence
+    if verdict.recommended:
+        return "recommended", "Synthetic images are recommended.", verdict.sentence
+    return "not recommended", "Synthetic images are not recommended.", verdict.sentence
+
+
 def write_study(study: Study, out: Path) -> None:
     """Write the report, its JSON, the raters' page and its key; readable by their owner alone."""
     write_json(out / JSON, study_json(study))
@@ -102,13 +121,12 @@ def render_study(study: Study) -> str:
 
 def _page(study: Study) -> dict[str, Any]:
     verdict, first = study.verdict, study.splits[0]
+    word, headline, sentence = _said(study)
     key = "tuned" if "tuned" in first["arms"] else "untuned"
     return {
-        "verdict": "released" if verdict.recommended else "blocked",
-        "headline": "Synthetic images are recommended."
-        if verdict.recommended
-        else "Synthetic images are not recommended.",
-        "sentence": verdict.sentence,
+        "verdict": "released" if word == "recommended" else "blocked",
+        "headline": headline,
+        "sentence": sentence,
         "reasons": verdict.reasons,
         "error_rates": measured_error_rates(),
         "lead": _lead(study),
@@ -252,7 +270,7 @@ def _whole(study: Study) -> dict[str, Any] | None:
         "splits": len(study.whole),
         "scores": _table(mean_scores(study.whole, "untuned")),
         "ablation": _ablation(mean_scores(study.whole, "untuned")),
-        "contrasts": [_contrast(c, primary=True) for c in study.whole_contrasts if c.arm != CONTROL.name],
+        "contrasts": [_contrast(c, primary=False) for c in study.whole_contrasts],
     }
 
 
@@ -289,8 +307,13 @@ def _kept(study: Study) -> list[dict[str, Any]]:
     for name in names:
         shares = [f[name]["share"][0] for f in found if name in f]
         images = sum(f[name]["images"] for f in found if name in f)
-        rows.append({"name": name, "share": float(np.mean(shares)), "images": images})
+        rows.append({"name": _kind(name), "share": float(np.mean(shares)), "images": images})
     return rows
+
+
+def _kind(name: str) -> str:
+    real = {"real": "real, held out (all classes)", SAME: "real, held out (minority)"}
+    return real.get(name, f"weight {name}")
 
 
 def _latent(study: Study) -> dict[str, Any] | None:

@@ -69,6 +69,7 @@ def split(seed, *, gain):
         "curve": {"curve": [[20, 0.9], [15, 0.88], [10, 0.85]], "treated": 0.91, "synthetic": 60},
         "kept": {
             "real": {"images": 30, "share": [0.9, 0.8, 0.95]},
+            "real, same classes": {"images": 10, "share": [0.85, 0.7, 0.95]},
             "0.5": {"images": 60, "share": [0.8, 0.7, 0.9]},
         },
         "covered": {"before": 0.5, "after": 0.6, "changed copies instead": 0.55},
@@ -148,6 +149,13 @@ def test_the_verdict_comes_first_and_follows_the_numbers():
         assert study_json(made(gain))["verdict"] == words.removeprefix("are ")
 
 
+def test_kept_classes_are_held_against_real_images_of_the_same_classes():
+    page = render_study(made())
+    assert "real, held out (all classes)" in page
+    assert "real, held out (minority)" in page
+    assert "weight 0.5" in page
+
+
 def test_each_arm_has_the_auroc_of_each_class_by_its_name():
     study = made()
     for k, place in enumerate(study.splits):
@@ -205,6 +213,20 @@ def test_drawings_say_their_numbers():
     assert line.count("<circle") == 2
     assert "0.700" in line
     assert point_map("map", [[0, 0], [1, 1], [2, 2], [3, 3]], [0, 1, 2, 3]).count("class=") == 5
+
+
+def test_there_is_no_verdict_before_the_splits_that_it_rests_on_are_done(tmp_path, capsys):
+    """A look after each split, and a stop at the first that pleases, would find gains that are none."""
+    study = replace(made(0.05), left=3, undecided=3)
+    assert study.verdict.recommended
+    found, page = study_json(study), render_study(study)
+    assert found["verdict"] == "unfinished"
+    assert "6 of the 9 splits" in found["sentence"]
+    assert "There is no verdict yet." in page
+    assert "images are recommended" not in page
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    show_study(tmp_path / "report.json", as_json=False)
+    assert capsys.readouterr().out.startswith("Unfinished")
 
 
 @pytest.mark.parametrize(("gain", "left", "code"), [(0.0, 0, 3), (0.05, 0, 0), (0.0, 2, 0)])

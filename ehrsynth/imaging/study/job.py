@@ -13,10 +13,11 @@ from ehrsynth.files import whole_file
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.reading.door import Entry, Looked, Rules, admit, look, open_source, refuse_text
 from ehrsynth.imaging.reading.frames import Source
+from ehrsynth.imaging.study.arms import CONTROL
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.showing import marks_picture
 from ehrsynth.imaging.study.splits import Data, Pace, check_given, run_splits, study_splits
-from ehrsynth.imaging.study.verdict import Contrast, Verdict, contrast, decide
+from ehrsynth.imaging.study.verdict import AREA, RECALL, Contrast, Verdict, contrast, decide, in_one_family
 from ehrsynth.imaging.synthetic import SyntheticImages
 from ehrsynth.progress import Progress, part, silent
 
@@ -41,6 +42,8 @@ class Study:
         The same with a classifier that is taught whole; None where none was.
     left
         Splits that time did not allow: the same command goes on with them.
+    undecided
+        Those of them that the verdict waits for: it rests on the splits with frozen features alone.
     """
 
     entry: Entry
@@ -55,6 +58,7 @@ class Study:
     whole: Splits
     whole_contrasts: tuple[Contrast, ...]
     left: int
+    undecided: int = 0
 
 
 def study(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -100,7 +104,7 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
     data = Data(admitted.images, admitted.external, _given(given, admitted.images))
     end = 0.4 if whole else 1.0
     splits = run_splits(data, plan, out / SPLITS, pace=pace, progress=part(report, 0.05, end))
-    left = len(study_splits(data, plan)) - len(splits)
+    undecided = left = len(study_splits(data, plan)) - len(splits)
     if len(splits) < _FEWEST:
         raise NotEnoughData(
             f"time ended after {len(splits)} of {len(splits) + left} splits, and an interval needs "
@@ -122,8 +126,9 @@ def study(  # noqa: PLR0913 - one argument for each thing that a person decides
         decide(splits),
         whole_plan,
         taught,
-        _contrasts(taught),
+        taught_contrasts(taught),
         left,
+        undecided,
     )
 
 
@@ -139,12 +144,15 @@ def _given(given: Given | None, images: ImageSet) -> SyntheticImages | None:
     return made
 
 
-def _contrasts(splits: Splits) -> tuple[Contrast, ...]:
+def taught_contrasts(splits: Splits) -> tuple[Contrast, ...]:
+    """Every arm of a classifier that is taught whole against class weights, in one family."""
     if len(splits) < _FEWEST:
         return ()
-    arms = splits[0]["arms"]["untuned"]
-    wanted = [(arm, score) for arm in arms for score in ("matched minority recall", "minority AUROC")]
-    return tuple(contrast(splits, "untuned", arm, score) for arm, score in wanted)
+    arms = [arm for arm in splits[0]["arms"]["untuned"] if arm != CONTROL.name]
+    # None of them was named before, the class-wise VAE neither: the verdict rests on frozen features.
+    return in_one_family(
+        [contrast(splits, "untuned", arm, score) for arm in arms for score in (RECALL, AREA)]
+    )
 
 
 def _show_marks(looked: Looked, out: Path, rules: Rules, source: Source) -> None:

@@ -111,7 +111,11 @@ def decide(splits: Splits) -> Verdict:
 def _looks(splits: Splits, key: str) -> tuple[Contrast, ...]:
     """Every other arm against the control, on both scores, in one family."""
     names = [a for a in splits[0]["arms"][key] if a not in {CONTROL.name, PRIMARY.name}]
-    found = [contrast(splits, key, name, score) for name in names for score in (RECALL, AREA)]
+    return in_one_family([contrast(splits, key, name, score) for name in names for score in (RECALL, AREA)])
+
+
+def in_one_family(found: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """Contrasts that share one family-wise level: `adjusted` is p held against all of them (Holm)."""
     adjusted = holm([one.p for one in found]) if found else np.empty(0)
     return tuple(
         Contrast(c.arm, c.score, c.treated, c.control, c.difference, c.p, float(a), c.splits)

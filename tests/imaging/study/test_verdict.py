@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from ehrsynth.imaging.study import job
 from ehrsynth.imaging.study.arms import ARMS, CONTROL, PRIMARY
 from ehrsynth.imaging.study.error_rates import StudyErrorRates, measured_error_rates, study_error_rates
 from ehrsynth.imaging.study.verdict import AREA, LOSS, RECALL, contrast, decide, images_worth
-from ehrsynth.statistics import corrected_paired_interval, corrected_paired_p
+from ehrsynth.statistics import corrected_paired_interval, corrected_paired_p, holm
 
 
 def splits(gain=0.0, *, area=0.0, spread=0.01, n=9, seed=0, slope=0.05, untuned=0.0):
@@ -88,6 +89,16 @@ def test_all_other_arms_are_looks_at_one_level():
     found = decide(splits(0.02))
     assert {c.arm for c in found.looks} == {a.name for a in ARMS} - {PRIMARY.name, CONTROL.name}
     assert all(c.adjusted >= c.p for c in found.looks)
+
+
+def test_arms_of_a_classifier_taught_whole_are_looks_at_one_level_too():
+    found = job.taught_contrasts(splits(0.01, spread=0.02, n=4))
+    names = {c.arm for c in found}
+    assert CONTROL.name not in names
+    assert len(found) == 2 * len(names)
+    assert [c.adjusted for c in found] == pytest.approx(holm([c.p for c in found]))
+    assert any(c.adjusted > c.p for c in found)
+    assert job.taught_contrasts([]) == ()
 
 
 def test_worth_is_read_off_the_learning_curve():

@@ -108,7 +108,9 @@ ClassifierSize = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    typer.Option("--minutes", min=0, help="Begin no split after so long; call again to go on."),
+    typer.Option(
+        "--minutes", min=0, help="Begin no split after so long, nor an arm taught whole; call again to go on."
+    ),
 ]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="Splits worked on at a time.")]
 StudySeed = Annotated[int, typer.Option("--seed", min=0, help="Of the first repetition.")]

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, get_context
@@ -17,10 +18,11 @@ from typing import Any
 import torch
 
 from ehrsynth.errors import OutputError, RequestError, unknown
-from ehrsynth.files import plain, write_json
+from ehrsynth.files import write_json
 from ehrsynth.imaging.folds import Fold, check_disjoint, split_folds
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.study.frozen import prepare, run
+from ehrsynth.imaging.study.keeping import Parts, TimeOver, plain_values
 from ehrsynth.imaging.study.looks import everything
 from ehrsynth.imaging.study.plan import StudyPlan
 from ehrsynth.imaging.study.whole import run_whole
@@ -65,7 +67,8 @@ class Pace:
     processes
         How many splits are worked on at a time, with one thread each.
     deadline
-        On the clock of `time.monotonic`: no further split is begun after it.
+        On the clock of `time.monotonic`: no further split is begun after it, nor an arm of one that is taught
+        whole.
     """
 
     processes: int = 1
@@ -126,8 +129,10 @@ def study_splits(data: Data, plan: StudyPlan) -> tuple[Fold, ...]:
     return tuple(found)
 
 
-def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: Progress) -> dict[str, Any]:
-    """All that is measured on one split, as plain values."""
+def run_split(
+    data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: Progress, parts: Parts | None = None
+) -> dict[str, Any]:
+    """All that is measured on one split, as plain values; `parts` keep what is done of a long one."""
     check_disjoint(fold.train.images, fold.test.images)
     minority = plan.minority(data.images)
     found: dict[str, Any] = {
@@ -141,7 +146,7 @@ def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: 
     }
     if plan.classifier != "frozen":
         return plain_values(
-            found | run_whole(fold, plan, data.external, minority=minority, progress=progress)
+            found | run_whole(fold, plan, data.external, minority=minority, progress=progress, parts=parts)
         )
     split = prepare(fold, plan, minority=minority, progress=part(progress, 0.0, 0.5))
     found |= run(split, data.external, data.given, progress=part(progress, 0.5, 0.75))
@@ -154,11 +159,6 @@ def run_split(data: Data, fold: Fold, plan: StudyPlan, place: int, *, progress: 
     sweep = plan.sweeps and fold.seed == plan.seed
     found |= everything(split, first=place == 0, sweep=sweep, progress=part(progress, 0.75, 1.0))
     return plain_values(found)
-
-
-def plain_values(found: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values, as they will be read back."""
-    return dict(json.loads(json.dumps(plain(found))))
 
 
 def run_splits(
@@ -188,10 +188,12 @@ def run_splits(
     todo = [p for p in range(len(folds)) if not _file(folder, p).is_file()]
     before, whole = len(folds) - len(todo), len(folds)
     report(before / whole, f"{before} of {whole} splits were done before")
-    work = _worked(data, folds, plan, todo, pace=pace, report=report)
+    parts = [Parts(folder, place + 1, pace.deadline) for place in range(len(folds))]
+    work = _worked(Task(data, folds, plan, tuple(parts)), todo, pace=pace, report=report)
     for done, (place, result) in enumerate(work, start=before + 1):
         write_json(_file(folder, place), result)
         _file(folder, place).chmod(0o600)
+        parts[place].clear()
         report(done / whole, f"split {done} of {whole} done")
     return [
         json.loads(_file(folder, p).read_bytes()) for p in range(len(folds)) if _file(folder, p).is_file()
@@ -230,40 +232,41 @@ def _same_study(folder: Path, mine: Mapping[str, str]) -> None:
 Worked = Iterator[tuple[int, dict[str, Any]]]
 
 
-def _worked(
-    data: Data,
-    folds: tuple[Fold, ...],
-    plan: StudyPlan,
-    todo: list[int],
-    *,
-    pace: Pace,
-    report: Progress,
-) -> Worked:
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What every split needs: a worker has a copy of its own."""
+
+    data: Data
+    folds: tuple[Fold, ...]
+    plan: StudyPlan
+    parts: tuple[Parts, ...]
+
+    def split(self, place: int, progress: Progress) -> dict[str, Any]:
+        """All of one split."""
+        fold, parts = self.folds[place], self.parts[place]
+        return run_split(self.data, fold, self.plan, place, progress=progress, parts=parts)
+
+
+def _worked(task: Task, todo: list[int], *, pace: Pace, report: Progress) -> Worked:
     """Each split with its place, as they are done; those that would begin too late are left."""
     if pace.processes > 1:
-        yield from _side_by_side(data, folds, plan, todo, pace=pace, report=report)
+        yield from _side_by_side(task, todo, pace=pace, report=report)
         return
-    before, whole = len(folds) - len(todo), len(folds)
+    whole = len(task.folds)
+    before = whole - len(todo)
     for done, place in enumerate(todo, start=before):
         if pace.is_over:
             return
         own = part(report, done / whole, (done + 1) / whole)
-        yield place, run_split(data, folds[place], plan, place, progress=own)
+        with suppress(TimeOver):
+            yield place, task.split(place, own)
 
 
-def _side_by_side(
-    data: Data,
-    folds: tuple[Fold, ...],
-    plan: StudyPlan,
-    todo: list[int],
-    *,
-    pace: Pace,
-    report: Progress,
-) -> Worked:
+def _side_by_side(task: Task, todo: list[int], *, pace: Pace, report: Progress) -> Worked:
     context, others = get_context("spawn"), set(active_children())
     # How far each split is. It has no lock, which a worker that is ended could take along.
-    shares = context.RawArray("d", [float(place not in todo) for place in range(len(folds))])
-    initial = (data, folds, plan, shares)
+    shares = context.RawArray("d", [float(place not in todo) for place in range(len(task.folds))])
+    initial = (task, shares)
     with ProcessPoolExecutor(pace.processes, context, initializer=_begin, initargs=initial) as pool:
         try:
             yield from _handed_out(pool, todo, pace, partial(_tell, shares, report))
@@ -286,7 +289,9 @@ def _handed_out(
             return
         tell(running.values())
         for future in wait(running, timeout=_TOLD_EVERY, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future.result()
+            place = running.pop(future)
+            if not isinstance(future.exception(), TimeOver):
+                yield place, future.result()
 
 
 def _tell(shares: Sequence[float], report: Progress, running: Iterable[int]) -> None:
@@ -297,17 +302,18 @@ def _tell(shares: Sequence[float], report: Progress, running: Iterable[int]) -> 
 _SHARED: dict[str, Any] = {}  # a worker's own copy of what every split needs
 
 
-def _begin(data: Data, folds: tuple[Fold, ...], plan: StudyPlan, shares: MutableSequence[float]) -> None:
+def _begin(task: Task, shares: MutableSequence[float]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process: the first one answers
     torch.set_num_threads(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _SHARED.update(data=data, folds=folds, plan=plan, shares=shares)
+    _SHARED.update(task=task, shares=shares)
 
 
 def _one(place: int) -> dict[str, Any]:
     def report(fraction: float, message: str) -> None:  # noqa: ARG001 - the number alone is handed over
         _SHARED["shares"][place] = fraction
 
-    found = run_split(_SHARED["data"], _SHARED["folds"][place], _SHARED["plan"], place, progress=report)
+    task: Task = _SHARED["task"]
+    found = task.split(place, report)
     report(1.0, "done")
     return found

@@ -21,6 +21,7 @@ from ehrsynth.imaging.networks.classifiers import classifier
 from ehrsynth.imaging.study.arms import CONTROL, FLIPS, FULL_ARMS, Arm
 from ehrsynth.imaging.study.attention import IMAGES, agreement, network_attention
 from ehrsynth.imaging.study.frozen import with_matched
+from ehrsynth.imaging.study.keeping import Parts
 from ehrsynth.imaging.study.plan import Mix, StudyPlan
 from ehrsynth.imaging.study.scores import confusion
 from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
@@ -42,8 +43,16 @@ def run_whole(
     *,
     minority: tuple[int, ...],
     progress: Progress,
+    parts: Parts | None = None,
 ) -> dict[str, Any]:
-    """All arms of a split, as plain values."""
+    """All arms of a split, as plain values; each arm is one of its `parts`, for it may take an hour.
+
+    Raises
+    ------
+    TimeOver
+        If the deadline of the parts is over before all arms are done.
+    """
+    parts = parts or Parts()
     seed = derived_seed(plan.seed, "study", fold.train.name)
     train, judges, mix = fold.train.images, fold.test.images, plan.mixes[0]
     side = plan.side_for(judges.size)
@@ -58,12 +67,21 @@ def run_whole(
     for place, arm in enumerate(ARMS):
         start = 0.1 + 0.9 * place / len(ARMS)
         report = part(progress, start, start + 0.9 / len(ARMS))
-        network = teach_whole(fold, arm, made, mix, plan=plan, seed=seed, progress=report)
-        told[arm.name] = probabilities(network, judges.pixels, side)
+
+        def judged(arm: Arm = arm, report: Progress = report) -> dict[str, Any]:
+            network = teach_whole(fold, arm, made, mix, plan=plan, seed=seed, progress=report)
+            return {
+                "told": probabilities(network, judges.pixels, side),
+                "outside": None if external is None else probabilities(network, external.pixels, side),
+                "worse": _under(network, judges, side, seed),
+                "look": _attention(network, plan, judges.at(rows), side),
+            }
+
+        own = parts.once(place, judged)
+        told[arm.name], looks[arm.name] = np.array(own["told"]), np.array(own["look"])
+        worse[arm.name] = own["worse"]
         if external is not None:
-            outside[arm.name] = probabilities(network, external.pixels, side)
-        worse[arm.name] = _under(network, judges, side, seed)
-        looks[arm.name] = _attention(network, plan, judges.at(rows), side)
+            outside[arm.name] = np.array(own["outside"])
     return {
         "arms": {"untuned": with_matched(told, judges.labels, minority)},
         "external": {"untuned": with_matched(outside, external.labels, minority)} if external else {},

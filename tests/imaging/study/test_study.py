@@ -113,7 +113,7 @@ def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path, monkeypatch):
     data, plan = Data(image_set((12, 8), each=2)), StudyPlan(**TINY)
     ran = []
 
-    def quick(data, fold, plan, place, *, progress):
+    def quick(data, fold, plan, place, *, progress, parts):
         if len(ran) == 1:
             ran.append(None)
             raise KeyboardInterrupt
@@ -131,7 +131,8 @@ def test_who_ends_a_study_of_two_processes_waits_for_no_split(tmp_path, monkeypa
     monkeypatch.setattr(splitting, "_one", time.sleep)  # a split takes as many seconds as its place says
     data, plan, began = Data(image_set((12, 8), each=2)), StudyPlan(**TINY), time.monotonic()
     folds = study_splits(data, plan)
-    work = splitting._side_by_side(data, folds, plan, [0, 300], pace=Pace(2), report=silent)
+    task = splitting.Task(data, folds, plan, ())
+    work = splitting._side_by_side(task, [0, 300], pace=Pace(2), report=silent)
     assert next(work) == (0, None)
     with pytest.raises(KeyboardInterrupt):
         work.throw(KeyboardInterrupt)

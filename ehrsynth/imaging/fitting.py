@@ -23,6 +23,7 @@ from ehrsynth.randomness import numpy_generator
 
 KINDS = ("class_wise_vae", "conditional_vae", "latent_diffusion")
 FOLDS = 5
+_SIDES = 2  # the side that teaches, and that which is held out
 _GATED = 400
 PRIVATE_KINDS = ("class_wise_vae", "conditional_vae")
 NO_PRIVATE_FORM = (
@@ -115,15 +116,17 @@ def fit_kept(
 ) -> Kept:
     """Fit four fifths of the patients, and hold what is drawn against the others.
 
+    Where a class has fewer than five patients a larger share is held out, so that one of them is.
+
     Raises
     ------
     NotEnoughData
-        If a class has too few patients for it.
+        If a class has one patient alone; names the class.
     Refused
         If a diffusion copies its training images, or it cannot be told whether it does: it is not handed out.
     """
     report = progress or silent
-    fold = split_folds(images, folds=FOLDS, seed=seed)[0]
+    fold = split_folds(images, folds=_folds(images), seed=seed)[0]
     model = recipe.fit(fold.train, seed=seed, progress=part(report, 0.0, 0.85))
     train, holdout = fold.train.images, fold.test.images
     report(0.85, "looking for copies")
@@ -146,6 +149,18 @@ def fit_kept(
         "copies": in_words(gate, len(holdout)),
     }
     return Kept(model, gate, facts)
+
+
+def _folds(images: ImageSet) -> int:
+    patients = [len(np.unique(images.patients[images.labels == k])) for k in range(len(images.classes))]
+    alone = [f"class {name!r}" for name, n in zip(images.classes, patients, strict=True) if n < _SIDES]
+    if alone:
+        raise NotEnoughData(
+            "images of one patient or source cannot both teach a model and be held out to look for copies: "
+            "leave the class out, or merge it with another",
+            alone,
+        )
+    return min(FOLDS, *patients)
 
 
 def draw(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ehrsynth.errors import NotEnoughData
 from ehrsynth.imaging import fitting
 from ehrsynth.imaging.image_set import image_id
 from ehrsynth.imaging.models.vae import ImageVAE
@@ -27,3 +28,12 @@ def test_held_out_images_of_every_class_control_the_gate(monkeypatch):
     counts = np.bincount([label[image_id(pixels)] for pixels in control], minlength=2)
     assert counts.sum() == 16
     assert counts.min() >= 2
+
+
+def test_a_class_of_few_patients_is_fitted_and_one_of_it_is_held_out():
+    recipe = ImageVAE(shared_steps=1, own_steps=1, latent=4, batch=4, views=1)
+    kept = fitting.fit_kept(image_set((8, 2)), recipe, seed=1)
+    assert [len(ids) for ids in kept.model.ids] == [4, 1]
+    with pytest.raises(NotEnoughData, match="cannot both teach a model and be held out") as error:
+        fitting.fit_kept(image_set((8, 1)), recipe, seed=1)
+    assert "class 'class 1'" in str(error.value)

@@ -1,5 +1,6 @@
 """`ehrsynth images`: a study of synthetic images, models of images, images, and raters' answers."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -111,6 +112,10 @@ def study(
     from ehrsynth.report.image_study import write_study
 
     check_out(out)
+    if quick:
+        _refuse_whole(
+            {"--classifier": classifier, "--weights": weights, "--classifier-size": classifier_size}
+        )
     rules = _rules(size, text, one_image_per_patient, patients, patient_pattern, slices)
     plan = quick_plan(
         folds=folds,
@@ -291,6 +296,17 @@ def _rules(
         pattern=pattern,
         slices=slices,
     )
+
+
+def _refuse_whole(said: Mapping[str, object]) -> None:
+    from ehrsynth.errors import RequestError
+
+    given = [name for name, value in said.items() if value is not None]
+    if given:
+        raise RequestError(
+            f"{', '.join(given)}: --quick teaches no classifier whole, and would leave it out. Leave --quick "
+            "out, or the rest"
+        )
 
 
 def _cuts(given: list[str] | None) -> dict[str, int]:

@@ -137,6 +137,12 @@ def test_given_images_that_leak_stop_a_study(model, data, tmp_path):
         (["study", "DATA", "--out", "OUT", "--cut", "disc"], 2, "CLASS=N"),
         (["study", "DATA", "--out", "OUT", "--quick", "--cut", "disk=3"], 2, "Did you mean 'disc'?"),
         (["study", "DATA", "--out", "OUT", "--classifier", "resnet"], 2, "unknown classifier"),
+        (
+            ["study", "DATA", "--out", "OUT", "--quick", "--classifier", "resnet50"],
+            2,
+            "teaches no classifier",
+        ),
+        (["study", "DATA", "--out", "OUT", "--quick", "--classifier-size", "64"], 2, "teaches no classifier"),
         (["study", "DATA", "--out", "OUT", "--quick", "--minutes", "0"], 2, "goes on where it stopped"),
         (["study", "DATA", "--out", "OUT", "--quick", "--folds", "70"], 2, "equal to 20"),
         (["study", "DATA", "--out", "OUT", "--text", "ignore"], 2, "unknown way with text"),

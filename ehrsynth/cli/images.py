@@ -216,6 +216,7 @@ def sample(
     data: SourceData = None,
     detail: Detail = 0.0,
     text: Text = "refuse",
+    slices: Slices = 1,
     share: Share = False,
     override: Override = "",
     policy: PolicyFile = None,
@@ -243,7 +244,7 @@ def sample(
     seed = fresh_seed() if seed is None else seed
     how = _way(way, low, high, detail)
     if data is not None:
-        fitted = _with_views(fitted, data, text, seed)
+        fitted = _with_views(fitted, data, text, slices, seed=seed)
     with drawn() as progress:
         made = draw(fitted, wanted, how=how, seed=seed, progress=progress)
     kept = {"generator": fitted.recipe.kind, "copies": facts.get("copies")}
@@ -330,14 +331,14 @@ def _wanted(known: tuple[str, ...], chosen: list[str] | None, images: int) -> di
     return {label: images for label, name in enumerate(known) if not chosen or name in chosen}
 
 
-def _with_views(fitted: "Fitted", data: Path, text: str, seed: int) -> "Fitted":
+def _with_views(fitted: "Fitted", data: Path, text: str, slices: int, *, seed: int) -> "Fitted":
     from ehrsynth.errors import RequestError
     from ehrsynth.imaging.models.vae import FittedVAE, with_views
     from ehrsynth.imaging.reading import read_images
 
     if not isinstance(fitted, FittedVAE):
         raise RequestError(f"{fitted.recipe.kind} has no detail to put back: leave --data out")
-    rules = replace(_rules(fitted.size, text, False, None, None, 1), unsplit=True)
+    rules = replace(_rules(fitted.size, text, False, None, None, slices), unsplit=True)
     return with_views(fitted, read_images(data, rules).images, seed=seed)
 
 

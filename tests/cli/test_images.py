@@ -188,3 +188,24 @@ def test_raters_answers_are_counted(tmp_path):
     given["test"] = "u"
     (tmp_path / "a.json").write_text(json.dumps(given))
     assert run("answers", tmp_path / "k.json", tmp_path / "a.json").exit_code == 2
+
+
+def test_detail_of_slices_is_put_back_from_as_many_slices(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    for name, count in (("clear", 5), ("lesion", 5)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for k, picture in enumerate(tissue(count, 40, seed=count + len(name), colour=False)):
+            volume = np.stack([np.clip(picture.astype(np.int16) + 4 * z, 0, 255) for z in range(9)], axis=2)
+            nibabel.save(
+                nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "data" / name / f"{name}{k}.nii.gz"
+            )
+    data, slices = tmp_path / "data", ["--slices", 2, "--text", "accept"]
+    fitted = run(
+        "fit", data, "--out", tmp_path / "m", *slices, "--patient-pattern", r"^\w+?\d", "--seed", 1, *SHORT
+    )
+    assert fitted.exit_code == 0, fitted.output
+    words = ["sample", tmp_path / "m", "-n", 2, "--detail", 1, "--data", data]
+    found = run(*words, "--text", "accept", "--out", tmp_path / "a.npz")
+    assert "the same --text and --slices" in " ".join(found.output.split())
+    found = run(*words, *slices, "--out", tmp_path / "a.npz")
+    assert found.exit_code == 0, found.output

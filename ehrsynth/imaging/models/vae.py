@@ -347,6 +347,6 @@ def with_views(model: FittedVAE, images: ImageSet, *, seed: int) -> FittedVAE:
         found, wanted = len(set(np.array(images.ids)[known])), len(model.learnt_from)
         raise RequestError(
             f"{found} of the {wanted} images that the model was fitted on are in these data: give the same "
-            "data, with the same --text"
+            "data, with the same --text and --slices"
         )
     return placed(model, images.at(known), seed=seed)

@@ -182,18 +182,29 @@ class FittedVAE:
         generator = torch_generator(seed, self.recipe.kind, "sample", str(label), how.way)
         posteriors = self._posteriors(label)
         drawn = draw(posteriors, n, how, generator)
-        images = resized(self.decode(drawn.latents, label), self.size)
-        if how.detail and self.views is not None:
-            images = images + how.detail * self._detail(label, _nearer(drawn))
+        # Whole images in floats are a hundred times their latents: they are made and packed a few at a time.
+        pixels = np.concatenate(
+            [
+                self._pixels(label, latents, nearer, how.detail)
+                for latents, nearer in zip(
+                    torch.split(drawn.latents, _BATCH), torch.split(_nearer(drawn), _BATCH), strict=True
+                )
+            ]
+        )
         if not how.has_parents:
             parents = (NO_PARENTS,) * n
         else:
             ids = self.ids[label]
             first, second = posteriors.owner[drawn.first].tolist(), posteriors.owner[drawn.second].tolist()
             parents = tuple((ids[a], ids[b]) for a, b in zip(first, second, strict=True))
-        pixels = to_pixels(255 * images)
         labels = np.full(n, label, dtype=np.int64)
         return SyntheticImages(pixels, labels, parents, self.learnt_from, drawn.weight.double().numpy())
+
+    def _pixels(self, label: int, latents: Tensor, nearer: Tensor, detail: float) -> Pixels:
+        images = resized(self.decode(latents, label), self.size)
+        if detail and self.views is not None:
+            images = images + detail * self._detail(label, nearer)
+        return to_pixels(255 * images)
 
     def _detail(self, label: int, places: Tensor) -> Tensor:
         """What the reconstructions of some views miss, at the size of the images."""
@@ -320,11 +331,17 @@ def placed(model: FittedVAE, images: ImageSet, *, seed: int) -> FittedVAE:
         rows = np.flatnonzero(images.labels == label)
         generator = torch_generator(seed, recipe.kind, "views", str(label))
         own = to_tensor(images.pixels[rows]) / 255
-        changed = [augmented(own, recipe.augmentation, generator) for _ in range(recipe.views - 1)]
-        seen = torch.cat([own, *changed])
-        posteriors.append(model.encode(seen, label, torch.arange(len(rows)).repeat(recipe.views)))
+        worked, packed = list[Tensor](), list[Tensor]()
+        for view in range(recipe.views):
+            # One view at a time: all of them in floats take gigabytes where images are large.
+            seen = augmented(own, recipe.augmentation, generator) if view else own
+            worked.append(at_working_side(seen, recipe.side))
+            packed.append((255 * seen).round().to(torch.uint8))
+        posteriors.append(
+            model.encode(torch.cat(worked), label, torch.arange(len(rows)).repeat(recipe.views))
+        )
         ids.append(tuple(images.ids[i] for i in rows))
-        views.append((255 * seen).round().to(torch.uint8))
+        views.append(torch.cat(packed))
     return replace(model, posteriors=tuple(posteriors), ids=tuple(ids), views=tuple(views))
 
 

@@ -200,3 +200,15 @@ def test_sampling_nothing_is_refused(fitted, diffused):
 
 def test_a_set_may_be_of_any_class_names():
     assert image_set((3, 3)).classes == ("class 0", "class 1")
+
+
+def test_whole_images_are_made_a_few_at_a_time(monkeypatch):
+    """All at once, images of 224 pixels took gigabytes, for places and for what is drawn."""
+    from ehrsynth.imaging.models import vae
+
+    sizes, pack = [], vae.to_pixels
+    monkeypatch.setattr(vae, "to_pixels", lambda images: sizes.append(len(images)) or pack(images))
+    recipe = ImageVAE(shared_steps=1, own_steps=1, latent=4, batch=4, views=2)
+    made = recipe.fit(train_fold((6, 4)), seed=1).sample({0: 300}, Sampling(detail=1.0), seed=1)
+    assert len(made) == 300
+    assert max(sizes) <= 128

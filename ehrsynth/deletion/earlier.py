@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pandas as pd
+
 from ehrsynth.errors import RequestError
 from ehrsynth.files import SEAL, canonical_json, check_seal, sha256
 from ehrsynth.generators.storage import BESIDE, MODEL
@@ -19,6 +21,9 @@ from ehrsynth.release.sealing import INTERNAL, SHARE
 from ehrsynth.release.twin_request import TWINS
 from ehrsynth.release.verify import verify
 from ehrsynth.release.withdrawal import finish_erasing, withdraw, withdrawal
+from ehrsynth.schema import Schema
+from ehrsynth.tables.generalise import generalise
+from ehrsynth.tables.unheld import without_unheld
 
 Kind = Literal["release", "model", "twins"]
 FORGOTTEN, CERTIFICATE, KEY = "forgotten.json", "certificate.json", "certificate.key"
@@ -94,6 +99,14 @@ class Earlier:
     def model_hash(self) -> str | None:
         """Hex SHA-256 of the model's seal, which holds the hash of each of its files."""
         return model_hash(self.folder, self.kind)
+
+    def coarse(self, table: pd.DataFrame) -> tuple[pd.DataFrame, Schema]:
+        """Its table as it made that coarser before it split it, with the schema that belongs to it."""
+        asked = self.request
+        # Those who were forgotten before had already taken what nobody else held out of its lists.
+        listed = without_unheld(table, asked.schema) if self.ledger.forgotten else (table, asked.schema)
+        coarse, schema, _ = generalise(*listed, index_date=asked.options.index_date)
+        return coarse, schema
 
     @property
     def certificate_hash(self) -> str | None:

@@ -15,7 +15,6 @@ from ehrsynth.deletion.finding import Found
 from ehrsynth.release.census import hashed_patients
 from ehrsynth.release.sealing import SHARE
 from ehrsynth.schema import IdentifierColumn
-from ehrsynth.tables import generalise
 from ehrsynth.tables.splitting import HOLDOUT, held_out, held_out_patients
 
 Sides = Callable[[pd.DataFrame], NDArray[np.bool_]]
@@ -52,8 +51,7 @@ def _by_row(earlier: Earlier) -> Sides:
     """As a release splits a table that it has made coarser."""
 
     def learnt(table: pd.DataFrame) -> NDArray[np.bool_]:
-        asked = earlier.request
-        coarse, schema, _ = generalise(table, asked.schema, index_date=asked.options.index_date)
+        coarse, schema = earlier.coarse(table)
         return ~held_out(coarse, schema, key=earlier.split_key, holdout=HOLDOUT)
 
     return learnt

@@ -17,7 +17,6 @@ from ehrsynth.generators.sharded import FittedSharded
 from ehrsynth.generators.storage import load_model
 from ehrsynth.progress import Progress
 from ehrsynth.schema import Schema
-from ehrsynth.tables import generalise
 from ehrsynth.tables.splitting import HOLDOUT, held_out
 
 RETRAINED = "all was learnt again, from the beginning, without the patients"
@@ -72,8 +71,7 @@ class Relearning:
         """The rows to forget as the old model saw them; None where it saw the others otherwise than now."""
         if self.table is None:
             return None
-        asked = self.earlier.request
-        before, old_schema, _ = generalise(self.table, asked.schema, index_date=asked.options.index_date)
+        before, old_schema = self.earlier.coarse(self.table)
         out = held_out(before, old_schema, key=self.earlier.split_key, holdout=HOLDOUT)
         others = before.loc[~out & ~self.gone].reset_index(drop=True)
         if old_schema != schema or not others.equals(train):

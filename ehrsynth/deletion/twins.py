@@ -83,6 +83,7 @@ def _sides(earlier: Earlier, wanted: Wanted, request: Request) -> Sides:
             hidden=Secrets(earlier.split_key, 0, "", 0),
             policy=earlier.policy,
             accepted=earlier.request.options.train_on_synthetic,
+            renewed=bool(earlier.ledger.forgotten),
         )
         return np.ones(len(table), np.bool_) if real.cut is None else real.cut.rows
 

@@ -19,6 +19,7 @@ from ehrsynth.release.unseen import key_of_split
 from ehrsynth.schema import Schema
 from ehrsynth.tables import split
 from ehrsynth.tables.generalise import generalise
+from ehrsynth.tables.unheld import without_unheld
 
 LEARNT = 0.5  # of the patients: the others are held out
 
@@ -63,7 +64,8 @@ def real_table(  # noqa: PLR0913 - what a person decided
         Whether the table is learnt under differential privacy: then the schema alone says how it is made
         coarser.
     renewal
-        Of a release that takes the place of others: these looked at the same patients too.
+        Of a release that takes the place of others: these looked at the same patients too, and what
+        only forgotten patients held is listed no more.
 
     Raises
     ------
@@ -77,9 +79,9 @@ def real_table(  # noqa: PLR0913 - what a person decided
     reading = read(data, schema, options.at_most, seed=drawing.seed, accepted=options.train_on_synthetic)
     plain, said, register = reading.table, schema, Path(options.register)
     data_hash, marks = hash_of_data(data, plain), marks_of(plain, said)
-    table, schema, generalised = generalise(
-        plain, said, index_date=options.index_date, by_schema_alone=private
-    )
+    # Under differential privacy nothing may depend on who is in the table.
+    listed = without_unheld(plain, said) if renewal is not None and not private else (plain, said)
+    table, schema, generalised = generalise(*listed, index_date=options.index_date, by_schema_alone=private)
     known = register, said.name, likeness(said), marks.kept
     before: tuple[Path, ...] = ()
     if not private:

@@ -12,6 +12,7 @@ from ehrsynth.release.twin_request import Wanted
 from ehrsynth.release.twin_split import Sides, sides, sites_of
 from ehrsynth.tables.generalise import generalise
 from ehrsynth.tables.limits import limits_as_missing
+from ehrsynth.tables.unheld import without_unheld
 from ehrsynth.twins.question import Question, Request, ask
 
 
@@ -39,6 +40,7 @@ def patients_for_twins(  # noqa: PLR0913 - what a person decided
     hidden: Secrets,
     policy: Policy,
     accepted: bool,
+    renewed: bool = False,
 ) -> TwinPatients:
     """Make the table coarser and cut off patients where the cohort may leave; else leave it as it is.
 
@@ -50,6 +52,8 @@ def patients_for_twins(  # noqa: PLR0913 - what a person decided
         What `request` asks of the schema as it was given.
     accepted
         Whether a table that is marked as synthetic may be learnt from.
+    renewed
+        Whether patients were forgotten: what only they held is listed no more.
 
     Raises
     ------
@@ -63,7 +67,8 @@ def patients_for_twins(  # noqa: PLR0913 - what a person decided
     actions = (*actions, *limits_as_missing(schema))
     if wanted.synthetic is None:
         return TwinPatients(table, table, None, question, actions, hidden)
-    coarse, schema, done = generalise(columns_of(table, schema), schema)
+    plain = columns_of(table, schema)
+    coarse, schema, done = generalise(*(without_unheld(plain, schema) if renewed else (plain, schema)))
     facts = facts_of(coarse, 0, schema, policy)
     refuse_identifiers(facts, policy)
     # Sites as they were, since small ones may be merged in the coarser table.

@@ -130,7 +130,14 @@ def make_twins(  # noqa: PLR0913 - one argument for each thing that a person dec
         hidden = replace(hidden, attempt=hidden.attempt + renewal.attempt)
     asked = asked_for(table, schema, request, wanted, key=hidden.key, accepted=train_on_synthetic)
     real = patients_for_twins(
-        table, question, request, wanted, hidden=hidden, policy=policy, accepted=train_on_synthetic
+        table,
+        question,
+        request,
+        wanted,
+        hidden=hidden,
+        policy=policy,
+        accepted=train_on_synthetic,
+        renewed=renewal is not None,
     )
     found = answers(real, wanted, policy, report)
     report(0.97, "writing")

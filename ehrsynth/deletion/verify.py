@@ -93,7 +93,8 @@ def _of_another_release(file: Path, internal: Path) -> Iterator[str]:
     after = json.loads(file.read_bytes())["after"]
     if not internal.is_dir():
         return
-    if sha256(internal / MANIFEST) != after["manifest_sha256"]:
+    manifest = internal / MANIFEST
+    if not manifest.is_file() or sha256(manifest) != after["manifest_sha256"]:
         yield "it is that of another release"
     seal = internal.parent / SEAL if _alone(internal) else internal / "model" / SEAL
     if seal.is_file() and sha256(seal) != after["model_sha256"]:

@@ -13,8 +13,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from ehrsynth import errors
 from ehrsynth.engine.spilling import spill_folder
@@ -37,7 +39,6 @@ WORKERS_IN = 120  # seconds: a cluster's queue may have to start them
 _AHEAD = 2  # pieces that wait for each worker
 _DEATHS = 20  # workers that may die at one piece before it is taken for the cause
 _LOOK = 5.0  # seconds
-_THIS_MACHINE = ("127.", "localhost", "[::1]")
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
     "distributed.worker.daemon": True,
@@ -77,7 +78,7 @@ class Credentials:
         found = Security(require_encryption=address.startswith("tls://"), **given)
         if address.startswith("tls://") and not (found.tls_ca_file and found.tls_client_cert):
             raise RequestError(
-                f"{address} asks for TLS: give --tls-ca, --tls-cert and --tls-key, or set them in Dask's"
+                f"{address} asks for TLS: give --tls-ca-file, --tls-cert and --tls-key, or set them in Dask's"
                 " configuration (distributed.comm.tls)"
             )
         return found
@@ -193,8 +194,7 @@ def cluster(address: str, credentials: Credentials, *, unencrypted: bool = False
         program (their bytes would differ), or there is no worker.
     """
     address = address if "://" in address else f"tcp://{address}"
-    local = address.partition("://")[2].startswith(_THIS_MACHINE)
-    if not address.startswith("tls://") and not local and not unencrypted:
+    if not address.startswith("tls://") and not _of_this_machine(address) and not unencrypted:
         raise RequestError(
             f"{address} is not encrypted, and patients would travel there: use a tls:// address, or say"
             " --unencrypted if the network is a private one"
@@ -207,13 +207,22 @@ def cluster(address: str, credentials: Credentials, *, unencrypted: bool = False
         client.close(timeout=2)
 
 
+def _of_this_machine(address: str) -> bool:
+    """Whether nothing travels: not so for a name that only begins like this machine's."""
+    try:
+        host = urlsplit(address).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _client(address: str, security: Security) -> Client:
     try:
         return Client(address, security=security, set_as_default=False, timeout=ANSWER_IN)
     except (OSError, TypeError, ValueError) as error:
         raise RequestError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}): see that it runs, and that"
-            " its certificate fits --tls-ca"
+            " its certificate fits --tls-ca-file"
         ) from None
 
 

@@ -57,6 +57,13 @@ def test_what_is_no_certificate_is_none(content):
     assert problems_of(content, KEY)
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"NaN", b'"\\ud800"'])
+def test_what_can_be_read_and_not_written_fails(number):
+    changed = CERTIFICATE.replace(b'"patients": 2', b'"patients": ' + number)
+    assert changed != CERTIFICATE
+    assert problems_of(changed, KEY)
+
+
 def test_other_spellings_of_the_same_values_fail():
     values = json.loads(CERTIFICATE)
     assert canonical_json(values) == CERTIFICATE

@@ -48,6 +48,11 @@ def test_a_certificate_that_is_gone_or_of_another_release_is_found(new, one_forg
     assert any("that of another release" in problem for problem in found.problems)
 
 
+def test_a_manifest_that_is_gone_is_found_beside_a_certificate(new):
+    (new / "internal" / "manifest.json").unlink()
+    assert "certificate.json: it is that of another release" in verify(new).problems
+
+
 def test_the_chain_reaches_the_old_release(one_forgotten):
     from ehrsynth.files import sha256
 

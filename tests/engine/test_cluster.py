@@ -155,7 +155,9 @@ def test_an_existing_cluster_is_used_over_tls(tmp_path: Path) -> None:
     [
         ("tcp://scheduler.hospital:8786", "not encrypted"),
         ("scheduler.hospital:8786", "not encrypted"),
-        ("tls://scheduler.hospital:8786", "--tls-ca"),
+        ("tcp://localhost.hospital:8786", "not encrypted"),
+        ("tcp://127.0.0.1.hospital:8786", "not encrypted"),
+        ("tls://scheduler.hospital:8786", "--tls-ca-file"),
     ],
 )
 def test_patients_do_not_travel_in_the_clear(address: str, says: str) -> None:

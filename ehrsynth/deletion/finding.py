@@ -66,7 +66,7 @@ def part_of(table: pd.DataFrame, rows: NDArray[np.bool_]) -> pd.DataFrame:
 def _check_same_patients(earlier: Earlier, who: Named, known: Sequence[bytes]) -> None:
     """The patients of the table, with those named who are no longer in it, must be those who were there."""
     root, asked = earlier.request.census.root, len(who.hashes)
-    again = sum(one.hex() in {*earlier.ledger.forgotten} for one in who.hashes)
+    again = len({one.hex() for one in who.hashes} & {*earlier.ledger.forgotten})
     if again:
         raise DataError(f"{again} of the {asked} patients named were forgotten before: leave them out")
     if Tree([*known, *who.hashes]).root.hex() == root:

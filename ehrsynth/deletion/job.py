@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ehrsynth.deletion.certificate import certified
 from ehrsynth.deletion.earlier import CERTIFICATE, Earlier, read_earlier, succeeds
 from ehrsynth.deletion.finding import Found, find
 from ehrsynth.deletion.learnt import behind_the_last_table
 from ehrsynth.deletion.models import forget_from_model
+from ehrsynth.deletion.naming import hashes_of_keys
 from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
 from ehrsynth.deletion.twins import answer_again
@@ -108,7 +110,8 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     if succeeds(out, earlier):
         # It was written whole, and the run ended before the old one was marked.
         _withdraw(earlier, out, erase=not keep_old_model)
-        raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, and all is done")
+        said = _done(earlier, patients, out)
+        raise OutputError(f"{out} took the place of {release} before: that is withdrawn now, {said}")
     must_be_free(out)
     _check_register(earlier)
     found = find(earlier, patients, data)
@@ -189,6 +192,19 @@ def _check_register(earlier: Earlier) -> None:
             f"the register {request.options.register} is not where it was written: put it back, since "
             "epsilon adds up over all that was learnt from these patients"
         )
+
+
+def _done(earlier: Earlier, patients: Path | str | Sequence[str], out: Path) -> str:
+    """Whether those who are named now are those whom a killed run had forgotten, in words."""
+    column = earlier.request.schema.patient_key
+    if column is None:  # whole rows: which of equal ones are meant, only the table can say
+        return f"and those are forgotten who were named then. Forget others from {out}"
+    given = Path(patients) if isinstance(patients, str) else patients
+    asked = hashes_of_keys(given, column, earlier.key)
+    missing = len(asked - certified((out / CERTIFICATE).read_bytes(), earlier.key))
+    if not missing:
+        return "and all is done"
+    return f"but {missing} of the {len(asked)} patients named are not forgotten: forget them from {out}"
 
 
 def _withdraw(earlier: Earlier, out: Path, *, erase: bool) -> tuple[str, ...]:

@@ -142,9 +142,9 @@ def _spelt(word: str) -> bytes:
     return f"key {word}".encode()
 
 
-def hashes_of_keys(patients: Path, column: str, key: bytes) -> frozenset[bytes]:
-    """The keyed hashes of listed patient keys (a file as for `named`), without any table."""
-    words = keys_named(patients, column)
+def hashes_of_keys(patients: Path | Sequence[str], column: str, key: bytes) -> frozenset[bytes]:
+    """The keyed hashes of patient keys (or of a file of them, as for `named`), without any table."""
+    words = keys_named(patients, column) if isinstance(patients, Path) else patients
     if not words:
         raise DataError("nobody is named: give at least one patient")
     return frozenset(hashed_patient(key, _spelt(word)) for word in words)

@@ -1,6 +1,7 @@
 """Forgetting from a model that `fit` made: exact, certified, withdrawn, and able to forget again."""
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
@@ -162,6 +163,12 @@ def test_a_run_that_ended_before_the_old_one_was_marked_is_ended(
         patch.setattr("ehrsynth.deletion.job.withdraw", dies)
         with pytest.raises(KeyboardInterrupt):
             forget(old, GONE, data, tmp_path / "new")
+    mistaken = shutil.copytree(old, tmp_path / "mistaken")
+    with pytest.raises(
+        OutputError, match="but 1 of the 2 patients named are not forgotten: forget them from"
+    ):
+        forget(mistaken, [GONE[0], "P00009"], data, tmp_path / "new")
+    assert verify(mistaken).withdrawn, "who was named then is forgotten"
     with pytest.raises(OutputError, match="all is done"):
         forget(old, GONE, data, tmp_path / "new")
     assert verify(old).withdrawn

@@ -25,6 +25,7 @@ from ehrsynth.errors import EhrSynthError, MissingPackage, OutputError, RequestE
 try:
     import dask
     from distributed import Client, LocalCluster, wait
+    from distributed.comm.registry import get_backend
     from distributed.security import Security
 except ImportError:
     raise MissingPackage("a cluster", "scale") from None
@@ -190,10 +191,11 @@ def cluster(address: str, credentials: Credentials, *, unencrypted: bool = False
     Raises
     ------
     RequestError
-        If nobody answers there, TLS is needed and not set up, the workers have other versions than this
-        program (their bytes would differ), or there is no worker.
+        If it is no address, nobody answers there, TLS is needed and not set up, the workers have other
+        versions than this program (their bytes would differ), or there is no worker.
     """
     address = address if "://" in address else f"tcp://{address}"
+    _check(address)
     if not address.startswith("tls://") and not _of_this_machine(address) and not unencrypted:
         raise RequestError(
             f"{address} is not encrypted, and patients would travel there: use a tls:// address, or say"
@@ -205,6 +207,18 @@ def cluster(address: str, credentials: Credentials, *, unencrypted: bool = False
         yield Cluster(client, address)
     finally:
         client.close(timeout=2)
+
+
+def _check(address: str) -> None:
+    """Dask would look half a minute for what is no address, and then say so in its own words."""
+    try:
+        parts = urlsplit(address)
+        get_backend(parts.scheme)
+        known = bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        known = False
+    if not known:
+        raise RequestError(f"{address} is no address of a scheduler: write it as tls://HOST:PORT")
 
 
 def _of_this_machine(address: str) -> bool:

@@ -155,6 +155,10 @@ def test_an_existing_cluster_is_used_over_tls(tmp_path: Path) -> None:
     [
         ("tcp://scheduler.hospital:8786", "not encrypted"),
         ("scheduler.hospital:8786", "not encrypted"),
+        ("127.0.0.1", "write it as tls://HOST:PORT"),
+        ("tcp://:8786", "write it as"),
+        ("foo://127.0.0.1:8786", "write it as"),
+        ("tls://127.0.0.1:port", "write it as"),
         ("tcp://localhost.hospital:8786", "not encrypted"),
         ("tcp://127.0.0.1.hospital:8786", "not encrypted"),
         ("tls://scheduler.hospital:8786", "--tls-ca-file"),

@@ -123,6 +123,7 @@ def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
         "certificate": str(made.folder / "certificate.json"),
         "patients_forgotten": made.patients,
         **({"named_and_never_drawn": made.never_drawn} if made.never_drawn else {}),
+        **({"schema_still_lists": _still_listed(made, as_json=as_json)} if made.still_listed else {}),
         "method": made.method,
         "table": made.table,
         "forgotten_since_the_last_table": made.pending,
@@ -138,3 +139,11 @@ def _told(made: "Forgotten", old: Path, *, as_json: bool) -> None:
             "the patients are forgotten; a new table is blocked",
             (*reasons, f"see {made.folder / 'internal'}"),
         )
+
+
+def _still_listed(made: "Forgotten", *, as_json: bool) -> object:
+    """Columns whose list names what nobody holds; for a person with the remedy."""
+    names = ", ".join(made.still_listed)
+    remedy = "their lists, read off the data, name values that nobody holds any more. Before the model is"
+    remedy += " handed on, take these out of the schema and fit again"
+    return list(made.still_listed) if as_json else f"{names}: {remedy}"

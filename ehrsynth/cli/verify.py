@@ -48,7 +48,8 @@ def verify(place: Place, *, key: Key = None, patients: Patients = None, json: Js
 
     found = check(place, key=key, patients=patients)
     if json:
-        verdict = "changed" if not found.intact else "withdrawn" if found.withdrawn else "intact"
+        changed = "not certified" if found.strangers else "changed"
+        verdict = changed if not found.intact else "withdrawn" if found.withdrawn else "intact"
         facts = {"verdict": verdict, "decision": found.decision, "withdrawn": found.withdrawn or None}
         show_facts(facts | {"files": found.files, "problems": list(found.problems)}, as_json=True)
     found.raise_if_changed()

@@ -27,7 +27,8 @@ _FIELDS = {
 NOT_UNDONE = (
     "Tables that were already released are not undone, nor what others made of them: they tell as much "
     "of the forgotten patients as before. Whoever has a copy should be told that the release was withdrawn. "
-    "Other releases of the same patients must forget them one by one."
+    "Other releases of the same patients must forget them one by one. The schema that was given stays as it "
+    "is: what it lists or bounds by a table with the patients in it may still tell of them."
 )
 _CLAIM = (
     "Certificate of exact forgetting. It states an algorithm: what took the place of the old model was made "

@@ -20,6 +20,7 @@ from ehrsynth.progress import Progress, silent
 from ehrsynth.release.job import release as make_release
 from ehrsynth.release.withdrawal import withdraw
 from ehrsynth.report.decision import Decision
+from ehrsynth.tables.unheld import without_unheld
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Forgotten:
     never_drawn
         Patients who were named too and had never been drawn into a subsample (`release --at-most`): nothing
         was learnt from them, and the certificate proves their absence.
+    still_listed
+        Columns of a model that stands alone whose list of values was read off the data, and names what
+        nobody holds any more.
     """
 
     decision: Decision | None
@@ -56,6 +60,7 @@ class Forgotten:
     pending: int
     erased: tuple[str, ...]
     never_drawn: int = 0
+    still_listed: tuple[str, ...] = ()
 
 
 def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
@@ -126,7 +131,11 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     if earlier.kind == "model":
         said = forget_from_model(earlier, found, out, seed=seed, progress=progress or silent)
         erased = _withdraw(earlier, out, erase=not keep_old_model)
-        return Forgotten(None, out, len(found.named.hashes), said, "none", 0, erased)
+        schema = earlier.request.schema
+        cut = without_unheld(found.remaining, schema)[1]
+        listed = tuple(c.name for c in schema.columns if c != cut.column(c.name))
+        asked = len(found.named.hashes)
+        return Forgotten(None, out, asked, said, "none", 0, erased, still_listed=listed)
     return _released_again(
         earlier, found, out, keep_old_model=keep_old_model, seed=seed, command=command, progress=progress
     )

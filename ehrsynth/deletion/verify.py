@@ -35,7 +35,8 @@ def verify(
     Raises
     ------
     RequestError
-        If it is none of these, or there is no key to check a certificate with.
+        If it is none of these, there is no key to check a certificate with, or patients are named and have no
+        key.
     """
     place = Path(place)
     found = _verified(place)
@@ -48,10 +49,10 @@ def verify(
     problems = list(problems_of(file.read_bytes(), secret))
     if not problems and place.is_dir():
         problems += _of_another_release(file, place / INTERNAL)
-    if not problems and patients is not None:
-        problems += _not_certified(file, secret, Path(patients))
-    said = [f"{file.name}: {problem}" for problem in problems]
-    return replace(found, files=found.files + 1, problems=(*found.problems, *said))
+    strangers = list(_not_certified(file, secret, Path(patients))) if not problems and patients else []
+    said = tuple(f"{file.name}: {problem}" for problem in (*problems, *strangers))
+    alone = bool(strangers) and not found.problems
+    return replace(found, files=found.files + 1, problems=(*found.problems, *said), strangers=alone)
 
 
 def _verified(place: Path) -> Verification:
@@ -74,8 +75,12 @@ def _verified(place: Path) -> Verification:
 def _not_certified(file: Path, secret: bytes, patients: Path) -> Iterator[str]:
     """Named patients whom the certificate does not prove absent, as a count."""
     given = file.parent / INTERNAL / GIVEN_SCHEMA
-    column = load_schema(given).patient_key if given.is_file() else None
-    asked = hashes_of_keys(patients, column or "", secret)
+    column = load_schema(given).patient_key if given.is_file() else ""
+    if column is None:
+        raise RequestError(
+            "the schema has no patient key: by a file nobody can be told whom the certificate proves absent"
+        )
+    asked = hashes_of_keys(patients, column, secret)
     missing = len(asked - certified(file.read_bytes(), secret))
     if missing:
         yield f"{missing} of the {len(asked)} patients named are not among those whom it proves absent"

@@ -20,6 +20,8 @@ class Verification:
     """What was found: the recorded decision, how many files were looked at, and all that is wrong.
 
     `withdrawn` says when the release was withdrawn and what took its place; empty for one that was not.
+    `strangers`: all is as it was written, and what is wrong is that a certificate does not speak of patients
+    who were named.
     """
 
     folder: Path
@@ -27,6 +29,7 @@ class Verification:
     files: int
     problems: tuple[str, ...]
     withdrawn: str = ""
+    strangers: bool = False
 
     @property
     def intact(self) -> bool:
@@ -42,8 +45,10 @@ class Verification:
             Lists everything that is wrong.
         """
         if self.problems:
-            summary = f"{self.folder} was changed after it was written: use an intact copy"
-            raise DataError(summary, self.problems)
+            said = "was changed after it was written: use an intact copy"
+            if self.strangers:
+                said = "is as it was written, and does not show of everybody named that they were forgotten"
+            raise DataError(f"{self.folder} {said}", self.problems)
 
     def raise_if_withdrawn(self) -> None:
         """Raise if the release was withdrawn.

@@ -20,7 +20,7 @@ from ehrsynth.release.books import Books
 from ehrsynth.release.model_record import ModelRecord
 from ehrsynth.release.policy import load_policy
 from ehrsynth.release.register import NAME, entries, total
-from ehrsynth.schema import Schema
+from ehrsynth.schema import CategoryColumn, Schema
 from ehrsynth.tables import write_table
 
 SEED = 5
@@ -254,3 +254,31 @@ def test_a_forgetting_that_was_cut_off_goes_on(
     assert len(learnt) == 4, "two shards were kept, the third is learnt once more"
     assert verify(made.folder).intact
     assert not list(tmp_path.glob(".new.*"))
+
+
+def test_a_schema_that_still_lists_what_only_the_forgotten_held_is_told(
+    patients: pd.DataFrame, schema: Schema, tmp_path: Path
+) -> None:
+    sex = patients["sex"].where(patients["id"] != GONE[0], "X")
+    patients.assign(sex=sex).to_csv(tmp_path / "rare.csv", index=False)
+    given = {"source": "data", "values": ("F", "M", "X")}
+    own = [CategoryColumn(**c.model_dump() | given) if c.name == "sex" else c for c in schema.columns]
+    listed = schema.changed(columns=own)
+    fitted(tmp_path / "rare.csv", listed, tmp_path / "1", "independent", {"counts": True})
+    made = forget(tmp_path / "1", [GONE[1]], tmp_path / "rare.csv", tmp_path / "2")
+    assert not made.still_listed
+    made = forget(tmp_path / "2", [GONE[0]], tmp_path / "rare.csv", tmp_path / "3")
+    assert made.still_listed == ("sex",)
+
+
+def test_a_file_cannot_tell_patients_without_a_key(
+    data: Path, schema: Schema, patients: pd.DataFrame, tmp_path: Path
+) -> None:
+    keyless = schema.subset(tuple(n for n in schema.names if n != "id"))
+    patients.drop(columns="id").to_csv(tmp_path / "rows.csv", index=False)
+    patients.drop(columns="id").iloc[:2].to_csv(tmp_path / "gone.csv", index=False)
+    fitted(tmp_path / "rows.csv", keyless, tmp_path / "old", "independent", {})
+    made = forget(tmp_path / "old", tmp_path / "gone.csv", tmp_path / "rows.csv", tmp_path / "new")
+    assert verify(made.folder).intact
+    with pytest.raises(RequestError, match="no patient key"):
+        verify(made.folder, patients=tmp_path / "gone.csv")

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from ehrsynth.deletion.verify import verify
-from ehrsynth.errors import ReleaseBlocked, RequestError
+from ehrsynth.errors import DataError, ReleaseBlocked, RequestError
 
 
 @pytest.fixture
@@ -107,5 +107,7 @@ def test_a_patient_learns_from_the_hospital_whether_they_are_certified(one_forgo
     ids.write_text("id\nP00006\nP00008\n")
     (problem,) = verify(folder, patients=ids).problems
     assert "1 of the 2 patients named are not among those" in problem
+    with pytest.raises(DataError, match="is as it was written, and does not show"):
+        verify(folder, patients=ids).raise_if_changed()
     with pytest.raises(RequestError, match="has no certificate"):
         verify(released, patients=ids)

@@ -13,7 +13,7 @@ from ehrsynth.deletion.naming import hashes_of_keys
 from ehrsynth.deletion.relearning import RETRAINED, Relearning
 from ehrsynth.deletion.renewing import Outcome, Renewing, outcome
 from ehrsynth.deletion.twins import answer_again
-from ehrsynth.errors import OutputError, RequestError
+from ehrsynth.errors import NotEnoughData, OutputError, RequestError
 from ehrsynth.files import must_be_free, sha256
 from ehrsynth.generators.recipes import recipe
 from ehrsynth.progress import Progress, silent
@@ -21,6 +21,8 @@ from ehrsynth.release.job import release as make_release
 from ehrsynth.release.withdrawal import withdraw
 from ehrsynth.report.decision import Decision
 from ehrsynth.tables.unheld import without_unheld
+
+FEWEST = 2  # patients of whom anything can be learnt
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     RequestError
         If the release cannot be read, or was withdrawn already.
     ReleaseBlocked, NotEnoughData, OutputError
-        As `ehrsynth.release.job.release`. Nothing is written then, and the old release stays.
+        As `ehrsynth.release.job.release`. Nothing is written then, and the old release stays; where fewer
+        than two patients remain it is withdrawn.
     """
     earlier, out = read_earlier(Path(release)), Path(out)
     if succeeds(out, earlier):
@@ -120,6 +123,13 @@ def forget(  # noqa: PLR0913 - one argument for each thing that a person decides
     must_be_free(out)
     _check_register(earlier)
     found = find(earlier, patients, data)
+    if len(found.remaining) < FEWEST:
+        withdraw(earlier.folder, {}, erase=not keep_old_model)
+        kept = "its model stays, as you asked" if keep_old_model else "its model is erased"
+        raise NotEnoughData(
+            f"fewer than {FEWEST} patients remain, and nothing can be learnt from them: {release} is"
+            f" withdrawn, {kept}, and nothing takes its place"
+        )
     if earlier.kind == "twins":
         twins, under_way = answer_again(
             earlier, found, out, seed=seed, command=command, progress=progress or silent

@@ -10,7 +10,7 @@ import pytest
 
 from ehrsynth.deletion.job import Forgotten, forget
 from ehrsynth.deletion.verify import verify
-from ehrsynth.errors import BudgetExceeded, DataError, ModelError, OutputError, RequestError
+from ehrsynth.errors import BudgetExceeded, DataError, ModelError, NotEnoughData, OutputError, RequestError
 from ehrsynth.generators import learning
 from ehrsynth.generators.learning import Lesson, learn
 from ehrsynth.generators.recipes import recipe
@@ -282,3 +282,15 @@ def test_a_file_cannot_tell_patients_without_a_key(
     assert verify(made.folder).intact
     with pytest.raises(RequestError, match="no patient key"):
         verify(made.folder, patients=tmp_path / "gone.csv")
+
+
+def test_where_nobody_remains_the_model_goes_and_nothing_takes_its_place(
+    data: Path, schema: Schema, patients: pd.DataFrame, tmp_path: Path
+) -> None:
+    old = fitted(data, schema, tmp_path / "old", "independent", {})
+    with pytest.raises(NotEnoughData, match="is withdrawn, its model is erased, and nothing takes its place"):
+        forget(old, list(patients["id"][1:]), data, tmp_path / "new")
+    assert "nothing took its place" in verify(old).withdrawn
+    assert verify(old).intact
+    assert not (old / "weights.safetensors").exists()
+    assert not (tmp_path / "new").exists()

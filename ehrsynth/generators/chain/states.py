@@ -118,12 +118,16 @@ class States:
         return np.where(self.is_missing, -0.1, ends - present / 2)
 
     def assign(self, codes: Codes) -> Codes:
-        """The state of each code: its own point, else the range around it, else the nearest state."""
+        """The state of each code: its own point, else a range that holds it, else the nearest state."""
         points = np.flatnonzero((self.width == 1) & ~self.is_missing)
-        ranges = np.flatnonzero(self.width > 1)
         state = np.full(len(codes), -1, np.int64)
         _put_points(state, codes, self.low[points], points)
-        for group in (ranges, np.flatnonzero(~self.is_missing)):
+        # Of two ranges around a code, that whose codes lie farther apart: who holds a round number rounds.
+        for group in self._ranges[::-1]:
+            rest = np.flatnonzero((state < 0) & (codes >= 0))
+            near = group[_nearest(codes[rest], self.low[group], self.high[group])]
+            state[rest] = np.where(self._holds(near, codes[rest]), near, -1)
+        for group in (np.flatnonzero(self.width > 1), np.flatnonzero(~self.is_missing)):
             rest = np.flatnonzero((state < 0) & (codes >= 0))
             if len(group) and len(rest):
                 state[rest] = group[_nearest(codes[rest], self.low[group], self.high[group])]
@@ -132,18 +136,24 @@ class States:
         return state
 
     def holding(self, codes: Codes) -> list[Codes]:
-        """The states that hold each code: its own point, and up to two ranges around it; -1 for none."""
+        """The states that hold each code: its own point, and up to two ranges of each step; -1 for none."""
         first = self.assign(codes)
         held = self._holds(first, codes)
-        found, ranges = [np.where(held, first, -1)], np.flatnonzero(self.width > 1)
-        if len(ranges):
-            order = ranges[np.argsort(self.low[ranges], kind="stable")]
+        found = [np.where(held, first, -1)]
+        for group in self._ranges:
+            order = group[np.argsort(self.low[group], kind="stable")]
             at = np.searchsorted(self.low[order], codes, side="right") - 1
             for back in (0, 1):
                 place = np.maximum(at - back, 0)
                 inside = (at - back >= 0) & (codes >= 0) & self._holds(order[place], codes)
                 found.append(np.where(inside & (order[place] != first), order[place], -1))
         return found
+
+    @cached_property
+    def _ranges(self) -> list[Codes]:
+        """The ranges of each step, the smallest step first."""
+        ranges = np.flatnonzero(self.width > 1)
+        return [ranges[self.step[ranges] == step] for step in np.unique(self.step[ranges])]
 
     def _holds(self, state: Codes, codes: Codes) -> NDArray[np.bool_]:
         beyond = codes - self.low[state]

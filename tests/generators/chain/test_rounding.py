@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.generators.autoregressive import Autoregressive
@@ -37,19 +38,28 @@ def test_coarser_still_where_all_keep_to_it() -> None:
     assert states.is_missing.tolist() == [False] * (len(states) - 1) + [True]
 
 
-def test_what_more_than_a_tenth_holds_finer_stays_fine() -> None:
-    mixed = np.append(WHOLE[:2_000], RNG.integers(4_000, 16_000, 1_000))
-    before = States.learn(mixed, SIZE, listed=False)
-    after = learnt(mixed)
+def test_what_is_measured_finely_stays_fine() -> None:
+    fine = RNG.integers(4_000, 16_000, 3_000)
+    before, after = States.learn(fine, SIZE, listed=False), learnt(fine)
     assert (after.step == 1).all()
     for one, other in ((before.low, after.low), (before.high, after.high), (before.share, after.share)):
         assert np.array_equal(one, other)
 
 
+def test_where_some_round_and_others_do_not_both_are_drawn() -> None:
+    mixed = np.append(WHOLE[:1_500], RNG.integers(4_000, 16_000, 1_500))
+    states = learnt(mixed)
+    assert set(states.step) == {1, 10}
+    state = states.assign(mixed)
+    assert ((states.step[state] == 10) == (mixed % 10 == 3)).mean() > 0.95
+    drawn = states.draw(np.random.default_rng(5).choice(len(states), 8_000, p=states.share), None, RNG)
+    assert abs((drawn % 10 == 3).mean() - (mixed % 10 == 3).mean()) < 0.03
+
+
 def test_precision_may_go_by_magnitude() -> None:
     states = learnt(np.append(RNG.integers(0, 2_000, 1_500), 10 * RNG.integers(400, 1_600, 1_500)))
     wide = states.width > 1
-    assert set(states.step[wide & (states.high < 1_900)]) == {1}
+    assert set(states.step[wide & (states.high < 1_700)]) == {1}
     assert set(states.step[wide & (states.low > 4_500)]) == {10}
 
 
@@ -70,8 +80,9 @@ def test_codes_of_a_state_are_counted_drawn_and_weighed_alike() -> None:
     assert nearest_held(states, codes[1:2] + 6).tolist() == [codes[2]]
 
 
-def test_densities_of_all_codes_add_up() -> None:
-    states = learnt(AVERAGED)
+@pytest.mark.parametrize("codes", [AVERAGED, np.append(WHOLE[:1_500], RNG.integers(4_000, 16_000, 1_500))])
+def test_densities_of_all_codes_add_up(codes: np.ndarray) -> None:
+    states = learnt(codes)
     density = np.zeros(SIZE)
     for state in states.holding(np.arange(SIZE)):
         held = state >= 0

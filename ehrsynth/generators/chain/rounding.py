@@ -3,8 +3,8 @@
 Two heart rates of a thousand may have been averaged, and their decimals make the column's grid fine: a range
 of rarer values that is drawn uniformly then gives everybody decimals. Where at least nine in ten patients of
 a stretch of ranges hold each tenth (hundredth, ...) code only, so does who is drawn there; the others are
-too few to be described beside them. Where fewer do, but more than chance has it, each range of the stretch
-becomes two: one of all its codes, and one of the round ones.
+too few to be described beside them. Where fewer do, but still most, each range of the stretch becomes two:
+one of all its codes, and one of the round ones.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 _BASE = 10
 _NEARLY_ALL = 0.9
-_LEAST_EXCESS = 0.2  # six standard errors of what chance has, in the smallest stretch
+_LEAST_EXCESS = 0.5  # beyond what chance has: most of them round
 _STRETCH = 10 * CROWD  # patients by whom a stretch is judged: precision may go by magnitude
 
 

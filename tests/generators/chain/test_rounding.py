@@ -47,7 +47,7 @@ def test_what_is_measured_finely_stays_fine() -> None:
 
 
 def test_where_some_round_and_others_do_not_both_are_drawn() -> None:
-    mixed = np.append(WHOLE[:1_500], RNG.integers(4_000, 16_000, 1_500))
+    mixed = np.append(WHOLE[:2_100], RNG.integers(4_000, 16_000, 900))
     states = learnt(mixed)
     assert set(states.step) == {1, 10}
     state = states.assign(mixed)
@@ -80,7 +80,7 @@ def test_codes_of_a_state_are_counted_drawn_and_weighed_alike() -> None:
     assert nearest_held(states, codes[1:2] + 6).tolist() == [codes[2]]
 
 
-@pytest.mark.parametrize("codes", [AVERAGED, np.append(WHOLE[:1_500], RNG.integers(4_000, 16_000, 1_500))])
+@pytest.mark.parametrize("codes", [AVERAGED, np.append(WHOLE[:2_100], RNG.integers(4_000, 16_000, 900))])
 def test_densities_of_all_codes_add_up(codes: np.ndarray) -> None:
     states = learnt(codes)
     density = np.zeros(SIZE)

@@ -1,6 +1,5 @@
 """`ehrsynth images`: a study of synthetic images, models of images, images, and raters' answers."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -113,18 +112,10 @@ def study(
 
     check_out(out)
     if quick:
-        _refuse_whole(
-            {"--classifier": classifier, "--weights": weights, "--classifier-size": classifier_size}
-        )
+        _refuse_whole(classifier=classifier, weights=weights, classifier_size=classifier_size)
     rules = _rules(size, text, one_image_per_patient, patients, patient_pattern, slices)
-    plan = quick_plan(
-        folds=folds,
-        seeds=seeds,
-        seed=seed,
-        cut=_cuts(cut),
-        any_side_up=any_side_up,
-        generator=generator,
-    )
+    splits = {"folds": folds, "seeds": seeds, "seed": seed}
+    plan = quick_plan(**splits, cut=_cuts(cut), any_side_up=any_side_up, generator=generator)
     check_classifier(classifier, weights)
     whole = None
     if not quick:
@@ -299,10 +290,10 @@ def _rules(
     )
 
 
-def _refuse_whole(said: Mapping[str, object]) -> None:
+def _refuse_whole(**said: object) -> None:
     from ehrsynth.errors import RequestError
 
-    given = [name for name, value in said.items() if value is not None]
+    given = [f"--{name.replace('_', '-')}" for name, value in said.items() if value is not None]
     if given:
         raise RequestError(
             f"{', '.join(given)}: --quick teaches no classifier whole, and would leave it out. Leave --quick "

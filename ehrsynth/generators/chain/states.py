@@ -104,12 +104,6 @@ class States:
         """Number of codes in each state."""
         return (self.high - self.low) // self.step + 1
 
-    def codes_between(self, low: Codes | int, high: Codes | int) -> Codes:
-        """How many of each state's codes lie from `low` to `high`, which broadcast against the states."""
-        first = -((self.low - np.maximum(self.low, low)) // self.step)
-        last = (np.minimum(self.high, high) - self.low) // self.step
-        return np.asarray(np.maximum(last - first + 1, 0), np.int64)
-
     @cached_property
     def place(self) -> Floats:
         """Where each state lies between 0 and 1 in the column's distribution; missing lies below, at -0.1."""
@@ -165,7 +159,7 @@ class States:
             return np.ones(len(self))
         inside = np.zeros(len(self), np.int64)
         for low, high in allowed.intervals:
-            inside += self.codes_between(low, high)
+            inside += codes_between(self, low, high)
         inside[self.is_missing] = int(allowed.missing)
         return inside / self.width
 
@@ -193,6 +187,13 @@ class States:
         return np.asarray(low + step * (starts[piece] + position - before[piece]), np.int64)
 
 
+def codes_between(states: States, low: Codes | int, high: Codes | int) -> Codes:
+    """How many of each state's codes lie from `low` to `high`, which broadcast against the states."""
+    first = -((states.low - np.maximum(states.low, low)) // states.step)
+    last = (np.minimum(states.high, high) - states.low) // states.step
+    return np.asarray(np.maximum(last - first + 1, 0), np.int64)
+
+
 def held_between(states: States, low: Codes, high: Codes) -> Floats:
     """The share of each state's codes from `low` to `high`, n x states; none where low > high.
 
@@ -201,7 +202,7 @@ def held_between(states: States, low: Codes, high: Codes) -> Floats:
     low, high
         n codes each.
     """
-    inside = states.codes_between(low[:, None], high[:, None])
+    inside = codes_between(states, low[:, None], high[:, None])
     return np.where(states.is_missing, 0.0, inside / states.width)
 
 

@@ -10,6 +10,7 @@ of one); normal chest X-rays cut to 60 and pneumonia to 540 (the file tells no p
 
 import argparse
 import json
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -65,7 +66,8 @@ def run(given):
     write_study(found, place)
     seconds = time.monotonic() - progress.start
     print(found.verdict.sentence, *found.verdict.reasons, f"{seconds:.0f} s", f"{found.left} left", sep="\n")
-    told = {"seconds": seconds, "processes": given.processes, "left": found.left}
+    load = os.getloadavg()[1]  # over the last five minutes, its own processes included
+    told = {"seconds": seconds, "processes": given.processes, "left": found.left, "load": load}
     (given.out / f"{place.name}.seconds.json").write_text(json.dumps(told) + "\n")
 
 

@@ -162,10 +162,12 @@ def like(first):
     return lines
 
 
-def taken(place):
-    """How long a study took, in words."""
-    told = json.loads(place.with_name(f"{place.name}.seconds.json").read_text())
-    return f"Time: {told['seconds']:.0f} s with {told['processes']} processes, other work beside it or not."
+def taken(file):
+    """How long a study took, how busy the machine was, and how many splits it left, in words."""
+    told = json.loads(file.read_text())
+    load = f", load {told['load']:.1f} (its own included)" if "load" in told else ", other work beside it"
+    left = f" {told['left']} splits are left." if told["left"] else ""
+    return f"Time: {told['seconds']:.0f} s with {told['processes']} processes{load}.{left}"
 
 
 def whole(place):
@@ -177,10 +179,9 @@ def whole(place):
     lines = ["", f"## {kind}, taught whole: {TITLES[name]}", ""]
     plan, splits = one["whole_plan"], one["whole"][0]["splits"]
     what = "The full mode" if kind == FULL else "An architecture check and no replication"
-    left = f" {one['left']} splits are left." if one["left"] else ""
     lines += [
         f"{what}: {splits} splits (the first fold of each seed), {plan['steps']} steps of {plan['batch']}",
-        f"images an arm, {plan['side']} pixels, random weights.{left} {taken(place.parent)}",
+        f"images an arm, {plan['side']} pixels, random weights. {taken(place.parent.with_name(f'{place.parent.name}.seconds.json'))}",
         "",
         *scores(one["whole_scores"]),
         "",
@@ -238,9 +239,7 @@ def main():
         lines += one_set(name, one)
         seconds = given.out / f"{name}.seconds.json"
         if seconds.is_file():
-            told = json.loads(seconds.read_text())
-            taken = f"{told['seconds']:.0f} s with {told['processes']} processes"
-            lines += ["", f"Time: {taken}; at most {_MOST_SECONDS} were asked for."]
+            lines += ["", f"{taken(seconds)} At most {_MOST_SECONDS} s were asked for."]
     for place in sorted(given.out.glob("*-*/report.json")):
         lines += whole(place)
     OUT.mkdir(parents=True, exist_ok=True)

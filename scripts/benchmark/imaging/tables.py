@@ -176,12 +176,13 @@ def whole(place):
     if not one["whole"]:
         return []
     name, kind = place.parent.name.split("-", 1)
+    seconds = place.parent.with_name(f"{place.parent.name}.seconds.json")
     lines = ["", f"## {kind}, taught whole: {TITLES[name]}", ""]
     plan, splits = one["whole_plan"], one["whole"][0]["splits"]
     what = "The full mode" if kind == FULL else "An architecture check and no replication"
     lines += [
         f"{what}: {splits} splits (the first fold of each seed), {plan['steps']} steps of {plan['batch']}",
-        f"images an arm, {plan['side']} pixels, random weights. {taken(place.parent.with_name(f'{place.parent.name}.seconds.json'))}",
+        f"images an arm, {plan['side']} pixels, random weights. {taken(seconds)}",
         "",
         *scores(one["whole_scores"]),
         "",

@@ -38,6 +38,7 @@ ABLATION = (
     ("both", "class-wise VAE, flips and rotations"),
 )
 FULL = "resnet18_small"
+_NEAR_CHANCE = 0.6
 _MOST_SECONDS = 600  # on two cores, from reading to the verdict
 METHOD = """\
 The primary contrast was named before: class-wise VAE less class weights, minority recall at the specificity
@@ -167,7 +168,14 @@ def taken(file):
     told = json.loads(file.read_text())
     load = f", load {told['load']:.1f} (its own included)" if "load" in told else ", other work beside it"
     left = f" {told['left']} splits are left." if told["left"] else ""
-    return f"Time: {told['seconds']:.0f} s with {told['processes']} processes{load}.{left}"
+    return f"Time of the last call: {told['seconds']:.0f} s with {told['processes']} processes{load}.{left}"
+
+
+def hardly_taught(balanced):
+    """A warning where the control itself is near chance (two classes)."""
+    if balanced < _NEAR_CHANCE:
+        return ["**Too few steps: the networks have hardly learnt, and nothing here tells of the arms.**"]
+    return []
 
 
 def whole(place):
@@ -183,6 +191,7 @@ def whole(place):
     lines += [
         f"{what}: {splits} splits (the first fold of each seed), {plan['steps']} steps of {plan['batch']}",
         f"images an arm, {plan['side']} pixels, random weights. {taken(seconds)}",
+        *hardly_taught(one["whole_scores"]["class weights"]["balanced accuracy"]),
         "",
         *scores(one["whole_scores"]),
         "",

@@ -20,9 +20,9 @@ from ehrsynth.generators.chain.classifier import Boosting, Classifier, learn_cla
 from ehrsynth.generators.chain.features import Feature, Features, with_gaps, with_gaps_seen
 from ehrsynth.generators.chain.forest import Forest, Weighed
 from ehrsynth.generators.chain.growing import Bagging, grow
-from ehrsynth.generators.chain.rounding import rounded
+from ehrsynth.generators.chain.rounding import with_rounding
 from ehrsynth.generators.chain.shapes import card_shapes
-from ehrsynth.generators.chain.states import States, held_between, nearest_held
+from ehrsynth.generators.chain.states import States, density_within, held_between, nearest_held
 
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -189,7 +189,9 @@ class Link:
             for n in np.unique(number):
                 at = np.flatnonzero(number == n)
                 inside[at] = self._inside_probability(int(n), features[known[at]], s[at])
-            density[known] += cell_probability[known, number] * inside / self.states.width[s]
+            density[known] += (
+                cell_probability[known, number] * inside * density_within(self.states, s, codes[known])
+            )
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(density))
 
@@ -254,7 +256,7 @@ def learn_link(
     features, seen = with_gaps(features), with_gaps_seen(seen)
     states = States.learn(target.codes, target.size, listed=target.listed, border=target.border)
     if not target.listed and target.border is None:
-        states = rounded(states, target.codes, target.size)
+        states = with_rounding(states, target.codes, target.size)
     state = states.assign(target.codes)
     cell = _cells(states, target, learner)
     label, known, missing = cell[state], np.arange(len(state)), None

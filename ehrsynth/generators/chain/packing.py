@@ -19,6 +19,7 @@ from ehrsynth.generators.chain.echo import Echo
 from ehrsynth.generators.chain.elapsed import elapsed_between
 from ehrsynth.generators.chain.features import Feature, with_gaps_seen
 from ehrsynth.generators.chain.forest import pack_forest, unpack_forest
+from ehrsynth.generators.chain.lattice import Lattice
 from ehrsynth.generators.chain.linear import pack_score_card, unpack_score_card
 from ehrsynth.generators.chain.link import Link, checked_cells
 from ehrsynth.generators.chain.particles import Chain
@@ -29,6 +30,8 @@ Array = NDArray[Any]
 Fields = Mapping[str, Array]
 _TWO = 2
 _VALUES = "values"
+_NONE = {name: np.empty(0, np.int64) for name in ("first", "step", "count")} | {"chance": np.empty(0)}
+_OF_LATTICE = tuple(_NONE)
 _HEAD = 8  # bytes of a safetensors file that say how long its JSON is
 # What checks of arrays of the wrong length, name or type raise.
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, OverflowError)
@@ -67,8 +70,9 @@ def pack_chain(chain: Chain) -> tuple[dict[str, Any], dict[str, Array]]:
 
 def _pack_link(link: Link) -> dict[str, Array]:
     states = link.states
-    ends = {"low": states.low, "high": states.high, "step": states.step}
-    return {**ends, "share": states.share, "cell": link.cell}
+    fields = {"low": states.low, "high": states.high, "share": states.share, "cell": link.cell}
+    lattices = {name: [getattr(lattice, name) for lattice in states.rounded] for name in _OF_LATTICE}
+    return fields | {name: np.concatenate([_NONE[name], *arrays]) for name, arrays in lattices.items()}
 
 
 def unpack_chain(schema: Schema, values: Mapping[str, Any], arrays: Fields) -> Chain:
@@ -179,6 +183,12 @@ def _unpack_classifiers(values: Mapping[str, Any], arrays: Fields, inputs: Seque
     return found
 
 
+def _unpack_lattices(fields: Fields) -> tuple[Lattice, ...]:
+    """The coarser lattices of a column's states; none in a model of before there were any."""
+    flat, states = [fields.get(name, _NONE[name]) for name in _OF_LATTICE], len(fields["low"])
+    return tuple(Lattice(*parts) for parts in zip(*(a.reshape(-1, states) for a in flat), strict=True))
+
+
 def _unpack_link(
     fields: Fields,
     size: int,
@@ -186,7 +196,7 @@ def _unpack_link(
     forests: Mapping[int, Fields],
     features: int,
 ) -> Link:
-    states = States(fields["low"], fields["high"], fields["share"], fields.get("step")).checked(size)
+    states = States(fields["low"], fields["high"], fields["share"], _unpack_lattices(fields)).checked(size)
     missing, classifier = learnt
     cells = len(classifier.shares) + (missing is not None)
     if missing is not None:

@@ -1,17 +1,18 @@
-"""Numbers that are declared finer than many patients are measured.
+"""Numbers that are declared finer than most patients are measured.
 
 Two heart rates of a thousand may have been averaged, and their decimals make the column's grid fine: a range
-of rarer values that is drawn uniformly then gives everybody decimals. Where at least nine in ten patients of
-a stretch of ranges hold each tenth (hundredth, ...) code only, so does who is drawn there; the others are
-too few to be described beside them. Where fewer do, but still most, each range of the stretch becomes two:
-one of all its codes, and one of the round ones.
+of rarer values that is drawn uniformly then gives everybody decimals. Where most patients of a stretch of
+ranges hold each tenth (hundredth, ...) code only, their share does so in what is drawn there too. The shares
+are those of a stretch, since a single range has too few patients to be told apart any further.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ehrsynth.generators.chain.lattice import Lattice
 from ehrsynth.generators.chain.states import States
 from ehrsynth.generators.marginals import CROWD
 
@@ -19,13 +20,14 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _BASE = 10
-_NEARLY_ALL = 0.9
-_LEAST_EXCESS = 0.5  # beyond what chance has: most of them round
+_TWO = 2
+_MOST = 0.5
 _STRETCH = 10 * CROWD  # patients by whom a stretch is judged: precision may go by magnitude
+_RARELY = 0.001  # of those who round, so that no finer value is impossible
 
 
-def rounded(states: States, codes: Codes, size: int) -> States:
-    """The states, with the codes of their ranges as far apart as patients hold them.
+def with_rounding(states: States, codes: Codes, size: int) -> States:
+    """The states, with coarser lattices in the ranges whose patients round.
 
     Parameters
     ----------
@@ -37,58 +39,53 @@ def rounded(states: States, codes: Codes, size: int) -> States:
     state = states.assign(codes)
     ranges = np.flatnonzero(states.width > 1)
     stretches = _stretches(np.bincount(state, minlength=len(states))[ranges])
-    if not stretches:
-        return states
-    others = np.flatnonzero(states.width == 1)
-    ends = [np.column_stack([states.low[others], states.high[others], np.ones(len(others), np.int64)])]
-    shares = [states.share[others]]
-    for stretch in stretches:
-        some = ranges[stretch]
-        most, *rounder = _grids(codes[np.isin(state, some) & (codes >= 0)])
-        ends.append(_ends(states.low[some], states.high[some], most, size))
-        shares.append(states.share[some] * most.share)
-        for grid in rounder:
-            inside = _inside(states.low[some], states.high[some], grid)
-            # Where a range has fewer than two round codes, all are drawn as most are.
-            ends.append(np.where((inside[:, 0] < inside[:, 1])[:, None], inside, ends[-1]))
-            shares.append(states.share[some] * grid.share)
-    return _merged(np.concatenate(ends), np.concatenate(shares))
+    found = [(ranges[s], _rounding(codes[np.isin(state, ranges[s]) & (codes >= 0)])) for s in stretches]
+    low, high = states.low.copy(), states.high.copy()
+    for some, rounding in found:
+        for one in rounding[:1]:
+            low[some], high[some] = _with_two(low[some], high[some], one, size)
+    lattices = [_blank(low) for _ in range(max((len(rounding) for _, rounding in found), default=0))]
+    for some, rounding in found:
+        before: tuple[Codes, ...] | None = None
+        for lattice, one in zip(lattices, rounding, strict=False):
+            first, count = _inside(low[some], high[some], one)
+            step, enough = np.full(len(some), one.step), count >= _TWO
+            if before is None:  # where a column ends too soon, all of the range's codes have the chance
+                before = low[some], np.ones_like(step), high[some] - low[some] + 1
+            before = tuple(np.where(enough, *pair) for pair in zip((first, step, count), before, strict=True))
+            lattice.first[some], lattice.step[some], lattice.count[some] = before
+            lattice.chance[some] = one.chance
+    return replace(states, low=low, high=high, rounded=tuple(lattices))
 
 
-class _Grid(NamedTuple):
-    """Codes that leave `rest` when divided by `step`, and the share of patients who are measured so."""
+class _Rounding(NamedTuple):
+    """Codes that leave `rest` when divided by `step`, and the chance of a patient to be measured so."""
 
     step: int
     rest: int
-    share: float
+    chance: float
 
 
-def _inside(low: Codes, high: Codes, grid: _Grid) -> Codes:
-    """The first and the last code of a grid in each range, and how far its codes are apart."""
-    first = -((grid.rest - low) // grid.step) * grid.step + grid.rest
-    last = (high - grid.rest) // grid.step * grid.step + grid.rest
-    return np.column_stack([first, last, np.full(len(low), grid.step)])
+def _blank(low: Codes) -> Lattice:
+    one = np.ones(len(low), np.int64)
+    return Lattice(low.copy(), one, one.copy(), np.zeros(len(low)))
 
 
-def _ends(low: Codes, high: Codes, grid: _Grid, size: int) -> Codes:
-    """The same, or those around a range that has fewer than two, or itself where the column ends before."""
-    inside, step = _inside(low, high, grid), grid.step
-    few = inside[:, 0] >= inside[:, 1]
-    around = np.column_stack([(low - grid.rest) // step * step + grid.rest, high, inside[:, 2]])
-    around[:, 1] = -((grid.rest - high) // step) * step + grid.rest
-    beyond = (around[:, 0] < 0) | (around[:, 1] >= size) | (around[:, 0] == around[:, 1])
-    found = np.where((few & ~beyond)[:, None], around, inside)
-    return np.where((few & beyond)[:, None], np.column_stack([low, high, np.ones_like(low)]), found)
+def _inside(low: Codes, high: Codes, one: _Rounding) -> tuple[Codes, Codes]:
+    """The first round code of each range, and how many there are."""
+    first = -((one.rest - low) // one.step) * one.step + one.rest
+    return first, np.maximum((high - first) // one.step + 1, 0)
 
 
-def _merged(ends: Codes, share: Floats) -> States:
-    """States of these ends and steps in ascending order, the equal ones as one; missing last."""
-    ends, same = np.unique(ends, axis=0, return_inverse=True)
-    found = np.bincount(same.ravel(), share, minlength=len(ends)).astype(np.float64)
-    middle = ends[:, 0] + ends[:, 1]
-    order = np.argsort(np.where(ends[:, 0] < 0, middle.max() + 1, middle), kind="stable")
-    low, high, steps = ends[order].T
-    return States(low, high, found[order], steps)
+def _with_two(low: Codes, high: Codes, one: _Rounding, size: int) -> tuple[Codes, Codes]:
+    """The ranges, those with fewer than two round codes as wide as those around them.
+
+    A range with one round code would give the value of fewer than eleven patients.
+    """
+    below = (low - one.rest) // one.step * one.step + one.rest
+    above = -((one.rest - high) // one.step) * one.step + one.rest
+    few = _inside(low, high, one)[1] < _TWO
+    return np.where(few & (below >= 0), below, low), np.where(few & (above < size), above, high)
 
 
 def _stretches(held: Codes) -> list[slice]:
@@ -105,33 +102,21 @@ def _stretches(held: Codes) -> list[slice]:
     return [slice(a, b) for a, b in zip([0, *stops[:-1]], stops, strict=True)]
 
 
-def _grids(codes: Codes) -> list[_Grid]:
-    """The grid that nearly all patients of a stretch keep, and a coarser one if many keep that."""
-    step, rest = _kept_by_nearly_all(codes)
-    found, on = _next(codes, step, rest)
-    # Who is measured finer holds a round number too, in one case of ten.
-    excess = (on.mean() - 1 / _BASE) / (1 - 1 / _BASE)
-    apart = step * _BASE <= np.ptp(codes) and min(on.sum(), (~on).sum()) >= CROWD
-    if not apart or excess < _LEAST_EXCESS:
-        return [_Grid(step, rest, 1.0)]
-    return [
-        _Grid(step, rest, 1 - excess),
-        _Grid(*_kept_by_nearly_all(codes[on], step * _BASE, found), excess),
-    ]
-
-
-def _kept_by_nearly_all(codes: Codes, step: int = 1, rest: int = 0) -> tuple[int, int]:
-    """The coarsest power of ten that nearly all codes are apart, and what they leave when divided by it."""
+def _rounding(codes: Codes) -> list[_Rounding]:
+    """How the patients of a stretch round, the finest first; the others may have any code."""
+    found, left, step, rest = list[_Rounding](), 1.0, 1, 0
     while step * _BASE <= np.ptp(codes):
-        found, on = _next(codes, step, rest)
-        if not on.mean() >= _NEARLY_ALL:
+        residues = codes % (step * _BASE)
+        most = int(np.bincount((residues - rest) // step).argmax()) * step + rest
+        on = residues == most
+        # Who does not round has a round code too, in one case of ten.
+        finer = (1 - on.mean()) / (1 - 1 / _BASE)
+        if finer > _MOST:
             break
-        step, rest = step * _BASE, found
-    return step, rest
-
-
-def _next(codes: Codes, step: int, rest: int) -> tuple[int, NDArray[np.bool_]]:
-    """What most leave when divided by ten times a step, and who does."""
-    left = codes % (step * _BASE)
-    found = int(np.bincount(left[left % step == rest] // step).argmax()) * step + rest
-    return found, left == found
+        told = finer if (~on).sum() >= CROWD else 0.0
+        if step == 1:
+            told = max(told, _RARELY)
+        elif told:
+            found.append(_Rounding(step, rest, left * told))
+        codes, left, step, rest = codes[on], left * (1 - told), step * _BASE, most
+    return [*found, _Rounding(step, rest, left)] if step > 1 else []

@@ -1,8 +1,8 @@
 """A column's states: the intervals of its grid that a link tells apart, and missing.
 
 A state is a value held by at least eleven patients, a range of rarer values with at least eleven patients
-together (drawn uniformly inside), a listed category, or missing. So heaps, zeros and tails survive and no
-rare value is stored or copied. A range may hold only each tenth, hundredth, ... code (see `rounding`).
+together (drawn uniformly inside, or more often on a coarser grid; see `rounding`), a listed category, or
+missing. So heaps, zeros and tails survive and no rare value is stored or copied.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.conditions import CodeSet
 from ehrsynth.errors import ModelError
+from ehrsynth.generators.chain.lattice import Lattice
 from ehrsynth.generators.marginals import Marginal, learn_marginal
 
 Codes = NDArray[np.int64]
@@ -27,14 +28,14 @@ UNKNOWN = -1  # in the place of a state: it is not known
 class States:
     """Intervals `low` to `high` in ascending order, then missing where it was seen.
 
-    `share` is each state's share of the patients. Missing has low = high = -1 and stands last. `steps` is how
-    far apart a state's codes lie, from `low` to `high`; 1 for all where nothing is said.
+    `share` is each state's share of the patients. Missing has low = high = -1 and stands last. `rounded` are
+    coarser lattices within the intervals; who is on none of them may have any code of the interval.
     """
 
     low: Codes
     high: Codes
     share: Floats
-    steps: Codes | None = None
+    rounded: tuple[Lattice, ...] = ()
 
     @classmethod
     def learn(cls, codes: Codes, size: int, *, listed: bool, border: int | None = None) -> Self:
@@ -77,17 +78,34 @@ class States:
             If they do not.
         """
         last, missing = len(self) - 1, (self.low == MISSING) & (self.high == MISSING)
-        fine = len(self.low) == len(self.high) == len(self.share) == len(self.step) > 0
+        fine = len(self.low) == len(self.high) == len(self.share) > 0
         fine = fine and not missing[:last].any()
         fine = fine and bool(
             (missing | ((self.low >= 0) & (self.low <= self.high) & (self.high < size))).all()
         )
-        fine = fine and bool((self.step >= 1).all() and ((self.high - self.low) % self.step == 0).all())
         fine = fine and bool((self.share >= 0).all()) and abs(float(self.share.sum()) - 1) < 1e-6  # noqa: PLR2004
+        fine = fine and all(self._fits(lattice) for lattice in self.rounded)
+        fine = fine and bool((self.lattices[0].chance >= 0).all())
         if not fine:
             message = "a column's states are none of its grid: the model is damaged"
             raise ModelError(message)
         return self
+
+    def _fits(self, lattice: Lattice) -> bool:
+        fields = (lattice.first, lattice.step, lattice.count, lattice.chance)
+        if any(len(field) != len(self) for field in fields):
+            return False
+        last = lattice.first + lattice.step * (lattice.count - 1)
+        inside = (
+            (lattice.step >= 1) & (lattice.count >= 1) & (lattice.first >= self.low) & (last <= self.high)
+        )
+        return bool((inside & (lattice.chance >= 0)).all())
+
+    @cached_property
+    def lattices(self) -> tuple[Lattice, ...]:
+        """All codes of each state, then the coarser ones; the chances of a state add up to 1."""
+        left = np.ones(len(self)) - sum(lattice.chance for lattice in self.rounded)
+        return (Lattice(self.low, np.ones(len(self), np.int64), self.width, left), *self.rounded)
 
     @cached_property
     def is_missing(self) -> NDArray[np.bool_]:
@@ -95,14 +113,9 @@ class States:
         return np.asarray(self.low == MISSING)
 
     @cached_property
-    def step(self) -> Codes:
-        """How far apart the codes of each state lie; at least 1."""
-        return np.ones(len(self.low), np.int64) if self.steps is None else self.steps
-
-    @cached_property
     def width(self) -> Codes:
         """Number of codes in each state."""
-        return (self.high - self.low) // self.step + 1
+        return self.high - self.low + 1
 
     @cached_property
     def place(self) -> Floats:
@@ -112,16 +125,12 @@ class States:
         return np.where(self.is_missing, -0.1, ends - present / 2)
 
     def assign(self, codes: Codes) -> Codes:
-        """The state of each code: its own point, else a range that holds it, else the nearest state."""
+        """The state of each code: its own point, else the range around it, else the nearest state."""
         points = np.flatnonzero((self.width == 1) & ~self.is_missing)
+        ranges = np.flatnonzero(self.width > 1)
         state = np.full(len(codes), -1, np.int64)
         _put_points(state, codes, self.low[points], points)
-        # Of two ranges around a code, that whose codes lie farther apart: who holds a round number rounds.
-        for group in self._ranges[::-1]:
-            rest = np.flatnonzero((state < 0) & (codes >= 0))
-            near = group[_nearest(codes[rest], self.low[group], self.high[group])]
-            state[rest] = np.where(self._holds(near, codes[rest]), near, -1)
-        for group in (np.flatnonzero(self.width > 1), np.flatnonzero(~self.is_missing)):
+        for group in (ranges, np.flatnonzero(~self.is_missing)):
             rest = np.flatnonzero((state < 0) & (codes >= 0))
             if len(group) and len(rest):
                 state[rest] = group[_nearest(codes[rest], self.low[group], self.high[group])]
@@ -130,68 +139,52 @@ class States:
         return state
 
     def holding(self, codes: Codes) -> list[Codes]:
-        """The states that hold each code: its own point, and up to two ranges of each step; -1 for none."""
+        """The states that hold each code: its own point, and the ranges around it; -1 for none."""
         first = self.assign(codes)
-        held = self._holds(first, codes)
-        found = [np.where(held, first, -1)]
-        for group in self._ranges:
-            order = group[np.argsort(self.low[group], kind="stable")]
+        held = (codes >= self.low[first]) & (codes <= self.high[first])
+        found, ranges = [np.where(held, first, -1)], np.flatnonzero(self.width > 1)
+        if len(ranges):
+            order = ranges[np.argsort(self.low[ranges], kind="stable")]
             at = np.searchsorted(self.low[order], codes, side="right") - 1
-            for back in (0, 1):
+            for back in range(_deepest(self.low[order], self.high[order])):
                 place = np.maximum(at - back, 0)
-                inside = (at - back >= 0) & (codes >= 0) & self._holds(order[place], codes)
+                inside = (at - back >= 0) & (codes <= self.high[order][place]) & (codes >= 0)
                 found.append(np.where(inside & (order[place] != first), order[place], -1))
         return found
-
-    @cached_property
-    def _ranges(self) -> list[Codes]:
-        """The ranges of each step, the smallest step first."""
-        ranges = np.flatnonzero(self.width > 1)
-        return [ranges[self.step[ranges] == step] for step in np.unique(self.step[ranges])]
-
-    def _holds(self, state: Codes, codes: Codes) -> NDArray[np.bool_]:
-        beyond = codes - self.low[state]
-        return np.asarray((beyond >= 0) & (codes <= self.high[state]) & (beyond % self.step[state] == 0))
 
     def weight(self, allowed: CodeSet | None) -> Floats:
         """The share of each state's codes that a set allows, 0 to 1."""
         if allowed is None:
             return np.ones(len(self))
-        inside = np.zeros(len(self), np.int64)
+        inside = np.zeros(len(self))
         for low, high in allowed.intervals:
-            inside += codes_between(self, low, high)
-        inside[self.is_missing] = int(allowed.missing)
-        return inside / self.width
+            inside += self._between(low, high)
+        inside[self.is_missing] = float(allowed.missing)
+        return inside
+
+    def _between(self, low: Codes | int, high: Codes | int) -> Floats:
+        return np.asarray(sum(lattice.between(low, high) for lattice in self.lattices))
 
     def draw(self, state: Codes, allowed: CodeSet | None, rng: np.random.Generator) -> Codes:
-        """A code inside each state and inside the set, uniformly; any code of a state that has none."""
-        low, step, width = self.low[state], self.step[state], self.width[state]
-        codes = low + step * rng.integers(0, width)
-        if allowed is None or not allowed.intervals:
-            return np.asarray(codes, np.int64)
-        wide = np.flatnonzero((width > 1) & (self.weight(allowed)[state] > 0))
-        for s in np.unique(state[wide]):
-            rows = wide[state[wide] == s]
-            codes[rows] = self._within(int(s), allowed, rng.random(len(rows)))
-        return np.asarray(codes, np.int64)
-
-    def _within(self, state: int, allowed: CodeSet, quantiles: Floats) -> Codes:
-        low, step, last = int(self.low[state]), int(self.step[state]), int(self.width[state]) - 1
-        pieces = [(max(0, -((low - a) // step)), min(last, (b - low) // step)) for a, b in allowed.intervals]
-        pieces = [(a, b) for a, b in pieces if a <= b]
-        starts = np.array([a for a, _ in pieces], np.int64)
-        counts = np.array([b - a + 1 for a, b in pieces], np.int64)
-        before = np.cumsum(counts) - counts
-        position = np.minimum((quantiles * counts.sum()).astype(np.int64), counts.sum() - 1)
-        piece = np.searchsorted(before, position, side="right") - 1
-        return np.asarray(low + step * (starts[piece] + position - before[piece]), np.int64)
+        """A code inside each state and inside the set; any code of a state that has none there."""
+        codes = self.lattices[0].draw(state, allowed, rng)
+        if not self.rounded:
+            return codes
+        intervals = ((0, int(self.high.max())),) if allowed is None else allowed.intervals
+        chances = np.array([sum(lattice.between(*ends) for ends in intervals) for lattice in self.lattices])
+        if not intervals:
+            return codes
+        steps = chances.cumsum(axis=0)[:, state]
+        chosen = (rng.random(len(state)) * steps[-1] >= steps).sum(axis=0)
+        for number, lattice in enumerate(self.rounded, start=1):
+            rows = np.flatnonzero(chosen == number)
+            codes[rows] = lattice.draw(state[rows], allowed, rng)
+        return codes
 
 
-def codes_between(states: States, low: Codes | int, high: Codes | int) -> Codes:
-    """How many of each state's codes lie from `low` to `high`, which broadcast against the states."""
-    first = -((states.low - np.maximum(states.low, low)) // states.step)
-    last = (np.minimum(states.high, high) - states.low) // states.step
-    return np.asarray(np.maximum(last - first + 1, 0), np.int64)
+def density_within(states: States, state: Codes, codes: Codes) -> Floats:
+    """The probability of each code in its state; 0 where the state does not hold it."""
+    return np.asarray(sum(lattice.at(state, codes) for lattice in states.lattices))
 
 
 def held_between(states: States, low: Codes, high: Codes) -> Floats:
@@ -202,16 +195,14 @@ def held_between(states: States, low: Codes, high: Codes) -> Floats:
     low, high
         n codes each.
     """
-    inside = codes_between(states, low[:, None], high[:, None])
-    return np.where(states.is_missing, 0.0, inside / states.width)
+    inside = sum(lattice.between(low[:, None], high[:, None]) for lattice in states.lattices)
+    return np.where(states.is_missing, 0.0, inside)
 
 
 def nearest_held(states: States, codes: Codes) -> Codes:
     """Each code, or the nearest that a state holds."""
     state = states.assign(codes)
-    low, step = states.low[state], states.step[state]
-    beyond = np.clip(codes, low, states.high[state]) - low
-    return np.asarray(low + (beyond + step // 2) // step * step, np.int64)
+    return np.clip(codes, states.low[state], states.high[state])
 
 
 def _put_points(state: Codes, codes: Codes, values: Codes, points: Codes) -> None:
@@ -229,3 +220,9 @@ def _nearest(codes: Codes, low: Codes, high: Codes) -> Codes:
     after = np.minimum(at + 1, len(low) - 1)
     gap, gap_after = np.maximum(codes - high[at], low[at] - codes), low[after] - codes
     return np.asarray(order[np.where((gap > 0) & (gap_after >= 0) & (gap_after < gap), after, at)], np.int64)
+
+
+def _deepest(low: Codes, high: Codes) -> int:
+    """The most ranges, in the order of `low`, that one has to look back to find all that hold a code."""
+    first = np.searchsorted(np.maximum.accumulate(high), low)
+    return int((np.arange(len(low)) - first).max()) + 1

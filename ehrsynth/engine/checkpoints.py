@@ -19,7 +19,7 @@ from ehrsynth.files import canonical_json, whole_file
 
 JOURNAL, _LOCK = "journal.json", "lock"
 _FORMAT = 1
-_PRIVATE = 0o700
+_PRIVATE, _OWN = 0o700, 0o600
 _GOES_ON = "interrupted: the result was not written; the same command goes on from what is done"
 _DIGEST = hashlib.sha256().digest_size
 
@@ -46,6 +46,7 @@ class Checkpoints:
             file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+        self.place(name).chmod(_OWN)
 
     def drop(self, name: str) -> None:
         """Forget a piece that is no longer needed."""

@@ -6,6 +6,8 @@ formula forbids, is left to the search of the generator, which ends with an erro
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ehrsynth.conditions import Box, CodeSet, Condition, Sets, without
 from ehrsynth.errors import ConditionError
 from ehrsynth.schema import (
@@ -25,27 +27,29 @@ _MOST_PIECES = 256  # of a box, while what a rule forbids is cut from it
 
 
 def refuse_forbidden(condition: Condition) -> None:
-    """Raise if a rule of the schema forbids every patient who meets a condition.
+    """Raise if the schema's rules forbid every patient who meets a condition.
 
     Raises
     ------
     ConditionError
-        If each of its boxes breaks a rule; names these rules.
+        If they do; names these rules.
     """
-    broken = []
-    for box in condition.boxes:
-        place = next(_breaking(box, condition.schema), None)
-        if place is None:
-            return
-        broken.append(place)
     rules = condition.schema.constraints
     said = "; ".join(
         f"constraint {place + 1} ({rules[place].kind} of {_listed(rules[place])})"
-        for place in sorted({*broken})
+        for place in forbidding(condition)
     )
-    raise ConditionError(
-        f"no patient can meet the condition {condition.text}\n  the schema's rules forbid it: {said}"
-    )
+    if said:
+        raise ConditionError(
+            f"no patient can meet the condition {condition.text}\n  the schema's rules forbid it: {said}"
+        )
+
+
+def forbidding(condition: Condition) -> tuple[int, ...]:
+    """The places of the schema's rules that forbid every patient who meets a condition; none if one may."""
+    broken = [next(_breaking(box, condition.schema), None) for box in condition.boxes]
+    places = {place for place in broken if place is not None}
+    return () if None in broken else tuple(sorted(places))
 
 
 def _listed(rule: Constraint) -> str:
@@ -91,7 +95,7 @@ def _all(column: LearntColumn) -> CodeSet:
 def _holds(codes: CodeSet, column: LearntColumn, word: str | None) -> bool:
     if word is None:
         return codes.missing
-    code = round(word_value(column, word) * grid(column).scale / grid(column).step) - grid(column).origin
+    code = int(grid(column).codes(np.array([word_value(column, word)]))[0])
     return any(low <= code <= high for low, high in codes.intervals)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,8 @@ def study_json(study: Study) -> dict[str, Any]:
     return dict(
         plain(
             {
-                "verdict": said[0],
-                "sentence": said[2],
+                "verdict": said.word,
+                "sentence": said.sentence,
                 "reasons": verdict.reasons,
                 "error_rates": measured_error_rates(),
                 "primary": asdict(verdict.primary),
@@ -81,8 +81,16 @@ def study_json(study: Study) -> dict[str, Any]:
     )
 
 
-def _said(study: Study) -> tuple[str, str, str]:
-    """The verdict in a word, as a headline, as a sentence; none before all splits that it rests on are done.
+class _Said(NamedTuple):
+    """The verdict in a word, as a headline and as a sentence."""
+
+    word: str
+    headline: str
+    sentence: str
+
+
+def _said(study: Study) -> _Said:
+    """The verdict in words; none before all splits that it rests on are done.
 
     Whoever looks at an interval after each split and stops where it pleases finds a gain too often.
     """
@@ -93,10 +101,9 @@ def _said(study: Study) -> tuple[str, str, str]:
             f"Unfinished: {done} of the {of} splits that the verdict rests on are done. What stands here is "
             "for looking, and decides nothing: the same command goes on."
         )
-        return "unfinished", "There is no verdict yet.", sentence
-    if verdict.recommended:
-        return "recommended", "Synthetic images are recommended.", verdict.sentence
-    return "not recommended", "Synthetic images are not recommended.", verdict.sentence
+        return _Said("unfinished", "There is no verdict yet.", sentence)
+    word = "recommended" if verdict.recommended else "not recommended"
+    return _Said(word, f"Synthetic images are {word}.", verdict.sentence)
 
 
 def write_study(study: Study, out: Path) -> None:
@@ -121,12 +128,12 @@ def render_study(study: Study) -> str:
 
 def _page(study: Study) -> dict[str, Any]:
     verdict, first = study.verdict, study.splits[0]
-    word, headline, sentence = _said(study)
+    said = _said(study)
     key = "tuned" if "tuned" in first["arms"] else "untuned"
     return {
-        "verdict": "released" if word == "recommended" else "blocked",
-        "headline": headline,
-        "sentence": sentence,
+        "verdict": "released" if said.word == "recommended" else "blocked",
+        "headline": said.headline,
+        "sentence": said.sentence,
         "reasons": verdict.reasons,
         "error_rates": measured_error_rates(),
         "lead": _lead(study),

@@ -20,8 +20,8 @@ def without_unheld(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, S
     Lists of a public source stay, as do values that a rule of a public source names, and a list of which
     nobody holds anything. A rule that names what has gone goes too.
     """
-    read_off = [c.name for c in schema.learnt if _read_off(c)]
-    found = {name: _held(table[name], schema.constraints) for name in read_off}
+    public = _named_in_public(schema.constraints)
+    found = {c.name: _held(table[c.name], public) for c in schema.learnt if _read_off(c)}
     lists = {name: held for name, held in found.items() if held is not None}
     if not lists:
         return table, schema
@@ -39,10 +39,9 @@ def _read_off(column: Any) -> bool:
     return isinstance(column, CategoryColumn | CodeColumn) and column.source_of("values") == "data"
 
 
-def _held(values: "pd.Series[Any]", rules: Sequence[Constraint]) -> tuple[str, ...] | None:
+def _held(values: "pd.Series[Any]", public: frozenset[str]) -> tuple[str, ...] | None:
     """The values to keep, in order; None where the list stays as it is."""
     counts = values.value_counts()
-    public = _named_in_public(rules)
     held = tuple(str(word) for word in values.cat.categories if counts[word] or word in public)
     return held if counts.any() and len(held) < len(counts) else None
 

@@ -17,15 +17,16 @@ from typing import Any
 
 import torch
 
+from ehrsynth.engine import Checkpoints
 from ehrsynth.errors import OutputError, RequestError, unknown
 from ehrsynth.files import write_json
 from ehrsynth.imaging.folds import Fold, check_disjoint, split_folds
 from ehrsynth.imaging.image_set import ImageSet
 from ehrsynth.imaging.study.frozen import prepare, run
-from ehrsynth.imaging.study.keeping import Parts, TimeOver, plain_values
 from ehrsynth.imaging.study.looks import everything
+from ehrsynth.imaging.study.parts import Parts, TimeOver, plain_values
 from ehrsynth.imaging.study.plan import StudyPlan
-from ehrsynth.imaging.study.whole import run_whole
+from ehrsynth.imaging.study.whole import ARMS, run_whole
 from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks
 from ehrsynth.progress import Progress, part, silent
 
@@ -188,12 +189,12 @@ def run_splits(
     todo = [p for p in range(len(folds)) if not _file(folder, p).is_file()]
     before, whole = len(folds) - len(todo), len(folds)
     report(before / whole, f"{before} of {whole} splits were done before")
-    parts = [Parts(folder, place + 1, pace.deadline) for place in range(len(folds))]
+    parts = [Parts(Checkpoints(folder, {}), place + 1, pace.deadline) for place in range(len(folds))]
     work = _worked(Task(data, folds, plan, tuple(parts)), todo, pace=pace, report=report)
     for done, (place, result) in enumerate(work, start=before + 1):
         write_json(_file(folder, place), result)
         _file(folder, place).chmod(0o600)
-        parts[place].clear()
+        parts[place].clear(len(ARMS))
         report(done / whole, f"split {done} of {whole} done")
     return [
         json.loads(_file(folder, p).read_bytes()) for p in range(len(folds)) if _file(folder, p).is_file()

@@ -21,7 +21,7 @@ from ehrsynth.imaging.networks.classifiers import classifier
 from ehrsynth.imaging.study.arms import CONTROL, FLIPS, FULL_ARMS, Arm
 from ehrsynth.imaging.study.attention import IMAGES, agreement, network_attention
 from ehrsynth.imaging.study.frozen import with_matched
-from ehrsynth.imaging.study.keeping import Parts
+from ehrsynth.imaging.study.parts import Parts
 from ehrsynth.imaging.study.plan import Mix, StudyPlan
 from ehrsynth.imaging.study.scores import confusion
 from ehrsynth.imaging.synthetic import SyntheticImages, refuse_leaks

@@ -4,11 +4,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from ehrsynth.files import plain, write_json
+from ehrsynth.engine import Checkpoints, Held
+from ehrsynth.files import plain
 
 
 class TimeOver(Exception):
@@ -26,15 +26,15 @@ class Parts:
 
     Parameters
     ----------
-    folder
-        Where they are kept; None keeps none.
+    store
+        Where they are kept.
     split
         The number of the split, from 1.
     deadline
         On the clock of `time.monotonic`: no further part is begun after it.
     """
 
-    folder: Path | None = None
+    store: Checkpoints | Held = field(default_factory=Held)
     split: int = 1
     deadline: float = math.inf
 
@@ -46,19 +46,19 @@ class Parts:
         TimeOver
             If it is not kept and the deadline is over.
         """
-        file = None if self.folder is None else self.folder / f"split-{self.split}-part-{number + 1}.json"
-        if file is not None and file.is_file():
-            return dict(json.loads(file.read_bytes()))
+        kept = self.store.get(self._name(number))
+        if kept is not None:
+            return dict(json.loads(kept))
         if time.monotonic() > self.deadline:
             raise TimeOver
         found = plain_values(work())
-        if file is not None:
-            write_json(file, found)
-            file.chmod(0o600)
+        self.store.put(self._name(number), json.dumps(found).encode())
         return found
 
-    def clear(self) -> None:
-        """Remove what was kept: the split is done."""
-        if self.folder is not None:
-            for file in self.folder.glob(f"split-{self.split}-part-*.json"):
-                file.unlink()
+    def clear(self, count: int) -> None:
+        """Remove the first so many: the split is done."""
+        for number in range(count):
+            self.store.drop(self._name(number))
+
+    def _name(self, number: int) -> str:
+        return f"split-{self.split}-part-{number + 1}"

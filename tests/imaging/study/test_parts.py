@@ -5,9 +5,10 @@ import time
 import numpy as np
 import pytest
 
+from ehrsynth.engine import Checkpoints
 from ehrsynth.imaging.study import whole
 from ehrsynth.imaging.study.arms import FULL_ARMS
-from ehrsynth.imaging.study.keeping import Parts, TimeOver
+from ehrsynth.imaging.study.parts import Parts, TimeOver
 from ehrsynth.imaging.study.plan import StudyPlan, whole_plan
 from ehrsynth.imaging.study.splits import Data, Pace, run_splits
 from pictures import image_set
@@ -16,19 +17,20 @@ TINY = {"folds": 2, "seeds": 2, "model": {"shared_steps": 1, "own_steps": 1, "ba
 
 
 def test_a_part_is_worked_on_once_and_removed_in_the_end(tmp_path):
-    parts, other = Parts(tmp_path, 1), Parts(tmp_path, 2)
+    parts, other = (Parts(Checkpoints(tmp_path, {}), split) for split in (1, 2))
     assert parts.once(0, lambda: {"told": (0.1, 1 / 3)}) == {"told": [0.1, 1 / 3]}
     assert parts.once(0, lambda: pytest.fail("it was kept")) == {"told": [0.1, 1 / 3]}
     other.once(0, dict)
     (kept,) = tmp_path.glob("split-1-*")
     assert kept.stat().st_mode & 0o777 == 0o600
-    parts.clear()
-    assert [file.name for file in tmp_path.iterdir()] == ["split-2-part-1.json"]
+    parts.clear(5)
+    assert [file.name for file in tmp_path.iterdir()] == ["split-2-part-1.piece"]
 
 
 def test_what_is_kept_needs_no_time_and_what_is_not_is_not_begun(tmp_path):
-    Parts(tmp_path).once(0, lambda: {"a": 1})
-    late = Parts(tmp_path, deadline=time.monotonic() - 1)
+    store = Checkpoints(tmp_path, {})
+    Parts(store).once(0, lambda: {"a": 1})
+    late = Parts(store, deadline=time.monotonic() - 1)
     assert late.once(0, dict) == {"a": 1}
     with pytest.raises(TimeOver):
         late.once(1, dict)
@@ -54,7 +56,7 @@ def test_an_interruption_loses_one_arm_of_a_classifier_taught_whole(tmp_path, mo
     monkeypatch.setattr(whole, "_attention", lambda network, *_: np.array([[network / 7, 1.0, 0.0]]))
     with pytest.raises(KeyboardInterrupt):
         run_splits(data, plan, tmp_path / "stopped", pace=Pace())
-    assert len(list((tmp_path / "stopped").glob("split-1-part-*.json"))) == 2
+    assert len(list((tmp_path / "stopped").glob("split-1-part-*.piece"))) == 2
     found = run_splits(data, plan, tmp_path / "stopped", pace=Pace())
     assert taught[3:8] == [
         "flips and rotations",

@@ -30,7 +30,8 @@ _TEST = 3  # one patient in three is not learnt from
 # Patients up to which so many splits are made; few patients need many to tell candidates apart.
 _SPLITS = ((1_000, 10), (3_000, 5))
 _FEWEST_SPLITS = 3
-_DEFAULT = ("autoregressive", "cart", "copula", "independent")
+_ALONE = "independent"  # knows single columns: what they give away is no copying
+_DEFAULT = ("autoregressive", "autoregressive learner=bagged", "cart", "copula", _ALONE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,10 +120,11 @@ class Auto(AbstractGenerator):
     )
     rows: int = Field(default=5_000, ge=FEWEST, description="most patients to judge on, drawn by the seed")
     membership: float = Field(
-        default=0.53,
+        default=0.6,
         ge=0.5,
         le=1,
-        description="a candidate whose AUROC of membership surely lies above is not chosen",
+        description="a candidate whose AUROC of membership, counted from that of independent columns, surely"
+        " lies above is not chosen",
     )
 
     @field_validator("candidates")
@@ -153,20 +155,23 @@ class Auto(AbstractGenerator):
         sizes = Sizes(*(len(side) for side in splits[0]))
         marks: dict[str, list[Marks]] = {}
         absent = list(failed)
-        for place, candidate in enumerate(candidates):
-            report = part(progress, place / len(candidates), (place + 1) / len(candidates))
+        judged = tuple(dict.fromkeys((*candidates, _ALONE)))
+        for place, candidate in enumerate(judged):
+            report = part(progress, place / len(judged), (place + 1) / len(judged))
             try:
                 marks[candidate] = _marks(candidate, table, schema, splits, seed=seed, progress=report)
             except MissingPackage:
                 raise
             except EhrSynthError as error:
                 failed[candidate] = f"could not be judged: {type(error).__name__}"
+        alone = marks.get(_ALONE)
+        marks = {name: marks[name] for name in candidates if name in marks}
         if not marks:
             raise RequestError(
                 "no candidate can learn this table: name others with --set candidates=...",
                 [f"{name}: {why}" for name, why in failed.items()],
             )
-        choice = choose(marks, failed, sizes, limit=self.membership)
+        choice = choose(marks, failed, sizes, limit=self.membership, alone=alone)
         if not absent:
             return choice
         return choice.model_copy(

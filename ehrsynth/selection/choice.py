@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from pydantic import Field
 
+from ehrsynth.evaluation.matrix import Floats
 from ehrsynth.schema.columns import Strict
 from ehrsynth.selection.judging import Marks
 from ehrsynth.statistics import Estimate, corrected_paired_interval
@@ -47,18 +48,25 @@ class Sizes(NamedTuple):
 
 
 def choose(
-    marks: Mapping[str, Sequence[Marks]], failed: Mapping[str, str], sizes: Sizes, *, limit: float
+    marks: Mapping[str, Sequence[Marks]],
+    failed: Mapping[str, str],
+    sizes: Sizes,
+    *,
+    limit: float,
+    alone: Sequence[Marks] | None = None,
 ) -> Choice:
     """Choose a candidate.
 
     1. Out is who fails, and who copies: whose AUROC of telling patients learnt from apart from others, by
-       nearest record or by odds, lies above `limit` with its whole interval.
+       nearest record or by odds, lies above `limit` with its whole interval. It is counted from the AUROC of
+       independent columns: the fewer the patients, the more of them their columns' counts alone give away.
     2. Out is who is told apart from unseen patients more easily than the best, beyond the paired interval.
-    3. Of the rest the one with the highest utility less telling wins: both are AUROCs. Where that is equal to
-       three digits the one with the lower odds of membership, then the earlier candidate.
+    3. Of the rest the one with the highest worth wins: utility less telling less leak, where the leak is the
+       higher of both AUROCs of membership, less 0.5. All three are AUROCs. Where worth is equal to three
+       digits the earlier candidate wins.
 
     Intervals are 95 % over repeated splits, widened for their overlap (Nadeau and Bengio 2003). If nobody is
-    left after step 1, the candidate that copies least is chosen, and the choice says so.
+    left after step 1, the candidate that leaks least is chosen, and the choice says so.
 
     Parameters
     ----------
@@ -68,11 +76,14 @@ def choose(
         Of each candidate that could not be judged, why.
     limit
         0.5 to 1.
+    alone
+        Of independent columns, on the same splits; None counts from 0.5.
     """
-    out = dict(failed) | {name: why for name, found in marks.items() if (why := _copies(found, sizes, limit))}
+    copies = {name: _copies(found, alone, sizes, limit) for name, found in marks.items()}
+    out = dict(failed) | {name: why for name, why in copies.items() if why}
     left = [name for name in marks if name not in out]
     if not left:
-        chosen = min(marks, key=lambda name: _worst(marks[name]))
+        chosen = min(marks, key=lambda name: _leak(marks[name]))
         return _choice(chosen, "every candidate copies patients; it does so least", marks, out, sizes)
     best = min(left, key=lambda name: _mean(marks[name], "telling"))
     for name in left:
@@ -80,18 +91,19 @@ def choose(
         if name != best and gap.low > 0:
             out[name] = f"told apart more easily than {best}, by {gap.value:.3f} or at least {gap.low:.3f}"
     kept = [name for name in left if name not in out]
-    chosen = min(kept, key=lambda name: (-round(_worth(marks[name]), 3), _mean(marks[name], "odds")))
+    chosen = max(kept, key=lambda name: round(_worth(marks[name]), 3))
     return _choice(chosen, _why(chosen, kept, marks), marks, out, sizes)
 
 
 def _why(chosen: str, kept: Sequence[str], marks: Mapping[str, Sequence[Marks]]) -> str:
-    telling, utility = _mean(marks[chosen], "telling"), _utility(marks[chosen])
+    telling, utility, leak = _mean(marks[chosen], "telling"), _utility(marks[chosen]), _leak(marks[chosen])
     found = f"told apart from unseen patients with AUROC {0.5 + telling:.3f}"
     if utility is not None:
         found += f", {utility:.3f} in predicting outcomes"
+    found += f", AUROC of membership {0.5 + leak:.3f}"
     if len(kept) == 1:
-        return f"{found}; every other candidate was worse in the former, or left out"
-    return f"{found}; the best of both among {len(kept)} of {len(marks)} candidates not worse in the former"
+        return f"{found}; every other candidate was worse in the first, or left out"
+    return f"{found}; the best of all among {len(kept)} of {len(marks)} candidates not worse in the first"
 
 
 def _choice(
@@ -120,11 +132,16 @@ def _choice(
     )
 
 
-def _copies(found: Sequence[Marks], sizes: Sizes, limit: float) -> str:
+def _copies(found: Sequence[Marks], alone: Sequence[Marks] | None, sizes: Sizes, limit: float) -> str:
     for what in ("nearest", "odds"):
-        rates = _interval([getattr(one, what) for one in found], sizes)
-        if rates.low > limit:
-            return f"copies: AUROC of membership by {what} {rates.value:.3f}, at least {rates.low:.3f}"
+        rates = np.array([getattr(one, what) for one in found])
+        floors = np.array([getattr(one, what) for one in alone]) if alone else 0.5
+        beyond = _interval(rates - floors, sizes)
+        if 0.5 + beyond.low > limit:
+            return (
+                f"copies: AUROC of membership by {what} {rates.mean():.3f}, {beyond.value:.3f} above that of"
+                f" independent columns, at least {beyond.low:.3f}"
+            )
     return ""
 
 
@@ -132,7 +149,7 @@ def _gap(one: Sequence[Marks], other: Sequence[Marks], sizes: Sizes) -> Estimate
     return _interval([a.telling - b.telling for a, b in zip(one, other, strict=True)], sizes)
 
 
-def _interval(numbers: Sequence[float], sizes: Sizes) -> Estimate:
+def _interval(numbers: Sequence[float] | Floats, sizes: Sizes) -> Estimate:
     return corrected_paired_interval(numbers, n_train=sizes.train, n_test=sizes.test)
 
 
@@ -146,8 +163,8 @@ def _utility(found: Sequence[Marks]) -> float | None:
 
 
 def _worth(found: Sequence[Marks]) -> float:
-    return (_utility(found) or 0.0) - _mean(found, "telling")
+    return (_utility(found) or 0.0) - _mean(found, "telling") - _leak(found)
 
 
-def _worst(found: Sequence[Marks]) -> float:
-    return max(_mean(found, "nearest"), _mean(found, "odds"))
+def _leak(found: Sequence[Marks]) -> float:
+    return max(_mean(found, "nearest"), _mean(found, "odds"), 0.5) - 0.5

@@ -34,6 +34,7 @@ from ehrsynth.schema.sdv_metadata import Knowledge
 from ehrsynth.tables.advice import advised
 from ehrsynth.tables.evidence import Evidence, Guess, code_reason, evidence, shared
 from ehrsynth.tables.guess_formulas import guess_formulas
+from ehrsynth.tables.guess_missing import guess_missing
 from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
 from ehrsynth.tables.guess_numbers import guess_numbers, id_pattern
 from ehrsynth.tables.guess_words import (
@@ -117,6 +118,7 @@ def infer_schema(
         raise NotEnoughData("no column can be used", reasons)
     constraints = (
         *_present_together(guesses, found),
+        *guess_missing(guesses, found),
         *_date_order_rules(columns, _values(guesses, found, (DateColumn, DatetimeColumn))),
         *guess_formulas(
             columns, _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)

@@ -51,6 +51,13 @@ def test_marks_know_a_copy_from_fresh_patients() -> None:
     assert honest.utility > 0.7
 
 
+def test_independent_columns_are_judged_where_they_are_no_candidate_and_not_chosen() -> None:
+    model = Auto(candidates=("copula", "copula most_words=50"), splits=3).fit(
+        patients(300, 1), SCHEMA, seed=1
+    )
+    assert [one.candidate for one in model.choice.judged] == ["copula", "copula most_words=50"]
+
+
 def test_too_few_patients_take_the_first_candidate_and_say_so() -> None:
     model = Auto(candidates=("independent", "copula")).fit(patients(20, 6), SCHEMA, seed=1)
     assert model.choice.chosen == "independent"

@@ -37,9 +37,29 @@ def test_who_copies_is_not_chosen_however_good(how: str) -> None:
     assert f"membership by {how}" in choice.judged[0].left_out
 
 
-def test_equal_in_both_the_one_with_lower_odds_then_the_earlier_wins() -> None:
+def test_equal_in_both_the_one_that_leaks_less_then_the_earlier_wins() -> None:
     assert chosen(a=marks(0.05, odds=0.51), b=marks(0.05, odds=0.5)).chosen == "b"
     assert chosen(a=marks(0.05), b=marks(0.05)).chosen == "a"
+
+
+@pytest.mark.parametrize("how", ["nearest", "odds"])
+@pytest.mark.parametrize(("leak", "wins"), [(0.53, "safe"), (0.51, "true")])
+def test_a_leak_weighs_as_much_as_being_told_apart(how: str, leak: float, wins: str) -> None:
+    safe = [
+        one._replace(telling=one.telling + e)
+        for one, e in zip(marks(0.07), (-0.03, 0.03, -0.03, 0.03), strict=True)
+    ]
+    assert chosen(true=marks(0.05, **{how: leak}), safe=safe).chosen == wins
+
+
+def test_what_independent_columns_give_away_is_no_copying() -> None:
+    found, alone = {"good": marks(0.05, odds=0.58), "poor": marks(0.2)}, marks(0.3, odds=0.56)
+    assert choose(found, {}, SIZES, limit=0.53).chosen == "poor"
+    assert choose(found, {}, SIZES, limit=0.53, alone=alone).chosen == "good"
+    copier = {"good": marks(0.0, odds=0.62), "poor": marks(0.2)}
+    choice = choose(copier, {}, SIZES, limit=0.53, alone=alone)
+    assert choice.chosen == "poor"
+    assert "0.060 above that of independent columns" in choice.judged[0].left_out
 
 
 def test_if_all_copy_the_least_is_chosen_and_it_is_said() -> None:

@@ -102,7 +102,9 @@ Synthetic = Annotated[
 Weights = Annotated[
     Path | None, typer.Option("--weights", help="A file of weights that it starts from.", exists=True)
 ]
-Steps = Annotated[int, typer.Option("--steps", min=1, help="Steps of the classifier taught whole.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Steps of the classifier taught whole; 300 if not given.")
+]
 ClassifierSize = Annotated[
     int | None, typer.Option("--classifier-size", min=28, max=256, help="Pixels a side that it sees.")
 ]

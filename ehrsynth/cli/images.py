@@ -89,7 +89,7 @@ def study(
     classifier: Classifier = None,
     synthetic: Synthetic = None,
     weights: Weights = None,
-    steps: Steps = 300,
+    steps: Steps = None,
     classifier_size: ClassifierSize = None,
     minutes: Minutes = None,
     processes: Processes = 2,
@@ -106,20 +106,22 @@ def study(
     from ehrsynth.imaging.release import read_synthetic
     from ehrsynth.imaging.study.job import check_out
     from ehrsynth.imaging.study.job import study as make
-    from ehrsynth.imaging.study.plan import check_classifier, quick_plan, whole_plan
+    from ehrsynth.imaging.study.plan import STEPS, check_classifier, quick_plan, whole_plan
     from ehrsynth.imaging.study.splits import Pace
     from ehrsynth.report.image_study import write_study
 
     check_out(out)
     if quick:
-        _refuse_whole(classifier=classifier, weights=weights, classifier_size=classifier_size)
+        _refuse_whole(classifier=classifier, weights=weights, steps=steps, classifier_size=classifier_size)
     rules = _rules(size, text, one_image_per_patient, patients, patient_pattern, slices)
     splits = {"folds": folds, "seeds": seeds, "seed": seed}
     plan = quick_plan(**splits, cut=_cuts(cut), any_side_up=any_side_up, generator=generator)
     check_classifier(classifier, weights)
     whole = None
     if not quick:
-        whole = partial(whole_plan, plan, classifier, weights=weights, steps=steps, side=classifier_size)
+        whole = partial(
+            whole_plan, plan, classifier, weights=weights, steps=steps or STEPS, side=classifier_size
+        )
     pace = Pace.of(processes, None if minutes is None else 60 * minutes)
     given = None if synthetic is None else read_synthetic(synthetic)
     with drawn() as progress:

@@ -143,6 +143,7 @@ def test_given_images_that_leak_stop_a_study(model, data, tmp_path):
             "teaches no classifier",
         ),
         (["study", "DATA", "--out", "OUT", "--quick", "--classifier-size", "64"], 2, "teaches no classifier"),
+        (["study", "DATA", "--out", "OUT", "--quick", "--steps", "40"], 2, "teaches no classifier"),
         (["study", "DATA", "--out", "OUT", "--quick", "--minutes", "0"], 2, "goes on where it stopped"),
         (["study", "DATA", "--out", "OUT", "--quick", "--folds", "70"], 2, "equal to 20"),
         (["study", "DATA", "--out", "OUT", "--text", "ignore"], 2, "unknown way with text"),

@@ -22,6 +22,7 @@ Classifier = Literal["frozen", "resnet18_small", "resnet50", "efficientnet_v2_s"
 WEIGHTS = ("0.25", "0.5", "0.75", "0.25 to 0.75")
 RATIOS = (0.5, 1.0, 2.0, 5.0)
 LATENTS = (16, 32, 64)
+STEPS = 300  # of a classifier that is taught whole
 
 
 class Mix(Strict):
@@ -75,7 +76,7 @@ class StudyPlan(Strict):
     way: Literal["interpolation", "spherical"] = "interpolation"
     copies: int = Field(default=3, ge=1, le=20, description="changed copies of each image, frozen features")
     side: int | None = Field(default=None, ge=28, le=256, description="pixels a side that classifiers see")
-    steps: int = Field(default=300, ge=1, le=1_000_000, description="steps of a classifier taught whole")
+    steps: int = Field(default=STEPS, ge=1, le=1_000_000, description="steps of a classifier taught whole")
     batch: int = Field(default=32, ge=2, le=1024)
     rate: float = Field(default=1e-3, gt=0, le=1)
     weights: str | None = Field(default=None, description="a file of weights that classifiers start from")
@@ -163,7 +164,7 @@ def whole_plan(
     classifier: str | None,
     *,
     weights: Path | None = None,
-    steps: int = 300,
+    steps: int = STEPS,
     side: int | None = None,
     size: int,
 ) -> StudyPlan:

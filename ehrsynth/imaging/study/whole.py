@@ -5,6 +5,7 @@ teaching.
 """
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,6 +117,7 @@ def teach_whole(  # noqa: PLR0913 - a split, an arm, what is mixed in, and how
     generator = torch_generator(seed, "classifier", arm.name)
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=_DECAY)
     network.train()
+    started = time.monotonic()
     for step in range(plan.steps):
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * (0.5 + 0.5 * math.cos(math.pi * step / plan.steps))
@@ -128,7 +130,9 @@ def teach_whole(  # noqa: PLR0913 - a split, an arm, what is mixed in, and how
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step % 10 == 0:
-            progress(step / plan.steps, f"{arm.name}: step {step + 1} of {plan.steps}")
+            split = (time.monotonic() - started) / (step + 1) * plan.steps * len(ARMS) / 60
+            told = f"{arm.name}: step {step + 1} of {plan.steps}; a split takes about {split:.0f} minutes"
+            progress(step / plan.steps, told)
     return network.eval()
 
 

@@ -20,7 +20,7 @@ from ehrsynth.tables.grids import grid
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
-_WHY = "holds in every row: check that this is a rule"
+HOLDS = "holds in every row: check that this is a rule"
 _FEWEST_ROWS = 30
 _DISTINCT = 10  # values that a computed column has: rules between few values hold by chance
 _MOST = 60  # columns looked at together
@@ -58,11 +58,11 @@ def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
     for look in (_copies, _multiples, _totals, _constants, _products):
         for one in look({n: some[n] for n in steps if n not in found}, steps):
             free = one.column not in found and one.column not in used and not found.keys() & set(one.inputs)
-            if free and _holds(values[one.column], one.compute(values), steps[one.column]):
+            if free and holds(values[one.column], one.compute(values), steps[one.column]):
                 found[one.column] = one
                 used |= set(one.inputs)
     return [
-        Formula(column=f.column, equals=f.equals, description=_WHY, source="data") for f in found.values()
+        Formula(column=f.column, equals=f.equals, description=HOLDS, source="data") for f in found.values()
     ]
 
 
@@ -79,20 +79,30 @@ def _varied(values: Values) -> list[str]:
     return [name for name in values if _distinct(values[name]) >= _DISTINCT]
 
 
-def _holds(values: Floats, computed: Floats, step: float) -> bool:
-    """Whether a column is what was computed, to its own last digit, and missing where that is."""
+def holds(values: Floats, computed: Floats, step: float, *, fewest: int = _FEWEST_ROWS) -> bool:
+    """Whether a column is what was computed, to its own last digit, and missing where that is.
+
+    Parameters
+    ----------
+    values, computed
+        One each row, NaN where it is missing.
+    step
+        Between neighbours of the column's grid.
+    fewest
+        Rows that must have a value.
+    """
     if not np.array_equal(np.isnan(values), np.isnan(computed)):
         return False
     known = ~np.isnan(values)
     close = np.abs(values - computed)[known] <= 0.5 * step * (1 + _CLOSE)
-    return int(known.sum()) >= _FEWEST_ROWS and bool(close.all())
+    return int(known.sum()) >= fewest and bool(close.all())
 
 
 def _copies(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
     """A column that repeats another, or is another rounded: of two that are equal the later one."""
     for first, second in combinations(_varied(values), 2):
         low, high = (first, second) if steps[first] <= steps[second] else (second, first)
-        if _holds(values[high], values[low], steps[high]):
+        if holds(values[high], values[low], steps[high]):
             yield _Found(high, (low,), quoted(low), itemgetter(low))
 
 
@@ -111,7 +121,7 @@ def _multiples(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
         fine, coarse = sorted(pair, key=size.__getitem__)
         for of, to in ((coarse, fine), (fine, coarse)):
             factor = _factor(values[of], values[to], 0.5 * steps[to])
-            if factor is not None and _holds(values[to], values[of] * factor, steps[to]):
+            if factor is not None and holds(values[to], values[of] * factor, steps[to]):
                 equals = f"{quoted(of)} * {factor:.9g}"
                 yield _Found(to, (of,), equals, partial(_times_constant, factor, of))
 
@@ -224,7 +234,7 @@ def _products(values: Values, steps: Mapping[str, float]) -> Iterator[_Found]:
         with np.errstate(invalid="ignore"):
             off = (np.abs(every - compute(some)) > half).any(axis=1)
         for k in np.flatnonzero(~off):
-            if many[k] not in (a, b) and _holds(values[many[k]], compute(values), steps[many[k]]):
+            if many[k] not in (a, b) and holds(values[many[k]], compute(values), steps[many[k]]):
                 equals = _FORMS[form].format(a=quoted(a), b=quoted(b)) + _times(power)
                 yield _Found(many[k], (a, b), equals, compute)
 

@@ -37,6 +37,7 @@ from ehrsynth.tables.guess_formulas import guess_formulas
 from ehrsynth.tables.guess_missing import guess_missing
 from ehrsynth.tables.guess_moments import fitting_orders, guess_durations, guess_moments
 from ehrsynth.tables.guess_numbers import guess_numbers, id_pattern
+from ehrsynth.tables.guess_spans import guess_spans
 from ehrsynth.tables.guess_words import (
     guess_booleans,
     guess_categories,
@@ -116,13 +117,16 @@ def infer_schema(
     if not columns:
         reasons = (f"column {c.name!r}: {c.reason}" for c in left_out)
         raise NotEnoughData("no column can be used", reasons)
+    moments = _values(guesses, found, (DateColumn, DatetimeColumn))
+    numbers = _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)
+    spans = guess_spans(columns, numbers, moments)
+    rest = {name: own for name, own in numbers.items() if name not in {span.column for span in spans}}
     constraints = (
         *_present_together(guesses, found),
         *guess_missing(guesses, found),
-        *_date_order_rules(columns, _values(guesses, found, (DateColumn, DatetimeColumn))),
-        *guess_formulas(
-            columns, _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)
-        ),
+        *_date_order_rules(columns, moments),
+        *spans,
+        *guess_formulas(columns, rest),
     )
     schema = Schema(
         name=name, description=_DESCRIPTION, columns=columns, constraints=constraints, left_out=left_out

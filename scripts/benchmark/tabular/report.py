@@ -103,13 +103,11 @@ def bar_lines(found: list[Bar]) -> list[str]:
     words = {True: "met", False: "MISSED", None: "not measured yet"}
     lines = ["## Bars of the issue", "", "| table | demand | found | seeds | |", "|---|---|---|---|---|"]
     lines += [f"| {b.table} | {b.demand} | {shown(b.found)} | {b.seeds} | {words[b.met]} |" for b in found]
-    return [
-        *lines,
-        "",
-        "Conditions, a million rows and the demo are measured elsewhere; what TSTR a drawn outcome can reach with"
-        " real covariates is in redrawn.md.",
-        "",
-    ]
+    elsewhere = (
+        "Conditions, a million rows and the demo are measured elsewhere; what TSTR a drawn outcome can reach"
+        " with real covariates is in redrawn.md."
+    )
+    return [*lines, "", elsewhere, ""]
 
 
 def table_lines(every: Cells, table: str) -> list[str]:

@@ -144,6 +144,11 @@ def code_reason(codes: Sequence[str]) -> tuple[str, ...]:
     return (f"taken as missing: {listed}{', ...' if len(codes) > _NAMED_AT_MOST else ''}",)
 
 
+def spread(rows: int, most: int) -> Places:
+    """Places of at most so many rows, spread over all: what fails there need not be tried on the rest."""
+    return np.unique(np.linspace(0, rows - 1, min(rows, most)).astype(np.int64))
+
+
 def few(count: int) -> str:
     """A number of patients that is not printed when it is small.
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.expressions import quoted
 from ehrsynth.schema import Column, Formula, IntegerColumn, NumberColumn
+from ehrsynth.tables.evidence import spread
 from ehrsynth.tables.grids import grid
 
 Floats = NDArray[np.float64]
@@ -67,8 +68,7 @@ def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
 
 
 def _spaced(values: Floats, most: int) -> Floats:
-    places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).astype(np.int64))
-    return values[places]
+    return values[spread(len(values), most)]
 
 
 def _distinct(values: Floats) -> int:

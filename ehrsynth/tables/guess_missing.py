@@ -21,10 +21,11 @@ from ehrsynth.schema import (
     IntegerColumn,
     LeftOut,
 )
-from ehrsynth.tables.evidence import FEW, Evidence, Guess
+from ehrsynth.tables.evidence import FEW, Evidence, Guess, spread
 
 Flags = NDArray[np.bool_]
 _MOST_WORDS = 20  # of a column that may be a cause
+_FIRST = 2_000  # rows of the first look
 _CHANCE = 1e-6  # that unrelated columns agree so somewhere in the table
 
 
@@ -105,10 +106,14 @@ def _best(absent: Flags, causes: Sequence[_Cause], pairs: int) -> _Found | None:
 
 
 def _look(absent: Flags, cause: _Cause, pairs: int) -> _Found | None:
-    known = cause.places >= 0
     size = len(cause.words)
-    rows = np.bincount(cause.places[known], minlength=size)
-    blank = np.bincount(cause.places[known], weights=absent[known], minlength=size).astype(np.int64)
+    # Most pairs are ruled out by few rows: every word that they hold is seen with a value.
+    first = spread(len(absent), _FIRST)
+    seen, there = cause.places[first], ~absent[first]
+    if len(np.unique(seen[there & (seen >= 0)])) == size:
+        return None
+    rows = np.bincount(cause.places + 1, minlength=size + 1)[1:]
+    blank = np.bincount((cause.places + 1)[absent], minlength=size + 1)[1:]
     many = rows >= FEW
     gone, kept = many & (blank == rows), many & (blank == 0)
     away = int(rows[gone].sum())

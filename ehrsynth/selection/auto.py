@@ -32,6 +32,8 @@ _SPLITS = ((1_000, 10), (3_000, 5))
 _FEWEST_SPLITS = 3
 _ALONE = "independent"  # knows single columns: what they give away is no copying
 _DEFAULT = ("autoregressive", "autoregressive learner=bagged", "cart", "copula", _ALONE)
+# Stored releases name every setting: what nobody asked for may be absent there too.
+_NOT_ASKED_FOR = (_DEFAULT, ("autoregressive", "cart", "copula", _ALONE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,25 +155,18 @@ class Auto(AbstractGenerator):
             return _only(candidates[0], f"with fewer than {FEWEST} patients the first candidate is taken")
         splits = _splits(len(table), len(schema.learnt), self, seed)
         sizes = Sizes(*(len(side) for side in splits[0]))
-        marks: dict[str, list[Marks]] = {}
         absent = list(failed)
+        # Judged even where they are no candidate: copying is counted from there.
         judged = tuple(dict.fromkeys((*candidates, _ALONE)))
-        for place, candidate in enumerate(judged):
-            report = part(progress, place / len(judged), (place + 1) / len(judged))
-            try:
-                marks[candidate] = _marks(candidate, table, schema, splits, seed=seed, progress=report)
-            except MissingPackage:
-                raise
-            except EhrSynthError as error:
-                failed[candidate] = f"could not be judged: {type(error).__name__}"
-        alone = marks.get(_ALONE)
-        marks = {name: marks[name] for name in candidates if name in marks}
+        every, broken = _all_marks(judged, table, schema, splits, seed=seed, progress=progress)
+        failed |= {name: why for name, why in broken.items() if name in candidates}
+        marks = {name: every[name] for name in candidates if name in every}
         if not marks:
             raise RequestError(
                 "no candidate can learn this table: name others with --set candidates=...",
                 [f"{name}: {why}" for name, why in failed.items()],
             )
-        choice = choose(marks, failed, sizes, limit=self.membership, alone=alone)
+        choice = choose(marks, failed, sizes, limit=self.membership, alone=every.get(_ALONE))
         if not absent:
             return choice
         return choice.model_copy(
@@ -192,10 +187,32 @@ class Auto(AbstractGenerator):
                 _parsed(candidate).require()
                 found.append(candidate)
             except MissingPackage as error:
-                if self.candidates != _DEFAULT:
+                if self.candidates not in _NOT_ASKED_FOR:
                     raise
                 absent[candidate] = str(error)
         return tuple(found), absent
+
+
+def _all_marks(
+    names: Sequence[str],
+    table: pd.DataFrame,
+    schema: Schema,
+    splits: Sequence[tuple[Places, Places]],
+    *,
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, list[Marks]], dict[str, str]]:
+    """What each is worth on each split, and why some could not be judged."""
+    marks, broken = {}, {}
+    for place, name in enumerate(names):
+        report = part(progress, place / len(names), (place + 1) / len(names))
+        try:
+            marks[name] = _marks(name, table, schema, splits, seed=seed, progress=report)
+        except MissingPackage:
+            raise
+        except EhrSynthError as error:
+            broken[name] = f"could not be judged: {type(error).__name__}"
+    return marks, broken
 
 
 def _marks(

@@ -59,7 +59,8 @@ def choose(
 
     1. Out is who fails, and who copies: whose AUROC of telling patients learnt from apart from others, by
        nearest record or by odds, lies above `limit` with its whole interval. It is counted from the AUROC of
-       independent columns: the fewer the patients, the more of them their columns' counts alone give away.
+       independent columns, where that is above 0.5: the fewer the patients, the more of them their columns'
+       counts alone give away.
     2. Out is who is told apart from unseen patients more easily than the best, beyond the paired interval.
     3. Of the rest the one with the highest worth wins: utility less telling less leak, where the leak is the
        higher of both AUROCs of membership, less 0.5. All three are AUROCs. Where worth is equal to three
@@ -135,12 +136,13 @@ def _choice(
 def _copies(found: Sequence[Marks], alone: Sequence[Marks] | None, sizes: Sizes, limit: float) -> str:
     for what in ("nearest", "odds"):
         rates = np.array([getattr(one, what) for one in found])
-        floors = np.array([getattr(one, what) for one in alone]) if alone else 0.5
-        beyond = _interval(rates - floors, sizes)
+        # Below 0.5 is chance, and no credit.
+        floors = np.maximum([getattr(one, what) for one in alone], 0.5) if alone else 0.5
+        beyond, than = _interval(rates - floors, sizes), "that of independent columns" if alone else "0.5"
         if 0.5 + beyond.low > limit:
             return (
-                f"copies: AUROC of membership by {what} {rates.mean():.3f}, {beyond.value:.3f} above that of"
-                f" independent columns, at least {beyond.low:.3f}"
+                f"copies: AUROC of membership by {what} {rates.mean():.3f}, {beyond.value:.3f} above {than},"
+                f" at least {beyond.low:.3f}"
             )
     return ""
 

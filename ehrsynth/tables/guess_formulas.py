@@ -5,7 +5,7 @@ percentages that sum to 97): a proposed formula is recomputed instead. Only what
 proposed, and only where the column is missing in exactly the rows in which an input is.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, combinations, product
 from operator import itemgetter
@@ -40,7 +40,9 @@ class _Found(NamedTuple):
     compute: Callable[[Values], Floats]
 
 
-def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
+def guess_formulas(
+    columns: Sequence[Column], values: Values, *, computed: Collection[str] = ()
+) -> list[Formula]:
     """Formulas that hold in every row, each column's at most one, and none of a column that is computed.
 
     Parameters
@@ -49,6 +51,8 @@ def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
         The columns proposed so far, in the table's order.
     values
         Of each integer and number among them the value in each row, NaN where it is missing.
+    computed
+        Columns that have a formula already: others may follow from them.
     """
     numbers = [c for c in columns if isinstance(c, IntegerColumn | NumberColumn) and c.name in values]
     some = {c.name: _spaced(values[c.name], _LOOKED_AT) for c in numbers}
@@ -58,7 +62,8 @@ def guess_formulas(columns: Sequence[Column], values: Values) -> list[Formula]:
     used: set[str] = set()
     for look in (_copies, _multiples, _totals, _constants, _products):
         for one in look({n: some[n] for n in steps if n not in found}, steps):
-            free = one.column not in found and one.column not in used and not found.keys() & set(one.inputs)
+            taken = one.column in found or one.column in used or one.column in computed
+            free = not taken and not found.keys() & set(one.inputs)
             if free and holds(values[one.column], one.compute(values), steps[one.column]):
                 found[one.column] = one
                 used |= set(one.inputs)

@@ -4,9 +4,9 @@ A generator learns such a relation nearly; the rule makes it exact, and tells a 
 may be the answer. Rows that few patients are in decide nothing, and chance is ruled out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from math import lgamma
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,74 +24,105 @@ from ehrsynth.schema import (
 from ehrsynth.tables.evidence import FEW, Evidence, Guess, spread
 
 Flags = NDArray[np.bool_]
+Places = NDArray[np.int64]
 _MOST_WORDS = 20  # of a column that may be a cause
 _FIRST = 2_000  # rows of the first look
 _CHANCE = 1e-6  # that unrelated columns agree so somewhere in the table
+_LONGEST = 2_000  # characters of a rule that a person still reads
+# A generator that draws columns alone can mend a value that must be missing, and must throw away a row in
+# which one is missing that must be there: of its rows at least this share shall be kept.
+_LEAST_KEPT = 0.25
 
 
-class _Cause(NamedTuple):
-    """A column of few words: which rows hold which."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cause:
+    """A column of few words: as an expression writes them, which rows hold which (-1: none), and how many."""
 
     name: str
     words: tuple[str, ...]
-    places: NDArray[np.int64]
-    counts: bool  # a number: that a few of its values are never with another column is no rule
+    places: Places
+    rows: Places
+    number: bool  # that a few values of a number are never with another column is no rule
 
 
-class _Found(NamedTuple):
-    """The words of a cause with which a column is always missing, and with which never."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The words of a cause with which a column is always missing, and with which never.
+
+    `kept` is empty where some word is neither. `lost` is the share of rows, drawn column by column, that
+    would lack a value of the column beside a word of `kept`.
+    """
 
     cause: _Cause
     gone: tuple[int, ...]
     kept: tuple[int, ...]
-    whole: bool  # every word is one or the other
-    rows: int
+    lost: float
+
+    @property
+    def rows(self) -> int:
+        """Of how many rows they speak."""
+        return int(self.cause.rows[[*self.gone, *self.kept]].sum())
 
 
-def guess_missing(guesses: Sequence[Guess], found: Sequence[Evidence]) -> list[Constraint]:
+def guess_missing(
+    guesses: Sequence[Guess], found: Sequence[Evidence], *, spoken_for: Collection[str]
+) -> list[Constraint]:
     """For each column the column that says best where it is missing, as one implication or two.
-
-    Columns that are missing in exactly the same rows are spoken for by their first.
 
     Parameters
     ----------
     guesses, found
         What is proposed for each column so far, and from what.
+    spoken_for
+        Columns that other rules make missing: computed ones, and those that are there with another.
     """
     causes = [cause for guess, each in zip(guesses, found, strict=True) if (cause := _cause(guess, each))]
-    effects: dict[bytes, tuple[list[str], Flags]] = {}
+    effects: dict[str, Flags] = {}
     for guess, each in zip(guesses, found, strict=True):
         if isinstance(guess.column, LeftOut | IdentifierColumn) or not guess.column.missing:
             continue
         absent = each.absent(guess.column.missing_codes)
-        if min(absent.sum(), (~absent).sum()) >= FEW:
-            effects.setdefault(absent.tobytes(), ([], absent))[0].append(guess.column.name)
-    pairs = max(1, len(causes) * len(effects))
-    return [
-        rule
-        for names, absent in effects.values()
-        if (best := _best(absent, [c for c in causes if c.name not in names], pairs))
-        for rule in _rules(names[0], best)
-    ]
+        if guess.column.name not in spoken_for and min(absent.sum(), (~absent).sum()) >= FEW:
+            effects[guess.column.name] = absent
+    pairs, kept = max(1, len(causes) * len(effects)), 1.0
+    rules: list[Constraint] = []
+    for name, absent in effects.items():
+        best = _best(absent, [cause for cause in causes if cause.name != name], pairs)
+        if best is None:
+            continue
+        rules += _rule(best.cause, best.gone, f"missing({quoted(name)})", "missing")
+        if best.kept and kept * (1 - best.lost) >= _LEAST_KEPT:
+            kept *= 1 - best.lost
+            rules += _rule(best.cause, best.kept, f"not missing({quoted(name)})", "given")
+    return rules
 
 
 def _cause(guess: Guess, each: Evidence) -> _Cause | None:
     column = guess.column
-    if isinstance(column, IdentifierColumn) or not isinstance(
-        column, BooleanColumn | CategoryColumn | IntegerColumn
-    ):
+    if isinstance(column, IdentifierColumn):
+        return None
+    if not isinstance(column, BooleanColumn | CategoryColumn | IntegerColumn):
         return None
     known = each.without(column.missing_codes)
-    if not 2 <= len(known.words) <= _MOST_WORDS:  # noqa: PLR2004 - one word says nothing
+    if not known.words:
         return None
+    # Two spellings are one word: 1 and 1.0, Yes and yes.
     if isinstance(column, IntegerColumn):
-        words = known.words
+        values, same = np.unique([float(word) for word in known.words], return_inverse=True)
+        words = tuple(f"{value:.0f}" for value in values)
     else:
-        allowed = column.values if isinstance(column, CategoryColumn) else (column.true, column.false)
-        if not set(known.words) <= set(allowed):
+        listed = column.values if isinstance(column, CategoryColumn) else (column.false, column.true)
+        folded = {value.casefold(): value for value in listed}
+        meant = [word if word in listed else folded.get(word.casefold()) for word in known.words]
+        if None in meant:
             return None
-        words = tuple(map(_text, known.words))
-    return _Cause(column.name, words, known.places, isinstance(column, IntegerColumn))
+        spelt, same = np.unique(np.array(meant, object), return_inverse=True)
+        words = tuple(map(_text, spelt))
+    if not 2 <= len(words) <= _MOST_WORDS:  # noqa: PLR2004 - one word says nothing
+        return None
+    places = np.append(same, -1)[known.places]
+    rows = np.bincount(places + 1, minlength=len(words) + 1)[1:]
+    return _Cause(column.name, words, places, rows, isinstance(column, IntegerColumn))
 
 
 def _text(word: str) -> str:
@@ -100,20 +131,23 @@ def _text(word: str) -> str:
 
 
 def _best(absent: Flags, causes: Sequence[_Cause], pairs: int) -> _Found | None:
-    """Who says of every row comes before who says of some; then who says of more, in fewer words."""
-    found = [one for cause in causes if (one := _look(absent, cause, pairs))]
-    return max(found, key=lambda f: (f.whole, f.rows, -len(f.gone)), default=None)
+    """Who speaks of most rows, in the fewest words."""
+    first = spread(len(absent), _FIRST)
+    there = ~absent[first]
+    # Most pairs are ruled out by few rows: every word that matters is seen beside a value there.
+    maybe = [cause for cause in causes if _unseen(cause, cause.places[first][there])]
+    found = [one for cause in maybe if (one := _look(absent, cause, pairs))]
+    return max(found, key=lambda f: (f.rows, bool(f.kept), -len(f.gone)), default=None)
+
+
+def _unseen(cause: _Cause, seen: Places) -> bool:
+    held = np.bincount(seen + 1, minlength=len(cause.words) + 1)[1:]
+    return bool(((held == 0) & (cause.rows >= FEW)).any())
 
 
 def _look(absent: Flags, cause: _Cause, pairs: int) -> _Found | None:
-    size = len(cause.words)
-    # Most pairs are ruled out by few rows: every word that they hold is seen with a value.
-    first = spread(len(absent), _FIRST)
-    seen, there = cause.places[first], ~absent[first]
-    if len(np.unique(seen[there & (seen >= 0)])) == size:
-        return None
-    rows = np.bincount(cause.places + 1, minlength=size + 1)[1:]
-    blank = np.bincount((cause.places + 1)[absent], minlength=size + 1)[1:]
+    rows, size = cause.rows, len(cause.words)
+    blank = np.bincount(cause.places[absent] + 1, minlength=size + 1)[1:]
     many = rows >= FEW
     gone, kept = many & (blank == rows), many & (blank == 0)
     away = int(rows[gone].sum())
@@ -124,11 +158,10 @@ def _look(absent: Flags, cause: _Cause, pairs: int) -> _Found | None:
     if chance + size * np.log(2) + np.log(pairs) > np.log(_CHANCE):
         return None
     whole = bool(kept.any() and (gone | kept)[many].all())
-    if cause.counts and not whole:
+    if cause.number and not whole:
         return None
-    return _Found(
-        cause, tuple(np.flatnonzero(gone)), tuple(np.flatnonzero(kept)) if whole else (), whole, away
-    )
+    lost = float(rows[kept].sum() / len(absent) * absent.mean())
+    return _Found(cause, tuple(np.flatnonzero(gone)), tuple(np.flatnonzero(kept)) if whole else (), lost)
 
 
 def _log_ways(among: int, chosen: int) -> float:
@@ -136,16 +169,10 @@ def _log_ways(among: int, chosen: int) -> float:
     return lgamma(among + 1) - lgamma(chosen + 1) - lgamma(among - chosen + 1)
 
 
-def _rules(column: str, found: _Found) -> Iterator[Implication]:
-    missing = f"missing({quoted(column)})"
-    for places, then, what in ((found.gone, missing, "missing"), (found.kept, f"not {missing}", "given")):
-        if places:
-            why = f"{what} in all these rows: check that this is a rule"
-            plain = {"if": _is_one_of(found.cause, places), "then": then}
-            yield Implication.model_validate({**plain, "description": why, "source": "data"})
-
-
-def _is_one_of(cause: _Cause, places: Sequence[int]) -> str:
-    words = sorted(cause.words[place] for place in places)
-    name = quoted(cause.name)
-    return f"{name} == {words[0]}" if len(words) == 1 else f"{name} in ({', '.join(words)})"
+def _rule(cause: _Cause, places: Sequence[int], then: str, what: str) -> Iterator[Implication]:
+    words, name = [cause.words[place] for place in places], quoted(cause.name)
+    when = f"{name} == {words[0]}" if len(words) == 1 else f"{name} in ({', '.join(words)})"
+    if len(when) <= _LONGEST:
+        why = f"{what} in all these rows: check that this is a rule"
+        plain = {"if": when, "then": then, "description": why, "source": "data"}
+        yield Implication.model_validate(plain)

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 _MOST = 20  # moments looked at
 _FEWEST_VALUES = 3
-_FIRST = 100  # rows of the first look
+_FEWEST_ROWS = 30
+_FIRST = 100  # rows of a first look
 # A difference of dates is in days, of datetimes in seconds: how often a unit goes into it, in words and as a
 # factor. Years and months are those of the calendar on average.
 _OF_DATES = {
@@ -72,25 +73,30 @@ def guess_spans(columns: Sequence[Column], numbers: Values, moments: Values) -> 
     moments
         Of each date its day, of each datetime its second.
     """
-    counted = [c for c in columns if isinstance(c, IntegerColumn | NumberColumn) and c.name in numbers]
-    varied = [
-        c for c in counted if len(np.unique(numbers[c.name][~np.isnan(numbers[c.name])])) >= _FEWEST_VALUES
-    ]
     forms = list(_forms([c for c in columns if c.name in moments][:_MOST]))
-    if not varied or not forms:
+    if not forms:
         return []
-    found = []
-    for column in varied:
-        own, step = numbers[column.name], 1.0 / grid(column).scale
-        places = np.flatnonzero(~np.isnan(own))[:_FIRST]
-        some = {name: moments[name][places] for name in moments}
-        for form in forms:
-            if not holds(own[places], form.compute(some), step, fewest=1):
-                continue
-            if holds(own, form.compute(moments), step):
-                found.append(Formula(column=column.name, equals=form.words, description=HOLDS, source="data"))
-                break
-    return found
+    counted = [c for c in columns if isinstance(c, IntegerColumn | NumberColumn) and c.name in numbers]
+    found = (
+        (column.name, _span(numbers[column.name], grid(column).scale, forms, moments)) for column in counted
+    )
+    return [
+        Formula(column=name, equals=form.words, description=HOLDS, source="data")
+        for name, form in found
+        if form
+    ]
+
+
+def _span(own: Floats, scale: float, forms: Sequence[_Form], moments: Values) -> _Form | None:
+    """The first form that gives a number in every row; of few values any would do."""
+    known = np.flatnonzero(~np.isnan(own))
+    if len(np.unique(own[known])) < _FEWEST_VALUES:
+        return None
+    for some in (known[:3], known[:_FIRST], slice(None)):
+        those = {name: values[some] for name, values in moments.items()}
+        fewest = _FEWEST_ROWS if isinstance(some, slice) else 1
+        forms = [f for f in forms if holds(own[some], f.compute(those), 1 / scale, fewest=fewest)]
+    return next(iter(forms), None)
 
 
 def _forms(moments: Sequence[Column]) -> Iterator[_Form]:

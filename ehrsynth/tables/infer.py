@@ -120,13 +120,14 @@ def infer_schema(
     moments = _values(guesses, found, (DateColumn, DatetimeColumn))
     numbers = _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)
     spans = guess_spans(columns, numbers, moments)
-    rest = {name: own for name, own in numbers.items() if name not in {span.column for span in spans}}
+    formulas = [*spans, *guess_formulas(columns, numbers, computed={span.column for span in spans})]
+    together = _present_together(guesses, found)
+    spoken_for = _spoken_for(together, {formula.column for formula in formulas})
     constraints = (
-        *_present_together(guesses, found),
-        *guess_missing(guesses, found),
+        *together,
+        *guess_missing(guesses, found, spoken_for=spoken_for),
         *_date_order_rules(columns, moments),
-        *spans,
-        *guess_formulas(columns, rest),
+        *formulas,
     )
     schema = Schema(
         name=name, description=_DESCRIPTION, columns=columns, constraints=constraints, left_out=left_out
@@ -236,7 +237,7 @@ def _changed(column: Any, **fields: Any) -> Any:
     return type(column)(**column.model_dump() | fields)
 
 
-def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> list[Constraint]:
+def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> list[PresentTogether]:
     """Columns that are missing in exactly the same rows, if those are more than one in twenty."""
     groups: dict[bytes, list[str]] = {}
     for guess, each in zip(guesses, found, strict=True):
@@ -251,6 +252,12 @@ def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> li
         for names in groups.values()
         if len(names) > 1
     ]
+
+
+def _spoken_for(together: Sequence[PresentTogether], computed: set[str]) -> set[str]:
+    """Columns whose missing values follow: computed ones, and of a group all but one that is learnt."""
+    learnt = [[name for name in group.columns if name not in computed] for group in together]
+    return computed | {name for names in learnt for name in names[1:]}
 
 
 def _values(

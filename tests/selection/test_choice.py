@@ -62,6 +62,11 @@ def test_what_independent_columns_give_away_is_no_copying() -> None:
     assert "0.060 above that of independent columns" in choice.judged[0].left_out
 
 
+def test_independent_columns_below_chance_are_no_reason_to_call_another_a_copier() -> None:
+    found = {"good": marks(0.05, odds=0.52), "poor": marks(0.2)}
+    assert choose(found, {}, SIZES, limit=0.53, alone=marks(0.3, odds=0.45)).chosen == "good"
+
+
 def test_if_all_copy_the_least_is_chosen_and_it_is_said() -> None:
     choice = chosen(much=marks(0.0, odds=0.9), less=marks(0.1, odds=0.7))
     assert choice.chosen == "less"

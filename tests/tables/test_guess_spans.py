@@ -87,3 +87,11 @@ def test_a_stay_is_missing_where_its_end_is() -> None:
         came=FIRST.strftime(DAY), left=np.where(gone, last, ""), stay=np.where(gone, words(DAYS), "")
     )
     assert found == {"stay": "left - came"}
+
+
+def test_what_follows_from_a_stay_keeps_its_formula() -> None:
+    rate = RNG.integers(100, 900, N)
+    found = dates(stay=words(DAYS), rate=words(rate), cost=words(DAYS * rate), meals=words(DAYS * 3))
+    assert found["stay"] == "`went away` - came"
+    assert found["meals"] == "stay * 3"
+    assert found["cost"] in {"stay * rate", "rate * stay"}

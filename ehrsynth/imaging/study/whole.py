@@ -117,8 +117,10 @@ def teach_whole(  # noqa: PLR0913 - a split, an arm, what is mixed in, and how
     generator = torch_generator(seed, "classifier", arm.name)
     optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=_DECAY)
     network.train()
-    started = time.monotonic()
+    started = 0.0
     for step in range(plan.steps):
+        if step == 1:
+            started = time.monotonic()
         for group in optimiser.param_groups:
             group["lr"] = plan.rate * (0.5 + 0.5 * math.cos(math.pi * step / plan.steps))
         rows = torch.multinomial(shares, plan.batch, replacement=True, generator=generator)
@@ -130,9 +132,10 @@ def teach_whole(  # noqa: PLR0913 - a split, an arm, what is mixed in, and how
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if step % 10 == 0:
-            split = (time.monotonic() - started) / (step + 1) * plan.steps * len(ARMS) / 60
-            told = f"{arm.name}: step {step + 1} of {plan.steps}; a split takes about {split:.0f} minutes"
-            progress(step / plan.steps, told)
+            # The first step pays for warming up.
+            minutes = (time.monotonic() - started) / max(step, 1) * plan.steps * len(ARMS) / 60
+            takes = f"; all arms of a split take about {max(minutes, 1):.0f} min" if step else ""
+            progress(step / plan.steps, f"{arm.name}: step {step + 1} of {plan.steps}{takes}")
     return network.eval()
 
 

@@ -5,6 +5,7 @@ import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tabular import cells
 from tabular.bars import Bar, Cells, average, bars
@@ -144,6 +145,45 @@ def shown(found: float | None) -> str:
 
 
 MIDDLE = 30  # seconds: labels of slower systems stand on the left of their point
+APART = 0.045  # of a panel's height, between two labels
+PLAIN = "#777777"
+
+
+class Point(NamedTuple):
+    """A system in a panel."""
+
+    seconds: float
+    height: float
+    name: str
+    colour: str
+
+
+def _show(place: Any, points: list[Point]) -> None:
+    """Points with their names, none of which stands on another."""
+    low, high = place.get_ylim()
+    points = sorted(points, key=lambda p: p.height)
+    for point, at in zip(points, apart([(p.height - low) / (high - low) for p in points]), strict=True):
+        left = point.seconds < MIDDLE
+        place.scatter(point.seconds, point.height, color=point.colour, zorder=3)
+        place.annotate(
+            point.name,
+            (point.seconds, point.height),
+            fontsize=7,
+            color=point.colour if point.colour != PLAIN else "#333333",
+            xytext=(point.seconds * 1.2 ** (1 if left else -1), low + at * (high - low)),
+            ha="left" if left else "right",
+            va="center",
+        )
+
+
+def apart(heights: list[float]) -> list[float]:
+    """Rising shares of a panel's height, moved so that none is closer to the next than `APART`."""
+    found = list(heights)
+    for k in range(1, len(found)):
+        found[k] = max(found[k], found[k - 1] + APART)
+    for k in reversed(range(len(found))):
+        found[k] = min(found[k], found[k + 1] - APART if k + 1 < len(found) else 1 - APART / 2)
+    return found
 
 
 def draw(every: Cells, path: Path) -> bool:
@@ -153,9 +193,10 @@ def draw(every: Cells, path: Path) -> bool:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, len(LARGER), figsize=(12, 6), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(2, len(LARGER), figsize=(13, 8), layout="constrained", squeeze=False)
     any_drawn = False
     for column, table in enumerate(LARGER):
+        points: tuple[list[Point], list[Point]] = ([], [])
         for system in systems().values():
             found = [average(every, table, system.name, *p)[0] for p in (("fit", "wall"), ("c2st", ISSUE))]
             mia = [
@@ -165,25 +206,16 @@ def draw(every: Cells, path: Path) -> bool:
             if None in found or None in mia:
                 continue
             any_drawn = True
-            colour = {OURS: "#0b6e4f", RIVAL: "#c44900"}.get(system.name, "#777777")
-            for row, height in ((0, found[1]), (1, max(mia))):
-                axes[row, column].scatter(found[0], height, color=colour)
-                name = system.title.removeprefix("ehrsynth ")
-                left = found[0] < MIDDLE
-                axes[row, column].annotate(
-                    name,
-                    (found[0], height),
-                    fontsize=7,
-                    xytext=(4 if left else -4, 4),
-                    textcoords="offset points",
-                    ha="left" if left else "right",
-                )
+            colour = {OURS: "#0b6e4f", RIVAL: "#c44900"}.get(system.name, PLAIN)
+            for panel, height in zip(points, (found[1], max(mia)), strict=True):
+                panel.append(Point(found[0], height, system.title.removeprefix("ehrsynth "), colour))
         for row, label in ((0, "C2ST (0.5 is perfect)"), (1, "membership AUROC, larger of two")):
             place = axes[row, column]
             place.set(title=table, xscale="log", xlabel="fit (s)", ylabel=label, xlim=(1, 1_000))
             # Every height begins where nothing is told apart, so that panels compare.
-            top = place.get_ylim()[1]
+            top = max((point.height for point in points[row]), default=0.5)
             place.set_ylim(0.495, max(top + (top - 0.5) / 10, 0.55))
+            _show(place, points[row])
     if any_drawn:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)

@@ -34,6 +34,7 @@ from ehrsynth.expressions.nodes import (
     Truth,
     error_at,
     quoted,
+    text_literal,
     walk,
 )
 from ehrsynth.expressions.parsing import parse
@@ -57,6 +58,7 @@ __all__ = [
     "error_at",
     "parse",
     "quoted",
+    "text_literal",
     "truth",
     "walk",
 ]

@@ -180,3 +180,13 @@ def quoted(name: str) -> str:
     """
     bare = re.fullmatch(r"[^\W\d]\w*", name) and name not in KEYWORDS
     return name if bare else f"`{name.replace('`', '``')}`"
+
+
+def text_literal(word: str) -> str:
+    """A word as an expression takes it: in quotes.
+
+    >>> text_literal("at home")
+    '"at home"'
+    """
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ehrsynth.errors import RequestError, unknown
 from ehrsynth.evaluation.strata import is_listed, level_name
-from ehrsynth.expressions import quoted, truth
+from ehrsynth.expressions import quoted, text_literal, truth
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, DateColumn, LearntColumn, Schema
 from ehrsynth.schema.binding import bind
 from ehrsynth.schema.meanings import word_value
@@ -187,11 +187,6 @@ def _one_value(column: LearntColumn, code: int) -> Group:
         return Group(f"{column.name}: {word}", name if code else f"not {name}")
     literal = text_literal(word) if isinstance(column, CategoryColumn | CodeColumn) else word
     return Group(f"{column.name}: {word}", f"{name} == {literal}")
-
-
-def text_literal(word: str) -> str:
-    """A word as an expression takes it."""
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _edges(column: LearntColumn, seen: Floats, cuts: Sequence[str | float] | None) -> list[str]:

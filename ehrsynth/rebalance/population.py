@@ -24,8 +24,7 @@ import yaml
 from numpy.typing import NDArray
 
 from ehrsynth.errors import EhrSynthError, RequestError, unknown
-from ehrsynth.expressions import quoted, truth
-from ehrsynth.rebalance.groups import text_literal
+from ehrsynth.expressions import quoted, text_literal, truth
 from ehrsynth.rebalance.raking import Margin, Moment, Shares
 from ehrsynth.schema import BooleanColumn, CategoryColumn, CodeColumn, LearntColumn, Schema
 from ehrsynth.schema.binding import bind

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ehrsynth.errors import DataError, EhrSynthError, Refused, RequestError
 from ehrsynth.evaluation.learners import LearnerName
-from ehrsynth.expressions import quoted, truth
-from ehrsynth.rebalance.groups import Group, learnt, make_groups, text_literal
+from ehrsynth.expressions import quoted, text_literal, truth
+from ehrsynth.rebalance.groups import Group, learnt, make_groups
 from ehrsynth.rebalance.plan import Classes, Counts, Equal, Goal, Plan, Population, Rows, rows_of
 from ehrsynth.rebalance.population import MOMENTS, margins_of, where_of
 from ehrsynth.rebalance.protocol import rebalance_protocol

@@ -32,8 +32,6 @@ _SPLITS = ((1_000, 10), (3_000, 5))
 _FEWEST_SPLITS = 3
 _ALONE = "independent"  # knows single columns: what they give away is no copying
 _DEFAULT = ("autoregressive", "autoregressive learner=bagged", "cart", "copula", _ALONE)
-# Stored releases name every setting: what nobody asked for may be absent there too.
-_NOT_ASKED_FOR = (_DEFAULT, ("autoregressive", "cart", "copula", _ALONE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +110,11 @@ class Auto(AbstractGenerator):
     name: ClassVar[str] = "auto"
     fitted: ClassVar[type[AbstractFitted]] = FittedAuto
 
-    candidates: tuple[str, ...] = Field(
-        default=_DEFAULT,
+    candidates: tuple[str, ...] | None = Field(
+        default=None,
         min_length=1,
-        description='generators to choose from, with settings if wanted: "autoregressive learner=bagged"',
+        description='generators to choose from, with settings if wanted: "autoregressive learner=bagged";'
+        f" default: those that are installed of {', '.join(_DEFAULT)}",
     )
     splits: int | None = Field(
         default=None, ge=2, le=100, description="splits to judge on; default: 10 for few patients, 3 for many"
@@ -131,13 +130,13 @@ class Auto(AbstractGenerator):
 
     @field_validator("candidates")
     @classmethod
-    def _known(cls, candidates: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, candidates: tuple[str, ...] | None) -> tuple[str, ...] | None:
         try:
-            for text in candidates:
+            for text in candidates or ():
                 _parsed(text)
         except RequestError as error:
             raise ValueError(str(error)) from error
-        if len(set(candidates)) < len(candidates):
+        if candidates and len(set(candidates)) < len(candidates):
             raise ValueError("a candidate is named twice: name it once")
         return candidates
 
@@ -182,12 +181,12 @@ class Auto(AbstractGenerator):
             If one that was asked for cannot.
         """
         found, absent = [], {}
-        for candidate in self.candidates:
+        for candidate in self.candidates or _DEFAULT:
             try:
                 _parsed(candidate).require()
                 found.append(candidate)
             except MissingPackage as error:
-                if self.candidates not in _NOT_ASKED_FOR:
+                if self.candidates:
                     raise
                 absent[candidate] = str(error)
         return tuple(found), absent

@@ -4,26 +4,19 @@ A generator learns such a relation nearly; the rule makes it exact, and tells a 
 may be the answer. Rows that few patients are in decide nothing, and chance is ruled out.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ehrsynth.expressions import quoted
-from ehrsynth.schema import (
-    BooleanColumn,
-    CategoryColumn,
-    Constraint,
-    IdentifierColumn,
-    Implication,
-    IntegerColumn,
-    LeftOut,
-)
-from ehrsynth.tables.evidence import FEW, Evidence, Guess, spread
+from ehrsynth.expressions import quoted, text_literal
+from ehrsynth.schema import BooleanColumn, CategoryColumn, Column, Implication, IntegerColumn
+from ehrsynth.tables.evidence import FEW, spread
 
 Flags = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 _MOST_WORDS = 20  # of a column that may be a cause
 _FIRST = 2_000  # rows of the first look
@@ -65,29 +58,35 @@ class _Found:
 
 
 def guess_missing(
-    guesses: Sequence[Guess], found: Sequence[Evidence], *, spoken_for: Collection[str]
-) -> list[Constraint]:
+    columns: Sequence[Column],
+    values: Mapping[str, Floats],
+    absent: Mapping[str, Flags],
+    *,
+    spoken_for: Collection[str],
+) -> list[Implication]:
     """For each column the column that says best where it is missing, as one implication or two.
 
     Parameters
     ----------
-    guesses, found
-        What is proposed for each column so far, and from what.
+    columns
+        The columns proposed so far, in the table's order.
+    values
+        Of each boolean, category and integer among them the value in each row, NaN where it is missing.
+    absent
+        Of each column that may be missing where it is.
     spoken_for
         Columns that other rules make missing: computed ones, and those that are there with another.
     """
-    causes = [cause for guess, each in zip(guesses, found, strict=True) if (cause := _cause(guess, each))]
-    effects: dict[str, Flags] = {}
-    for guess, each in zip(guesses, found, strict=True):
-        if isinstance(guess.column, LeftOut | IdentifierColumn) or not guess.column.missing:
-            continue
-        absent = each.absent(guess.column.missing_codes)
-        if guess.column.name not in spoken_for and min(absent.sum(), (~absent).sum()) >= FEW:
-            effects[guess.column.name] = absent
+    causes = [cause for column in columns if (cause := _cause(column, values))]
+    effects = {
+        name: gone
+        for name, gone in absent.items()
+        if name not in spoken_for and min(gone.sum(), (~gone).sum()) >= FEW
+    }
     pairs, kept = max(1, len(causes) * len(effects)), 1.0
-    rules: list[Constraint] = []
-    for name, absent in effects.items():
-        best = _best(absent, [cause for cause in causes if cause.name != name], pairs)
+    rules: list[Implication] = []
+    for name, gone in effects.items():
+        best = _best(gone, [cause for cause in causes if cause.name != name], pairs)
         if best is None:
             continue
         rules += _rule(best.cause, best.gone, f"missing({quoted(name)})", "missing")
@@ -97,37 +96,30 @@ def guess_missing(
     return rules
 
 
-def _cause(guess: Guess, each: Evidence) -> _Cause | None:
-    column = guess.column
-    if isinstance(column, IdentifierColumn):
-        return None
+def _cause(column: Column, values: Mapping[str, Floats]) -> _Cause | None:
     if not isinstance(column, BooleanColumn | CategoryColumn | IntegerColumn):
         return None
-    known = each.without(column.missing_codes)
-    if not known.words:
+    own = values[column.name]
+    first = own[spread(len(own), _FIRST)]
+    if len(np.unique(first[~np.isnan(first)])) > _MOST_WORDS:
         return None
-    # Two spellings are one word: 1 and 1.0, Yes and yes.
+    known = ~np.isnan(own)
+    held, places = np.unique(own[known], return_inverse=True)
+    if not 2 <= len(held) <= _MOST_WORDS:  # noqa: PLR2004 - one word says nothing
+        return None
+    every = np.full(len(own), -1)
+    every[known] = places
+    words = tuple(_word(column, value) for value in held)
+    return _Cause(column.name, words, every, np.bincount(places), isinstance(column, IntegerColumn))
+
+
+def _word(column: BooleanColumn | CategoryColumn | IntegerColumn, value: float) -> str:
+    """A value as an expression takes it."""
     if isinstance(column, IntegerColumn):
-        values, same = np.unique([float(word) for word in known.words], return_inverse=True)
-        words = tuple(f"{value:.0f}" for value in values)
-    else:
-        listed = column.values if isinstance(column, CategoryColumn) else (column.false, column.true)
-        folded = {value.casefold(): value for value in listed}
-        meant = [word if word in listed else folded.get(word.casefold()) for word in known.words]
-        if None in meant:
-            return None
-        spelt, same = np.unique(np.array(meant, object), return_inverse=True)
-        words = tuple(map(_text, spelt))
-    if not 2 <= len(words) <= _MOST_WORDS:  # noqa: PLR2004 - one word says nothing
-        return None
-    places = np.append(same, -1)[known.places]
-    rows = np.bincount(places + 1, minlength=len(words) + 1)[1:]
-    return _Cause(column.name, words, places, rows, isinstance(column, IntegerColumn))
-
-
-def _text(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+        return f"{value:.0f}"
+    if isinstance(column, CategoryColumn):
+        return text_literal(column.values[int(value)])
+    return text_literal(column.true if value else column.false)
 
 
 def _best(absent: Flags, causes: Sequence[_Cause], pairs: int) -> _Found | None:

@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 Values = Mapping[str, Floats]
 _MOST = 20  # moments looked at
 _FEWEST_VALUES = 3
-_FEWEST_ROWS = 30
 _FIRST = 100  # rows of a first look
 # A difference of dates is in days, of datetimes in seconds: how often a unit goes into it, in words and as a
 # factor. Years and months are those of the calendar on average.
@@ -92,11 +91,10 @@ def _span(own: Floats, scale: float, forms: Sequence[_Form], moments: Values) ->
     known = np.flatnonzero(~np.isnan(own))
     if len(np.unique(own[known])) < _FEWEST_VALUES:
         return None
-    for some in (known[:3], known[:_FIRST], slice(None)):
+    for some in (known[:3], known[:_FIRST]):
         those = {name: values[some] for name, values in moments.items()}
-        fewest = _FEWEST_ROWS if isinstance(some, slice) else 1
-        forms = [f for f in forms if holds(own[some], f.compute(those), 1 / scale, fewest=fewest)]
-    return next(iter(forms), None)
+        forms = [f for f in forms if holds(own[some], f.compute(those), 1 / scale, fewest=1)]
+    return next((form for form in forms if holds(own, form.compute(moments), 1 / scale)), None)
 
 
 def _forms(moments: Sequence[Column]) -> Iterator[_Form]:

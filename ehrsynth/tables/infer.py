@@ -6,7 +6,7 @@ so the proposal holds them too: bounds are rounded outward, values are in alphab
 patients hold them only "fewer than 11" is ever said.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ehrsynth.errors import NotEnoughData
 from ehrsynth.schema import (
     BooleanColumn,
+    CategoryColumn,
     Column,
     Constraint,
     DateColumn,
@@ -119,13 +120,15 @@ def infer_schema(
         raise NotEnoughData("no column can be used", reasons)
     moments = _values(guesses, found, (DateColumn, DatetimeColumn))
     numbers = _values(guesses, found, (IntegerColumn, NumberColumn), decimal_comma=commas)
+    words = _values(guesses, found, (BooleanColumn, CategoryColumn))
     spans = guess_spans(columns, numbers, moments)
     formulas = [*spans, *guess_formulas(columns, numbers, computed={span.column for span in spans})]
-    together = _present_together(guesses, found)
+    absent = _absent(guesses, found)
+    together = _present_together(absent)
     spoken_for = _spoken_for(together, {formula.column for formula in formulas})
     constraints = (
         *together,
-        *guess_missing(guesses, found, spoken_for=spoken_for),
+        *guess_missing(columns, words | numbers, absent, spoken_for=spoken_for),
         *_date_order_rules(columns, moments),
         *formulas,
     )
@@ -237,15 +240,21 @@ def _changed(column: Any, **fields: Any) -> Any:
     return type(column)(**column.model_dump() | fields)
 
 
-def _present_together(guesses: Sequence[Guess], found: Sequence[Evidence]) -> list[PresentTogether]:
+def _absent(guesses: Sequence[Guess], found: Sequence[Evidence]) -> dict[str, NDArray[np.bool_]]:
+    """Where each column that may be missing is."""
+    return {
+        guess.column.name: each.absent(guess.column.missing_codes)
+        for guess, each in zip(guesses, found, strict=True)
+        if not isinstance(guess.column, LeftOut | IdentifierColumn) and guess.column.missing
+    }
+
+
+def _present_together(absent: Mapping[str, NDArray[np.bool_]]) -> list[PresentTogether]:
     """Columns that are missing in exactly the same rows, if those are more than one in twenty."""
     groups: dict[bytes, list[str]] = {}
-    for guess, each in zip(guesses, found, strict=True):
-        if isinstance(guess.column, LeftOut | IdentifierColumn) or not guess.column.missing:
-            continue
-        mask = each.absent(guess.column.missing_codes)
-        if mask.mean() > _LEAST_MISSING:
-            groups.setdefault(np.packbits(mask).tobytes(), []).append(guess.column.name)
+    for name, gone in absent.items():
+        if gone.mean() > _LEAST_MISSING:
+            groups.setdefault(np.packbits(gone).tobytes(), []).append(name)
     why = "missing in exactly the same rows"
     return [
         PresentTogether(columns=tuple(names), description=why, source="data")

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from ehrsynth.conditions import Condition
 from ehrsynth.errors import RequestError
-from ehrsynth.rebalance.groups import Group, make_groups, membership, text_literal
+from ehrsynth.expressions import text_literal
+from ehrsynth.rebalance.groups import Group, make_groups, membership
 from ehrsynth.schema import Schema
 
 SCHEMA = Schema(

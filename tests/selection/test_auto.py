@@ -1,11 +1,13 @@
 """`auto` on a small table: it judges what it says that it judges, and stands in for what it chose."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ehrsynth.errors import MissingPackage, RequestError
+from ehrsynth.generators.base import AbstractFitted
 from ehrsynth.generators.density import knows_density
 from ehrsynth.generators.independent import Independent
 from ehrsynth.generators.recipes import recipe
@@ -51,10 +53,20 @@ def test_marks_know_a_copy_from_fresh_patients() -> None:
     assert honest.utility > 0.7
 
 
-def test_independent_columns_are_judged_where_they_are_no_candidate_and_not_chosen() -> None:
+def test_independent_columns_are_judged_where_they_are_no_candidate_and_not_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learnt, fit = [], Independent.fit
+
+    def spied(self: Independent, *given: Any, **named: Any) -> AbstractFitted:
+        learnt.append(self.name)
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(Independent, "fit", spied)
     model = Auto(candidates=("copula", "copula most_words=50"), splits=3).fit(
         patients(300, 1), SCHEMA, seed=1
     )
+    assert learnt == ["independent"] * 3
     assert [one.candidate for one in model.choice.judged] == ["copula", "copula most_words=50"]
 
 
